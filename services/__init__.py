@@ -1,0 +1,1 @@
+"""The services of Kyso and the kernel that they share."""

@@ -1,0 +1,1 @@
+"""Shared kernel: values, errors, events and the chassis. It knows no service."""
