@@ -1,0 +1,1 @@
+"""The chassis every service stands on: settings, process life, RPC, bus, database, telemetry, health. No policy."""
