@@ -15,7 +15,7 @@ from pathlib import Path
 
 PROTO = Path(__file__).resolve().parent
 COMMITTED = PROTO / "gen"
-PLUGINS = ("protoc-gen-mypy", "protoc-gen-mypy_grpc")
+PLUGINS = ("protoc-gen-mypy_grpc",)
 
 
 def generate(target: Path) -> None:
@@ -34,7 +34,7 @@ def generate(target: Path) -> None:
         f"--proto_path={sysconfig.get_path('purelib')}",
         f"--python_out={target}",
         f"--grpc_python_out={target}",
-        f"--mypy_out={target}",
+        f"--pyi_out={target}",
         f"--mypy_grpc_out={target}",
         # The plugins lie beside this interpreter, whether or not its folder is on PATH.
         *(f"--plugin={name}={Path(sys.executable).parent / name}" for name in PLUGINS),
