@@ -1,0 +1,1 @@
+"""The signer: keys in the token, activation, document signatures."""
