@@ -1,0 +1,1 @@
+"""The registry: agencies, subscribers, clients, credentials, certificates, tokens, audit log."""
