@@ -44,6 +44,8 @@ class Event:
     """`data`: one JSON object, UTF-8 (`datacontenttype` application/json)."""
     nats_subject: str
     """Where it is published."""
+    extensions: tuple[tuple[str, str], ...] = ()
+    """CloudEvents extension attributes: (name of lower-case letters and digits, text); sent as headers `ce-<name>`."""
 
 
 def _token(value: str, what: str) -> str:
