@@ -1,0 +1,215 @@
+"""The outbox: an event is written in the transaction that makes it true, and published afterwards until it is acked.
+
+Order: rows leave in the order of their insertion. A row is deleted only after JetStream acknowledged it; whatever was
+in doubt is published again with the same `Nats-Msg-Id`, so consumers see every event at least once and are idempotent
+by event id. Where an acknowledgement fails in the middle of a batch, the rest of that batch may arrive before the row
+that is repeated: consumers that need an order read it from the event (version, sequence), not from its arrival.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+from prometheus_client import Counter, Gauge
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    DateTime,
+    Float,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Row,
+    String,
+    Table,
+    delete,
+    func,
+    insert,
+    select,
+    text,
+)
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.kernel.errors import BodyTooLarge, DomainError
+from services.kernel.events import Event
+from services.kernel.runtime.database import Database
+from services.kernel.runtime.telemetry import Telemetry
+
+BATCH = 200
+WAKE_SECONDS = 1.0
+MAX_BACKOFF_SECONDS = 5.0
+MAX_EVENT_BYTES = 512 * 1024
+"""Half of NATS' own limit: refused when it is written, because a row that can never leave would block all others."""
+COUNT_LIMIT = 10_000
+"""The gauge of pending rows stops counting here; beyond it the exact number tells nothing more."""
+
+
+class Publisher(Protocol):
+    """What the relay needs of the bus."""
+
+    @property
+    def connected(self) -> bool:
+        """Whether there is a connection to the bus now."""
+
+    async def publish_many(self, events: Sequence[Event]) -> list[Exception | None]:
+        """Publish in this order; return for each event None once it is acknowledged, else what went wrong."""
+
+
+def outbox_table(metadata: MetaData, name: str = "outbox") -> Table:
+    """Define the table; the room's first revision creates it (`outbox_table(...)` on its own metadata does)."""
+    return Table(
+        name,
+        metadata,
+        # AUTOINCREMENT on SQLite: without it the number of a deleted last row would be given out again.
+        Column("seq", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+        Column("id", String(64), nullable=False, unique=True),
+        Column("type", String(128), nullable=False),
+        Column("source", String(128), nullable=False),
+        Column("subject", String(128), nullable=False),
+        Column("time", DateTime(timezone=True), nullable=False),
+        Column("data", LargeBinary, nullable=False),
+        Column("nats_subject", String(256), nullable=False),
+        Column("written_at", Float, nullable=False),
+        sqlite_autoincrement=True,
+    )
+
+
+async def put(connection: AsyncConnection, table: Table, event: Event) -> None:
+    """Write one event in the present transaction. Raise BodyTooLarge beyond MAX_EVENT_BYTES."""
+    await put_many(connection, table, [event])
+
+
+async def put_many(connection: AsyncConnection, table: Table, events: Sequence[Event]) -> None:
+    """Write events in the present transaction, in this order. Raise BodyTooLarge beyond MAX_EVENT_BYTES."""
+    if events:
+        await connection.execute(insert(table), [_values(event) for event in events])
+
+
+def _values(event: Event) -> dict[str, Any]:
+    if len(event.data) > MAX_EVENT_BYTES:
+        raise BodyTooLarge(f"event {event.id} is larger than {MAX_EVENT_BYTES} bytes", limit=MAX_EVENT_BYTES)
+    return {
+        "id": event.id,
+        "type": event.type,
+        "source": event.source,
+        "subject": event.subject,
+        "time": event.time,
+        "data": event.data,
+        "nats_subject": event.nats_subject,
+        "written_at": time.time(),
+    }
+
+
+def _event(row: Row[Any]) -> Event:
+    moment: datetime = row.time if row.time.tzinfo else row.time.replace(tzinfo=UTC)
+    return Event(
+        id=row.id,
+        type=row.type,
+        source=row.source,
+        subject=row.subject,
+        time=moment,
+        data=bytes(row.data),
+        nats_subject=row.nats_subject,
+    )
+
+
+class Relay:
+    """Moves rows from the outbox to the bus, through outages of either. One of several replicas works at a time."""
+
+    def __init__(self, database: Database, table: Table, bus: Publisher, telemetry: Telemetry) -> None:
+        """Bind where rows come from and where they go."""
+        self._database, self._table, self._bus, self._log = database, table, bus, telemetry.log
+        self._wake = asyncio.Event()
+        self._measured_at = float("-inf")
+        self._lag = Gauge(
+            "kyso_outbox_lag_seconds", "Age of the oldest unpublished event.", registry=telemetry.registry
+        )
+        self._pending = Gauge("kyso_outbox_pending", "Events not yet published.", registry=telemetry.registry)
+        self._published = Counter(
+            "kyso_outbox_published_total", "Events published and acknowledged.", registry=telemetry.registry
+        )
+
+    def notify(self) -> None:
+        """Say that rows were committed; the relay would find them within a second anyway."""
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Publish until cancelled."""
+        failures = 0
+        while True:
+            self._wake.clear()
+            try:
+                moved = await self._step()
+                failures = 0
+            except DomainError as error:
+                failures += 1
+                moved = 0
+                self._log.warning("outbox_waits", code=error.code, message=error.message, failures=failures)
+            if moved == BATCH:
+                continue
+            pause = min(WAKE_SECONDS * 2**failures, MAX_BACKOFF_SECONDS) if failures else WAKE_SECONDS
+            try:
+                async with asyncio.timeout(pause):
+                    await self._wake.wait()
+            except TimeoutError:
+                # The regular look: rows of another replica, or what an outage left behind.
+                pass
+
+    async def _step(self) -> int:
+        """Publish one batch; return how many rows left."""
+        await self._measure()
+        if not self._bus.connected:
+            return 0
+        if self._database.dialect == "postgresql":
+            return await self._step_exclusive()
+        async with self._database.reading() as connection:
+            rows = await self._oldest(connection)
+        if not rows:
+            return 0
+        sent = await self._publish(rows)
+        async with self._database.transaction() as connection:
+            await self._remove(connection, sent)
+        return len(sent)
+
+    async def _step_exclusive(self) -> int:
+        """Do the same while holding a lock, so that two replicas never publish the same rows in turn."""
+        async with self._database.transaction() as connection:
+            lock = select(func.pg_try_advisory_xact_lock(func.hashtext(text("'kyso outbox'"))))
+            if not (await connection.execute(lock)).scalar_one():
+                return 0
+            rows = await self._oldest(connection)
+            sent = await self._publish(rows) if rows else []
+            await self._remove(connection, sent)
+        return len(sent)
+
+    async def _oldest(self, connection: AsyncConnection) -> Sequence[Row[Any]]:
+        return (await connection.execute(select(self._table).order_by(self._table.c.seq).limit(BATCH))).all()
+
+    async def _publish(self, rows: Sequence[Row[Any]]) -> list[int]:
+        outcomes = await self._bus.publish_many([_event(row) for row in rows])
+        sent = [row.seq for row, failure in zip(rows, outcomes, strict=True) if failure is None]
+        failed = next((failure for failure in outcomes if failure is not None), None)
+        if failed is not None:
+            self._log.warning(
+                "outbox_publish_failed", failed=len(rows) - len(sent), of=len(rows), error=repr(failed)[:200]
+            )
+        self._published.inc(len(sent))
+        return sent
+
+    async def _remove(self, connection: AsyncConnection, sent: Sequence[int]) -> None:
+        if sent:
+            await connection.execute(delete(self._table).where(self._table.c.seq.in_(sent)))
+
+    async def _measure(self) -> None:
+        if time.monotonic() - self._measured_at < WAKE_SECONDS / 2:
+            return
+        self._measured_at = time.monotonic()
+        some = select(self._table.c.written_at).order_by(self._table.c.seq).limit(COUNT_LIMIT).subquery()
+        async with self._database.reading() as connection:
+            row = (await connection.execute(select(func.count(), func.min(some.c.written_at)))).one()
+        self._pending.set(row[0])
+        self._lag.set(max(0.0, time.time() - row[1]) if row[0] else 0.0)
