@@ -73,6 +73,7 @@ def outbox_table(metadata: MetaData, name: str = "outbox") -> Table:
         Column("time", DateTime(timezone=True), nullable=False),
         Column("data", LargeBinary, nullable=False),
         Column("nats_subject", String(256), nullable=False),
+        Column("extensions", String(1024), nullable=False, server_default=""),
         Column("written_at", Float, nullable=False),
         sqlite_autoincrement=True,
     )
@@ -100,8 +101,15 @@ def _values(event: Event) -> dict[str, Any]:
         "time": event.time,
         "data": event.data,
         "nats_subject": event.nats_subject,
+        "extensions": "\n".join(f"{name}={value}" for name, value in event.extensions),
         "written_at": time.time(),
     }
+
+
+def _extensions(text: str) -> tuple[tuple[str, str], ...]:
+    # One "name=value" a line: a CloudEvents name has no equals sign, and a header's value no line break.
+    pairs = (line.partition("=") for line in text.splitlines())
+    return tuple((name, value) for name, _, value in pairs)
 
 
 def _event(row: Row[Any]) -> Event:
@@ -114,6 +122,7 @@ def _event(row: Row[Any]) -> Event:
         time=moment,
         data=bytes(row.data),
         nats_subject=row.nats_subject,
+        extensions=_extensions(row.extensions),
     )
 
 
