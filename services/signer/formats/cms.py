@@ -211,7 +211,9 @@ def signer_parts(chain: tuple[bytes, ...], algorithm: SigningAlgorithm) -> Signe
         certificates = tuple(_tlv(certificate) for certificate in chain)
         issuer = _tlv(leaf.issuer.public_bytes())
     except (ValueError, TypeError) as error:
-        raise FieldInvalid("the signer's certificate chain is not DER X.509", field="certificate_chain") from error
+        raise FieldInvalid(
+            "the signer's certificate chain is not DER X.509", field="certificate_chain"
+        ) from error
     if not _fits(key, algorithm.scheme):
         raise AlgorithmMismatch(
             f"{algorithm.label} does not fit the key in the signer's certificate", field="signature_scheme"
@@ -220,8 +222,13 @@ def signer_parts(chain: tuple[bytes, ...], algorithm: SigningAlgorithm) -> Signe
     signature_algorithm = _tlv(_signature_algorithm(algorithm))
     attributes = (
         _attribute(_CONTENT_TYPE, asn1.encode_der(_ID_DATA)),
-        _attribute(_SIGNING_CERTIFICATE_V2, _signing_certificate(chain[0], leaf.serial_number, issuer, algorithm.digest)),
-        _attribute(_ALGORITHM_PROTECTION, _protection(digest_algorithm, asn1.encode_der(signature_algorithm))),
+        _attribute(
+            _SIGNING_CERTIFICATE_V2,
+            _signing_certificate(chain[0], leaf.serial_number, issuer, algorithm.digest),
+        ),
+        _attribute(
+            _ALGORITHM_PROTECTION, _protection(digest_algorithm, asn1.encode_der(signature_algorithm))
+        ),
     )
     return SignerParts(
         algorithm=algorithm,
@@ -307,7 +314,9 @@ def verify(parts: SignerParts, attributes: bytes, signature: bytes) -> None:
         else:
             key.verify(signature, attributes, padding.PKCS1v15(), algorithm)
     except InvalidSignature as error:
-        raise SelfCheckFailed("the signature value does not verify with the key in the signer's certificate") from error
+        raise SelfCheckFailed(
+            "the signature value does not verify with the key in the signer's certificate"
+        ) from error
 
 
 def _as_stored(attributes: bytes) -> asn1.SetOf[asn1.TLV]:
@@ -335,7 +344,9 @@ def _signature_algorithm(algorithm: SigningAlgorithm) -> bytes:
     if algorithm.scheme is SignatureScheme.RSA_PKCS1V15:
         # RFC 5754 section 3.2: the parameters of these identifiers MUST be NULL.
         return asn1.encode_der(_AlgorithmNull(algorithm=_RSA_WITH[algorithm.digest], parameters=asn1.Null()))
-    hash_algorithm = _AlgorithmNull(algorithm=x509.ObjectIdentifier(algorithm.digest.oid), parameters=asn1.Null())
+    hash_algorithm = _AlgorithmNull(
+        algorithm=x509.ObjectIdentifier(algorithm.digest.oid), parameters=asn1.Null()
+    )
     parameters = _PssParameters(
         hash_algorithm=hash_algorithm,
         mask_generation=_MaskGeneration(algorithm=_MGF1, parameters=hash_algorithm),
@@ -360,10 +371,14 @@ def _signing_certificate(certificate: bytes, serial: int, issuer: asn1.TLV, dige
 def _protection(digest_algorithm: _Algorithm, signature_algorithm: bytes) -> bytes:
     # RFC 6211 section 2: signatureAlgorithm is [1] IMPLICIT, so only the tag of its SEQUENCE changes.
     tagged = _tlv(b"\xa1" + signature_algorithm[1:])
-    return asn1.encode_der(_AlgorithmProtection(digest_algorithm=digest_algorithm, signature_algorithm=tagged))
+    return asn1.encode_der(
+        _AlgorithmProtection(digest_algorithm=digest_algorithm, signature_algorithm=tagged)
+    )
 
 
 def _time(moment: datetime) -> bytes:
     """RFC 5652 section 11.3: UTCTime for 1950 to 2049, else GeneralizedTime; whole seconds."""
     moment = moment.astimezone(UTC).replace(microsecond=0)
-    return asn1.encode_der(asn1.UTCTime(moment) if 1950 <= moment.year < 2050 else asn1.GeneralizedTime(moment))
+    return asn1.encode_der(
+        asn1.UTCTime(moment) if 1950 <= moment.year < 2050 else asn1.GeneralizedTime(moment)
+    )

@@ -29,7 +29,9 @@ _STATE = struct.Struct(">QIII")
 """Document size, offset of /Contents within the update, its length with brackets, length of the signed attributes."""
 _BYTE_RANGE = b"[0 %d %d %d]"
 _BYTE_RANGE_WIDTH = len(_BYTE_RANGE) + 3 * 20
-_WRITTEN_RANGE = re.compile(rb"/ByteRange\s*\[0 (\d{1,20}) (\d{1,20}) (\d{1,20})\]\s*/Contents\s*<([0-9A-F]*)>")
+_WRITTEN_RANGE = re.compile(
+    rb"/ByteRange\s*\[0 (\d{1,20}) (\d{1,20}) (\d{1,20})\]\s*/Contents\s*<([0-9A-F]*)>"
+)
 _RESERVE_UNIT = 256
 _PRINT_AND_LOCKED = 132
 """Annotation flags Print and Locked; PDF/A (ISO 19005-2 6.3.2) wants Print set and Hidden clear."""
@@ -152,9 +154,13 @@ def _empty_field(fields: list[pdf_structure.Field], name: str) -> pdf_structure.
         if not field.is_signature:
             raise FieldInvalid(f"the form field {name!r} is not a signature field", field="field_name")
         if field.value is not None:
-            raise FieldInvalid(f"the signature field {name!r} is signed already: name another", field="field_name")
+            raise FieldInvalid(
+                f"the signature field {name!r} is signed already: name another", field="field_name"
+            )
         if field.reference is None:
-            raise DocumentDamaged(f"the signature field {name!r} is not an object of its own", where="/AcroForm")
+            raise DocumentDamaged(
+                f"the signature field {name!r} is not an object of its own", where="/AcroForm"
+            )
         seed = pdf_structure.dictionary_at(field.dictionary, "/SV")
         if seed is not None and int(seed.get("/Ff", 0)):
             raise DocumentLocked(
@@ -163,7 +169,9 @@ def _empty_field(fields: list[pdf_structure.Field], name: str) -> pdf_structure.
             )
         return field
     if "." in name or any(field.name.startswith(name + ".") for field in fields):
-        raise FieldInvalid(f"there is no signature field {name!r}, and a new one cannot have that name", field="field_name")
+        raise FieldInvalid(
+            f"there is no signature field {name!r}, and a new one cannot have that name", field="field_name"
+        )
     return None
 
 
@@ -250,7 +258,10 @@ def _signature_dictionary(
 ) -> tuple[bytes, bytes]:
     """Return what stands before and after byte range and contents in the signature dictionary."""
     moment = parameters.signing_time.astimezone(UTC).strftime("D:%Y%m%d%H%M%S+00'00'")
-    head = [b"<<\n/Type /Sig\n/Filter /Adobe.PPKLite\n/SubFilter /ETSI.CAdES.detached", b"/M (%s)" % moment.encode()]
+    head = [
+        b"<<\n/Type /Sig\n/Filter /Adobe.PPKLite\n/SubFilter /ETSI.CAdES.detached",
+        b"/M (%s)" % moment.encode(),
+    ]
     for key, text in (
         (b"/Name ", parameters.signer_name),
         (b"/Reason ", parameters.reason),
@@ -260,7 +271,9 @@ def _signature_dictionary(
             head.append(key + text_string(text))
     if lock is not None:
         # ISO 32000-1 12.8.2.4: the lock that the field prescribes becomes part of what is signed.
-        copied = generic.DictionaryObject({key: lock.raw_get(key) for key in ("/Action", "/Fields", "/P") if key in lock})
+        copied = generic.DictionaryObject(
+            {key: lock.raw_get(key) for key in ("/Action", "/Fields", "/P") if key in lock}
+        )
         copied["/Type"] = generic.NameObject("/TransformParams")
         copied["/V"] = generic.NameObject("/1.2")
         body = _written(copied)

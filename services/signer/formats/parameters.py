@@ -42,7 +42,9 @@ class SignatureParameters:
     def __post_init__(self) -> None:
         """Check lengths and characters once, here."""
         if not 1 <= len(self.certificate_chain) <= MAX_CHAIN:
-            raise FieldInvalid(f"the certificate chain must have 1 to {MAX_CHAIN} certificates", field="certificate_chain")
+            raise FieldInvalid(
+                f"the certificate chain must have 1 to {MAX_CHAIN} certificates", field="certificate_chain"
+            )
         for certificate in self.certificate_chain:
             if not 1 <= len(certificate) <= MAX_CERTIFICATE_BYTES:
                 raise FieldInvalid(

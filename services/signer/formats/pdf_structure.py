@@ -50,7 +50,9 @@ def open_pdf(document: Document) -> PdfFileReader:
     _check_tail(document)
     reader = PdfFileReader(document.stream, strict=True)
     if "/Encrypt" in reader.trailer:
-        raise DocumentEncrypted("the PDF file is encrypted: remove its protection, sign, then protect the signed copy otherwise")
+        raise DocumentEncrypted(
+            "the PDF file is encrypted: remove its protection, sign, then protect the signed copy otherwise"
+        )
     if reader.xrefs.total_revisions > MAX_REVISIONS:
         raise DocumentDamaged(f"the PDF file has more than {MAX_REVISIONS} revisions", limit=MAX_REVISIONS)
     if reader.xrefs.hybrid_xrefs_present:
@@ -71,7 +73,9 @@ def _check_header(document: Document) -> None:
     where = head.find(b"%PDF-")
     if where < 0:
         raise DocumentNotPdf("the document is not a PDF file: it does not start with %PDF-")
-    raise DocumentNotPdf(f"{where} bytes stand before %PDF-: remove them, the file must start with its header")
+    raise DocumentNotPdf(
+        f"{where} bytes stand before %PDF-: remove them, the file must start with its header"
+    )
 
 
 def _check_tail(document: Document) -> None:
@@ -79,7 +83,9 @@ def _check_tail(document: Document) -> None:
     tail = document.stream.read(TAIL_BYTES)
     end = tail.rfind(b"%%EOF")
     if end < 0:
-        raise DocumentDamaged("the PDF file has no %%EOF at its end: it was cut off or something was added to it")
+        raise DocumentDamaged(
+            "the PDF file has no %%EOF at its end: it was cut off or something was added to it"
+        )
     rest = tail[end + 5 :].strip(_WHITESPACE)
     if rest:
         # Bytes that no revision owns would be covered by the signature without ever having been shown.
@@ -154,12 +160,20 @@ def form_fields(form: generic.DictionaryObject | None) -> Iterator[Field]:
                 raise DocumentDamaged("the form fields go in a circle", where="/AcroForm")
             seen.add(item.reference)
         if depth > MAX_FIELD_DEPTH or len(seen) > MAX_FIELDS:
-            raise DocumentDamaged("the form has too many fields or too deep a tree of them", where="/AcroForm")
+            raise DocumentDamaged(
+                "the form has too many fields or too deep a tree of them", where="/AcroForm"
+            )
         dictionary = item.get_object()
         if not isinstance(dictionary, generic.DictionaryObject):
             raise DocumentDamaged("a form field is not a dictionary", where="/AcroForm")
         partial = dictionary.get("/T")
-        name = prefix if partial is None else f"{prefix}.{partial.get_object()}" if prefix else str(partial.get_object())
+        name = (
+            prefix
+            if partial is None
+            else f"{prefix}.{partial.get_object()}"
+            if prefix
+            else str(partial.get_object())
+        )
         kind = str(dictionary["/FT"]) if "/FT" in dictionary else inherited_type
         kids = _items(dictionary["/Kids"]) if "/Kids" in dictionary else []
         children = [kid for kid in kids if _is_field(kid)]
@@ -186,7 +200,9 @@ def require_signable(catalog: generic.DictionaryObject, fields: list[Field], tar
     """Raise DocumentLocked where a certification, a field lock or a lock of the whole forbids signing `target`."""
     permissions = dictionary_at(catalog, "/Perms")
     certification = dictionary_at(permissions, "/DocMDP") if permissions is not None else None
-    signatures = [(field.name, field.value) for field in fields if field.is_signature and field.value is not None]
+    signatures = [
+        (field.name, field.value) for field in fields if field.is_signature and field.value is not None
+    ]
     if certification is not None:
         signatures.append(("certification", certification))
     for name, signature in signatures:
@@ -227,8 +243,8 @@ def _locks(parameters: generic.DictionaryObject, name: str) -> bool:
     action = str(parameters["/Action"]) if "/Action" in parameters else "/All"
     if action == "/All":
         return True
-    listed = [str(item.get_object()) for item in _items(parameters["/Fields"])] if "/Fields" in parameters else []
+    listed = (
+        [str(item.get_object()) for item in _items(parameters["/Fields"])] if "/Fields" in parameters else []
+    )
     named = any(name == entry or name.startswith(entry + ".") for entry in listed)
     return named if action == "/Include" else not named
-
-

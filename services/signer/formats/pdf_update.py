@@ -14,7 +14,9 @@ from pyhanko.pdf_utils import generic
 if TYPE_CHECKING:
     from pyhanko.pdf_utils.reader import PdfFileReader
 
-_STRUCTURAL = frozenset({"/Size", "/Prev", "/ID", "/XRefStm", "/Type", "/W", "/Index", "/Length", "/Filter", "/DecodeParms"})
+_STRUCTURAL = frozenset(
+    {"/Size", "/Prev", "/ID", "/XRefStm", "/Type", "/W", "/Index", "/Length", "/Filter", "/DecodeParms"}
+)
 
 
 class IncrementalUpdate:
@@ -103,7 +105,9 @@ class IncrementalUpdate:
         self._offsets[reference.idnum, 0] = start
         runs = _runs(sorted(self._offsets))
         rows = b"".join(
-            b"\x01" + self._offsets[key].to_bytes(8, "big") + key[1].to_bytes(2, "big") for run in runs for key in run
+            b"\x01" + self._offsets[key].to_bytes(8, "big") + key[1].to_bytes(2, "big")
+            for run in runs
+            for key in run
         )
         index = " ".join(f"{run[0][0]} {len(run)}" for run in runs).encode()
         self._buffer.write(

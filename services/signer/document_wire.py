@@ -1,0 +1,31 @@
+"""Messages between the signer and its document workers: a fixed head, a JSON part, a binary part.
+
+Never pickle: a worker has parsed hostile documents, so what it says is read as data only.
+"""
+
+from __future__ import annotations
+
+import struct
+
+HEAD = struct.Struct(">II")
+"""Length of the JSON part and of the binary part, in bytes."""
+MAX_META_BYTES = 1 << 20
+MAX_BODY_BYTES = 32 << 20
+"""The largest update of a PDF file that is taken from a worker; one with 50,000 form fields needs about 1 MB."""
+
+
+class WireError(Exception):
+    """A worker said something that is not a message; it is killed."""
+
+
+def pack(meta: bytes, body: bytes) -> bytes:
+    """Write one message."""
+    return b"".join((HEAD.pack(len(meta), len(body)), meta, body))
+
+
+def unpack_head(head: bytes) -> tuple[int, int]:
+    """Read the two lengths, or raise WireError where they are over the limits."""
+    meta, body = HEAD.unpack(head)
+    if meta > MAX_META_BYTES or body > MAX_BODY_BYTES:
+        raise WireError(f"a message of {meta} and {body} bytes is over the limit")
+    return int(meta), int(body)

@@ -1,0 +1,485 @@
+"""Documents in, signed documents out: spooling in the signer, parsing in spawned workers.
+
+The signer keeps a document as an anonymous file and gives a worker a read-only descriptor of it for two short steps,
+so a slow upload or a slow token holds no worker, and a worker that hangs or dies takes no other document along.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import os
+import socket
+import sys
+import tempfile
+import time
+from contextlib import asynccontextmanager, suppress
+from typing import TYPE_CHECKING, Any
+
+from prometheus_client import Counter, Gauge, Histogram
+
+from services.kernel.errors import (
+    BodyTooLarge,
+    DocumentDamaged,
+    DomainError,
+    IdempotencyConflict,
+    Internal,
+    Overloaded,
+    error_class,
+)
+from services.kernel.runtime.telemetry import LATENCY_BUCKETS
+from services.signer.document_wire import HEAD, WireError, pack, unpack_head
+from services.signer.formats.parameters import APPENDING_FORMATS
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from prometheus_client import CollectorRegistry
+
+    from services.kernel.runtime.telemetry import Telemetry
+    from services.signer.formats.parameters import FormatName, SignatureParameters
+
+CHUNK_BYTES = 64 * 1024
+MEMORY_SPOOL_BYTES = 4 << 20
+"""Documents up to this size stay in memory; larger ones go to an unlinked temporary file."""
+WORKER_MEMORY_BYTES = 1 << 30
+"""Address space of one worker."""
+START_SECONDS = 60
+_RESTART_PAUSE_SECONDS = 1.0
+
+
+class DocumentMetrics:
+    """What the document road shows of itself."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        """Register the metrics."""
+        self.seconds = Histogram(
+            "kyso_signer_document_seconds",
+            "Time of one step in a document worker.",
+            ["format", "step"],
+            buckets=LATENCY_BUCKETS,
+            registry=registry,
+        )
+        self.replacements = Counter(
+            "kyso_signer_document_worker_replacements_total",
+            "Document workers that were killed or died, by reason.",
+            ["reason"],
+            registry=registry,
+        )
+        self.workers = Gauge(
+            "kyso_signer_document_workers", "Document workers that are running.", registry=registry
+        )
+
+
+class _WorkerDied(Exception):
+    """The worker's process ended, or talked nonsense, in the middle of a step."""
+
+
+class _Worker:
+    """One spawned process and our end of its socket; serves one request at a time."""
+
+    def __init__(self, process: asyncio.subprocess.Process, connection: socket.socket) -> None:
+        self.process = process
+        self._connection = connection
+
+    @classmethod
+    async def start(cls, memory_bytes: int) -> _Worker:
+        """Spawn a worker and wait until it has loaded its parsers. It gets our import path and nothing else of our
+        environment."""
+        ours, theirs = socket.socketpair()
+        with theirs:
+            ours.setblocking(False)
+            try:
+                process = await _spawn(theirs.fileno(), memory_bytes)
+            except BaseException:
+                ours.close()
+                raise
+        worker = cls(process, ours)
+        try:
+            async with asyncio.timeout(START_SECONDS):
+                await worker._receive()
+        except EOFError as error:
+            await worker.kill()
+            raise OSError(f"a document worker ended while starting, status {process.returncode}") from error
+        except BaseException:
+            await worker.kill()
+            raise
+        return worker
+
+    def alive(self) -> bool:
+        """Say whether the process still holds its end of the socket; only between requests."""
+        try:
+            self._connection.recv(1, socket.MSG_PEEK)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        # The end of the stream, or an answer that nobody asked for.
+        return False
+
+    async def ask(self, meta: dict[str, Any], body: bytes, descriptor: int) -> tuple[dict[str, Any], bytes]:
+        """Send one request with the document's descriptor and wait for the answer."""
+        loop = asyncio.get_running_loop()
+        message = pack(json.dumps(meta).encode(), body)
+        try:
+            # The socket is empty between requests, so these few bytes never wait.
+            socket.send_fds(self._connection, [message[: HEAD.size]], [descriptor])
+            await loop.sock_sendall(self._connection, message[HEAD.size :])
+            return await self._receive()
+        except (OSError, EOFError, WireError, ValueError) as error:
+            raise _WorkerDied(type(error).__name__) from error
+
+    async def _receive(self) -> tuple[dict[str, Any], bytes]:
+        meta_length, body_length = unpack_head(await self._exactly(HEAD.size))
+        payload = await self._exactly(meta_length + body_length)
+        meta = json.loads(payload[:meta_length])
+        if not isinstance(meta, dict):
+            raise WireError("the answer is not an object")
+        return meta, payload[meta_length:]
+
+    async def _exactly(self, length: int) -> bytes:
+        loop = asyncio.get_running_loop()
+        buffer = bytearray(length)
+        with memoryview(buffer) as view:
+            done = 0
+            while done < length:
+                count = await loop.sock_recv_into(self._connection, view[done:])
+                if not count:
+                    raise EOFError
+                done += count
+        return bytes(buffer)
+
+    async def kill(self) -> None:
+        """End the process and reap it."""
+        self._connection.close()
+        with suppress(ProcessLookupError):
+            self.process.kill()
+        await self.process.wait()
+
+
+async def _spawn(descriptor: int, memory_bytes: int) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-P",
+        "-m",
+        "services.signer.document_worker",
+        str(descriptor),
+        str(memory_bytes),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.DEVNULL,
+        pass_fds=(descriptor,),
+        env={"PYTHONPATH": os.pathsep.join(path for path in sys.path if path), "LC_ALL": "C.UTF-8"},
+    )
+
+
+class DocumentWorkers:
+    """The pool of document workers. Make it with `open`; it does not queue documents, it queues their steps."""
+
+    def __init__(
+        self, timeout_seconds: float, max_document_bytes: int, metrics: DocumentMetrics | None
+    ) -> None:
+        """Keep the limits; `open` starts the workers."""
+        self.timeout_seconds = timeout_seconds
+        self.max_document_bytes = max_document_bytes
+        self._metrics = metrics
+        self._idle: asyncio.Queue[_Worker] = asyncio.Queue()
+        self._running: set[_Worker] = set()
+        self._dying: set[_Worker] = set()
+        self._replacing: set[asyncio.Task[None]] = set()
+
+    @classmethod
+    @asynccontextmanager
+    async def open(
+        cls,
+        workers: int = 2,
+        timeout_seconds: float = 60,
+        max_document_bytes: int = 100 << 20,
+        telemetry: Telemetry | None = None,
+    ) -> AsyncIterator[DocumentWorkers]:
+        """Start the workers; on leaving, end them. A step may wait for a worker, and take, `timeout_seconds` each."""
+        metrics = DocumentMetrics(telemetry.registry) if telemetry is not None else None
+        pool = cls(timeout_seconds, max_document_bytes, metrics)
+        try:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(workers):
+                    group.create_task(pool._add())
+            yield pool
+        finally:
+            await pool._close()
+
+    @asynccontextmanager
+    async def session(self) -> AsyncIterator[DocumentSession]:
+        """Take in one document; on leaving, it is forgotten."""
+        spool = _Spool()
+        try:
+            yield DocumentSession(self, spool)
+        finally:
+            spool.close()
+
+    async def check(self) -> str | None:
+        """For readiness: None while a worker runs, else the reason."""
+        return None if self._running else "no document worker is running"
+
+    async def run(self, meta: dict[str, Any], body: bytes, spool: _Spool) -> tuple[dict[str, Any], bytes]:
+        """Do one step in some worker; a step is done again, once, where the worker died in it."""
+        started = time.monotonic()
+        meta = {**meta, "size": spool.size}
+        try:
+            answer, result = await self._once(meta, body, spool)
+        except _WorkerDied:
+            try:
+                answer, result = await self._once(meta, body, spool)
+            except _WorkerDied as error:
+                raise _stopped(
+                    meta["step"], "crash", "the document stops the program that reads it"
+                ) from error
+        if self._metrics is not None:
+            self._metrics.seconds.labels(meta["format"], meta["step"]).observe(time.monotonic() - started)
+        if "code" in answer:
+            raise _raised(answer)
+        return answer, result
+
+    async def _once(self, meta: dict[str, Any], body: bytes, spool: _Spool) -> tuple[dict[str, Any], bytes]:
+        worker = await self._take()
+        reason = "cancelled"
+        try:
+            async with asyncio.timeout(self.timeout_seconds):
+                with spool.read_only() as descriptor:
+                    answer, result = await worker.ask(meta, body, descriptor.number)
+            reason = "memory" if answer.get("retire") else ""
+            return answer, result
+        except TimeoutError as error:
+            reason = "timeout"
+            text = f"the document could not be read within {self.timeout_seconds:g} seconds"
+            raise _stopped(meta["step"], "time", text) from error
+        except _WorkerDied:
+            reason = "death"
+            raise
+        finally:
+            # A worker that was left in the middle of a step, for whatever reason, is never used again.
+            if reason:
+                self._replace(worker, reason)
+            else:
+                self._idle.put_nowait(worker)
+
+    async def _take(self) -> _Worker:
+        try:
+            async with asyncio.timeout(self.timeout_seconds):
+                # One that died while it was idle says nothing about this document.
+                while not (worker := await self._idle.get()).alive():
+                    self._replace(worker, "death")
+                return worker
+        except TimeoutError as error:
+            raise Overloaded("all document workers are busy: retry after a pause") from error
+
+    async def _add(self) -> None:
+        worker = await _Worker.start(WORKER_MEMORY_BYTES)
+        self._running.add(worker)
+        self._count()
+        self._idle.put_nowait(worker)
+
+    def _replace(self, worker: _Worker, reason: str) -> None:
+        self._running.discard(worker)
+        self._dying.add(worker)
+        self._count()
+        if self._metrics is not None:
+            self._metrics.replacements.labels(reason).inc()
+        task = asyncio.create_task(self._replacement(worker))
+        self._replacing.add(task)
+        task.add_done_callback(self._replacing.discard)
+
+    async def _replacement(self, worker: _Worker) -> None:
+        await worker.kill()
+        self._dying.discard(worker)
+        while True:
+            try:
+                await self._add()
+            except (OSError, EOFError, TimeoutError, WireError):
+                # No memory or no process slot now: the machine needs a pause, not a storm of attempts.
+                await asyncio.sleep(_RESTART_PAUSE_SECONDS)
+            else:
+                return
+
+    def _count(self) -> None:
+        if self._metrics is not None:
+            self._metrics.workers.set(len(self._running))
+
+    async def _close(self) -> None:
+        replacing = list(self._replacing)
+        for task in replacing:
+            task.cancel()
+        await asyncio.gather(*replacing, return_exceptions=True)
+        await asyncio.gather(*(worker.kill() for worker in self._running | self._dying))
+        self._running.clear()
+        self._count()
+
+
+class DocumentSession:
+    """One document on its way: fed, prepared, completed (or replayed), read out. Not for several tasks at once."""
+
+    def __init__(self, workers: DocumentWorkers, spool: _Spool) -> None:
+        """Made by `DocumentWorkers.session`."""
+        self._workers = workers
+        self._spool = spool
+        self._sha256 = hashlib.sha256()
+        self._asked: dict[str, Any] | None = None
+        self._state = b""
+        self._addition: bytes | None = None
+
+    @property
+    def document_digest(self) -> bytes:
+        """SHA-256 of what was fed so far. Computed here and not in a worker, so no document can forge it."""
+        return self._sha256.digest()
+
+    @property
+    def size(self) -> int:
+        """Bytes fed so far."""
+        return self._spool.size
+
+    async def feed(self, chunk: bytes) -> None:
+        """Take the next bytes. Raises BodyTooLarge at the crossing byte."""
+        limit = self._workers.max_document_bytes
+        if self._spool.size + len(chunk) > limit:
+            raise BodyTooLarge(f"the document is larger than {limit} bytes", limit=limit)
+        self._sha256.update(chunk)
+        if self._spool.in_memory(len(chunk)):
+            self._spool.write(chunk)
+        else:
+            await asyncio.to_thread(self._spool.write, chunk)
+
+    async def prepare(self, format: FormatName, parameters: SignatureParameters) -> bytes:  # noqa: A002
+        """Return the digest that the key must sign: of the DER signed attributes, by the algorithm's own hash.
+
+        Raises the DOCUMENT_* errors, FieldInvalid, AlgorithmMismatch, Overloaded.
+        """
+        self._asked = {"format": format, "parameters": parameters.to_json()}
+        answer, self._state = await self._workers.run({**self._asked, "step": "prepare"}, b"", self._spool)
+        digest = bytes.fromhex(answer["digest"])
+        if len(digest) != parameters.algorithm.digest.size:
+            raise Internal("a document worker gave a digest of a wrong length")
+        return digest
+
+    async def complete(self, signature: bytes) -> None:
+        """Embed the signature value (RSA big-endian; ECDSA as DER ECDSA-Sig-Value) and check the finished document.
+
+        Raises SelfCheckFailed where it does not verify.
+        """
+        if self._asked is None:
+            raise RuntimeError("complete() without prepare()")
+        meta = {**self._asked, "step": "complete", "signature": signature.hex()}
+        _, self._addition = await self._workers.run(meta, self._state, self._spool)
+
+    async def increment(self) -> bytes:
+        """Return only what was added: the update of the PDF file, or the container."""
+        if self._addition is None:
+            raise RuntimeError("increment() before complete()")
+        return self._addition
+
+    def restore(self, format: FormatName, increment: bytes, document_digest: bytes) -> None:  # noqa: A002
+        """Take an earlier signature's increment instead of signing; see `replay`."""
+        if document_digest != self.document_digest:
+            raise IdempotencyConflict(
+                "the document is not the one that was signed under this idempotency key"
+            )
+        self._asked = {"format": format}
+        self._addition = increment
+
+    async def result(self) -> AsyncIterator[bytes]:
+        """Stream the signed document (PDF) or the container, in pieces of at most 64 KiB."""
+        if self._addition is None or self._asked is None:
+            raise RuntimeError("result() before complete()")
+        if self._asked["format"] in APPENDING_FORMATS:
+            for offset in range(0, self._spool.size, CHUNK_BYTES):
+                yield self._spool.read(offset, CHUNK_BYTES)
+        for offset in range(0, len(self._addition), CHUNK_BYTES):
+            yield self._addition[offset : offset + CHUNK_BYTES]
+
+
+async def replay(
+    session: DocumentSession,
+    format: FormatName,
+    increment: bytes,
+    document_digest: bytes,  # noqa: A002
+) -> None:
+    """Give an idempotent answer again: after this, `result()` streams the bytes that were signed the first time.
+
+    The session must have been fed the same document: raises IdempotencyConflict where its SHA-256 is another.
+    """
+    session.restore(format, increment, document_digest)
+
+
+class _Descriptor:
+    """A read-only descriptor with an offset of its own, closed on leaving."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+    def __enter__(self) -> _Descriptor:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self.number)
+
+
+class _Spool:
+    """An anonymous file: in memory while small, else unlinked on disk; gone with its last descriptor."""
+
+    def __init__(self) -> None:
+        self.size = 0
+        self._file = os.memfd_create("document", os.MFD_CLOEXEC)
+        self._on_disk = False
+
+    def in_memory(self, more: int) -> bool:
+        """Say whether the document stays in memory with `more` bytes."""
+        return self.size + more <= MEMORY_SPOOL_BYTES
+
+    def write(self, chunk: bytes) -> None:
+        """Append."""
+        if not self._on_disk and not self.in_memory(len(chunk)):
+            self._move_to_disk()
+        with memoryview(chunk) as view:
+            done = 0
+            while done < len(view):
+                done += os.pwrite(self._file, view[done:], self.size + done)
+        self.size += len(chunk)
+
+    def _move_to_disk(self) -> None:
+        with tempfile.TemporaryFile() as file:
+            for offset in range(0, self.size, CHUNK_BYTES):
+                file.write(self.read(offset, CHUNK_BYTES))
+            file.flush()
+            disk = os.dup(file.fileno())
+        os.close(self._file)
+        self._file, self._on_disk = disk, True
+
+    def read(self, offset: int, length: int) -> bytes:
+        """Read from anywhere."""
+        return os.pread(self._file, length, offset)
+
+    def read_only(self) -> _Descriptor:
+        """Open the file once more, for reading only."""
+        return _Descriptor(os.open(f"/proc/self/fd/{self._file}", os.O_RDONLY | os.O_CLOEXEC))
+
+    def close(self) -> None:
+        """Forget the document."""
+        os.close(self._file)
+
+
+def _stopped(step: str, reason: str, text: str) -> DomainError:
+    if step == "prepare":
+        return DocumentDamaged(text, reason=reason)
+    return Internal(f"the signature could not be completed: {text}")
+
+
+def _raised(answer: dict[str, Any]) -> DomainError:
+    """Make the worker's error again; a code that we do not know is an internal error."""
+    known = error_class(str(answer["code"]))
+    text, data = str(answer.get("message"))[:1000], answer.get("data")
+    if known is None or not isinstance(data, dict):
+        return Internal("a document worker failed")
+    return known(
+        text,
+        **{str(key): value if isinstance(value, int) else str(value)[:200] for key, value in data.items()},
+    )
