@@ -43,7 +43,13 @@ class DebianPackages:
 
     def library_path(self) -> str:
         """Folders with the unpacked shared libraries, as LD_LIBRARY_PATH wants them; empty if none."""
-        return ":".join(str(path) for path in (*sorted(self.root.glob("usr/lib/*-linux-gnu*")), *sorted(self.root.glob("lib/*-linux-gnu*"))))
+        return ":".join(
+            str(path)
+            for path in (
+                *sorted(self.root.glob("usr/lib/*-linux-gnu*")),
+                *sorted(self.root.glob("lib/*-linux-gnu*")),
+            )
+        )
 
     def find(self, *patterns: str) -> Path | None:
         """First file that matches one of `patterns` in the system or among the unpacked packages.
@@ -86,12 +92,16 @@ class DebianPackages:
 
     @staticmethod
     def _known(packages: tuple[str, ...], options: list[str]) -> bool:
-        return _run(["apt-get", *options, "install", "-s", "--no-install-recommends", *packages]).returncode == 0
+        return (
+            _run(["apt-get", *options, "install", "-s", "--no-install-recommends", *packages]).returncode == 0
+        )
 
     @staticmethod
     def _with_dependencies(packages: tuple[str, ...], options: list[str]) -> list[str]:
         """Names of `packages` and of whatever they need that this system does not have yet."""
-        done = _checked(["apt-get", *options, "install", "-s", "--no-install-recommends", *packages], None, packages)
+        done = _checked(
+            ["apt-get", *options, "install", "-s", "--no-install-recommends", *packages], None, packages
+        )
         names = [line.split()[1] for line in done.stdout.splitlines() if line.startswith("Inst ")]
         return names or list(packages)
 

@@ -52,7 +52,9 @@ def run(command: list[str], what: str) -> None:
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )  # fmt: skip
     except subprocess.TimeoutExpired as late:
-        raise PlatformError(f"{what} did not end within {PIP_SECONDS} s: is the package registry reachable?") from late
+        raise PlatformError(
+            f"{what} did not end within {PIP_SECONDS} s: is the package registry reachable?"
+        ) from late
     if done.returncode != 0:
         words = "\n".join(done.stdout.splitlines()[-TAIL_LINES:])
         raise PlatformError(f"{what} failed:\n{words}\nMend what it says and run the same command again.")
@@ -73,7 +75,9 @@ def make_environment() -> None:
         packages.provide("python3-pip-whl")
         wheel = packages.find(pattern)
     if wheel is None:
-        raise PlatformError("this Python has no pip: as root, `apt-get install python3-venv`, then run the same command again")
+        raise PlatformError(
+            "this Python has no pip: as root, `apt-get install python3-venv`, then run the same command again"
+        )
     run([sys.executable, "-m", "venv", "--clear", "--without-pip", str(VENV)], "making .venv")
     run([str(PYTHON), f"{wheel}/pip", "install", "-q", "--no-index", str(wheel)], "putting pip into .venv")
 
@@ -84,7 +88,9 @@ def install(kind: str) -> None:
     have = present()
     if need.items() <= have.items():
         return
-    say(f"Installing what is missing into .venv ({sys.version.split()[0]}); the first time takes a minute or two")
+    say(
+        f"Installing what is missing into .venv ({sys.version.split()[0]}); the first time takes a minute or two"
+    )
     with step("python environment"):
         make_environment()
     pip = [str(PYTHON), "-m", "pip", "install", "-q", "--disable-pip-version-check", "--no-input"]

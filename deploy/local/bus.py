@@ -1,0 +1,101 @@
+"""The bus of one machine: nats-server with TLS, JetStream on disk, and one user for each service.
+
+Every user may do what its part of `proto/kyso/v1/events.proto` says and nothing else. The outside system's user may
+publish jobs of its own client only, and read the results of its own client only.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+
+from deploy.local.pki import Identity
+from deploy.local.secretfiles import read_secret, write_private, write_secret
+from deploy.local.settings import HOST, Ports
+
+SERVICES = ("gateway", "signer", "registry", "verifier")
+OUTSIDE = "one-stop-shop"
+STREAMS = ("KYSO_JOBS", "KYSO_EVENTS", "KYSO_RESULTS", "KYSO_PARKED")
+NOTHING = ["kyso.nothing"]
+MAX_PAYLOAD = 1024 * 1024
+MAX_STORE = "8GB"
+
+
+@dataclass(frozen=True, slots=True)
+class Bus:
+    """The server's configuration file and each user's password file."""
+
+    configuration: Path
+    passwords: dict[str, Path]
+
+
+def provide_bus(folder: Path, identity: Identity, ports: Ports, outside_client: str | None) -> Bus:
+    """Write the server's configuration, with passwords made once. `outside_client` is the client id of the outside user."""
+    users = (*SERVICES, OUTSIDE)
+    passwords = {name: folder / f"{name}.password" for name in users}
+    for path in passwords.values():
+        if not path.exists():
+            write_secret(path, secrets.token_urlsafe(24))
+    entries = [
+        {
+            "user": name,
+            "password": read_secret(passwords[name]),
+            "permissions": permissions(name, outside_client),
+        }
+        for name in users
+    ]
+    configuration = {
+        "server_name": "kyso-one-machine",
+        "listen": f"{HOST}:{ports.bus}",
+        "http": f"{HOST}:{ports.bus_monitor}",
+        "max_payload": MAX_PAYLOAD,
+        "lame_duck_duration": "10s",
+        "lame_duck_grace_period": "1s",
+        "tls": {
+            "cert_file": str(identity.certificate), "key_file": str(identity.private_key),
+            "ca_file": str(identity.ca), "timeout": 5,
+        },
+        # Acknowledge after fsync: by default JetStream answers before the data is safe.
+        "jetstream": {"store_dir": str(folder / "jetstream"), "sync_interval": "always", "max_file_store": MAX_STORE},
+        "accounts": {"KYSO": {"jetstream": "enabled", "users": entries}},
+    }  # fmt: skip
+    path = folder / "nats.conf"
+    # The server's format takes JSON.
+    write_private(path, json.dumps(configuration, indent=2).encode())
+    return Bus(path, passwords)
+
+
+def permissions(user: str, outside_client: str | None) -> dict[str, dict[str, list[str]]]:
+    """What a user may publish and subscribe, in nats-server's own terms."""
+    match user:
+        case "signer":
+            publish = ["kyso.event.signature.>", "kyso.event.operation.>", "kyso.job.>", "kyso.result.>", "kyso.parked.>",
+                       "kyso.directory.confirmed", *_streams(), *_consumers("KYSO_JOBS")]  # fmt: skip
+            subscribe = ["kyso.directory.changed", "kyso.directory.heartbeat", "_INBOX.>"]
+        case "registry":
+            publish = ["kyso.event.credential.>", "kyso.event.crl.>", "kyso.parked.>", "kyso.directory.changed",
+                       "kyso.directory.heartbeat", *_streams(), *_consumers("KYSO_EVENTS")]  # fmt: skip
+            subscribe = ["kyso.directory.confirmed", "_INBOX.>"]
+        case _ if user == OUTSIDE and outside_client:
+            publish = [f"kyso.job.{outside_client}.sign.*"]
+            # An inbox of its own: in the common one it could read what services answer each other.
+            subscribe = [f"kyso.result.{outside_client}.>", f"_INBOX_{OUTSIDE}.>"]
+        case _:
+            publish, subscribe = NOTHING, NOTHING
+    return {"publish": {"allow": publish}, "subscribe": {"allow": subscribe}}
+
+
+def _streams() -> list[str]:
+    """Make, change and ask for the platform's streams; not delete or purge them."""
+    return [
+        "$JS.API.INFO",
+        "$JS.API.STREAM.NAMES",
+        *(f"$JS.API.STREAM.{verb}.{name}" for verb in ("CREATE", "UPDATE", "INFO") for name in STREAMS),
+    ]
+
+
+def _consumers(stream: str) -> list[str]:
+    return [f"$JS.API.CONSUMER.CREATE.{stream}.>", f"$JS.API.CONSUMER.DURABLE.CREATE.{stream}.>",
+            f"$JS.API.CONSUMER.INFO.{stream}.>", f"$JS.API.CONSUMER.MSG.NEXT.{stream}.>", f"$JS.ACK.{stream}.>"]  # fmt: skip
