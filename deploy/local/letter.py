@@ -20,6 +20,7 @@ from reportlab.pdfbase.ttfonts import TTFont
 from reportlab.pdfgen.canvas import Canvas
 from reportlab.platypus import (
     BaseDocTemplate,
+    CondPageBreak,
     Flowable,
     Frame,
     KeepTogether,
@@ -217,7 +218,8 @@ def _body() -> list[Flowable]:
     parts: list[Flowable] = [Paragraph(OPENING, BODY)]
     for heading, paragraphs in TASKS:
         first, *rest = (Paragraph(text, BODY) for text in paragraphs)
-        parts += [KeepTogether([Paragraph(heading, TASK), first]), *rest]
+        # A heading needs room for a few lines of its text below it.
+        parts += [CondPageBreak(3 * cm), Paragraph(heading, TASK), first, *rest]
     return [*parts, Paragraph(CLOSING, BODY)]
 
 
