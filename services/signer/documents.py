@@ -8,13 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import json
-import os
-import socket
-import sys
-import tempfile
 import time
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from prometheus_client import Counter, Gauge, Histogram
@@ -29,7 +24,9 @@ from services.kernel.errors import (
     error_class,
 )
 from services.kernel.runtime.telemetry import LATENCY_BUCKETS
-from services.signer.document_wire import HEAD, WireError, pack, unpack_head
+from services.signer.document_process import Worker, WorkerDied
+from services.signer.document_spool import Spool
+from services.signer.document_wire import WireError
 from services.signer.formats.parameters import APPENDING_FORMATS
 
 if TYPE_CHECKING:
@@ -41,11 +38,8 @@ if TYPE_CHECKING:
     from services.signer.formats.parameters import FormatName, SignatureParameters
 
 CHUNK_BYTES = 64 * 1024
-MEMORY_SPOOL_BYTES = 4 << 20
-"""Documents up to this size stay in memory; larger ones go to an unlinked temporary file."""
 WORKER_MEMORY_BYTES = 1 << 30
 """Address space of one worker."""
-START_SECONDS = 60
 _RESTART_PAUSE_SECONDS = 1.0
 
 
@@ -72,108 +66,6 @@ class DocumentMetrics:
         )
 
 
-class _WorkerDied(Exception):
-    """The worker's process ended, or talked nonsense, in the middle of a step."""
-
-
-class _Worker:
-    """One spawned process and our end of its socket; serves one request at a time."""
-
-    def __init__(self, process: asyncio.subprocess.Process, connection: socket.socket) -> None:
-        self.process = process
-        self._connection = connection
-
-    @classmethod
-    async def start(cls, memory_bytes: int) -> _Worker:
-        """Spawn a worker and wait until it has loaded its parsers. It gets our import path and nothing else of our
-        environment."""
-        ours, theirs = socket.socketpair()
-        with theirs:
-            ours.setblocking(False)
-            try:
-                process = await _spawn(theirs.fileno(), memory_bytes)
-            except BaseException:
-                ours.close()
-                raise
-        worker = cls(process, ours)
-        try:
-            async with asyncio.timeout(START_SECONDS):
-                await worker._receive()
-        except EOFError as error:
-            await worker.kill()
-            raise OSError(f"a document worker ended while starting, status {process.returncode}") from error
-        except BaseException:
-            await worker.kill()
-            raise
-        return worker
-
-    def alive(self) -> bool:
-        """Say whether the process still holds its end of the socket; only between requests."""
-        try:
-            self._connection.recv(1, socket.MSG_PEEK)
-        except BlockingIOError:
-            return True
-        except OSError:
-            return False
-        # The end of the stream, or an answer that nobody asked for.
-        return False
-
-    async def ask(self, meta: dict[str, Any], body: bytes, descriptor: int) -> tuple[dict[str, Any], bytes]:
-        """Send one request with the document's descriptor and wait for the answer."""
-        loop = asyncio.get_running_loop()
-        message = pack(json.dumps(meta).encode(), body)
-        try:
-            # The socket is empty between requests, so these few bytes never wait.
-            socket.send_fds(self._connection, [message[: HEAD.size]], [descriptor])
-            await loop.sock_sendall(self._connection, message[HEAD.size :])
-            return await self._receive()
-        except (OSError, EOFError, WireError, ValueError) as error:
-            raise _WorkerDied(type(error).__name__) from error
-
-    async def _receive(self) -> tuple[dict[str, Any], bytes]:
-        meta_length, body_length = unpack_head(await self._exactly(HEAD.size))
-        payload = await self._exactly(meta_length + body_length)
-        meta = json.loads(payload[:meta_length])
-        if not isinstance(meta, dict):
-            raise WireError("the answer is not an object")
-        return meta, payload[meta_length:]
-
-    async def _exactly(self, length: int) -> bytes:
-        loop = asyncio.get_running_loop()
-        buffer = bytearray(length)
-        with memoryview(buffer) as view:
-            done = 0
-            while done < length:
-                count = await loop.sock_recv_into(self._connection, view[done:])
-                if not count:
-                    raise EOFError
-                done += count
-        return bytes(buffer)
-
-    async def kill(self) -> None:
-        """End the process and reap it."""
-        self._connection.close()
-        with suppress(ProcessLookupError):
-            self.process.kill()
-        await self.process.wait()
-
-
-async def _spawn(descriptor: int, memory_bytes: int) -> asyncio.subprocess.Process:
-    return await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-P",
-        "-m",
-        "services.signer.document_worker",
-        str(descriptor),
-        str(memory_bytes),
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.DEVNULL,
-        pass_fds=(descriptor,),
-        env={"PYTHONPATH": os.pathsep.join(path for path in sys.path if path), "LC_ALL": "C.UTF-8"},
-    )
-
-
 class DocumentWorkers:
     """The pool of document workers. Make it with `open`; it does not queue documents, it queues their steps."""
 
@@ -184,9 +76,9 @@ class DocumentWorkers:
         self.timeout_seconds = timeout_seconds
         self.max_document_bytes = max_document_bytes
         self._metrics = metrics
-        self._idle: asyncio.Queue[_Worker] = asyncio.Queue()
-        self._running: set[_Worker] = set()
-        self._dying: set[_Worker] = set()
+        self._idle: asyncio.Queue[Worker] = asyncio.Queue()
+        self._running: set[Worker] = set()
+        self._dying: set[Worker] = set()
         self._replacing: set[asyncio.Task[None]] = set()
 
     @classmethod
@@ -212,7 +104,7 @@ class DocumentWorkers:
     @asynccontextmanager
     async def session(self) -> AsyncIterator[DocumentSession]:
         """Take in one document; on leaving, it is forgotten."""
-        spool = _Spool()
+        spool = Spool()
         try:
             yield DocumentSession(self, spool)
         finally:
@@ -222,16 +114,16 @@ class DocumentWorkers:
         """For readiness: None while a worker runs, else the reason."""
         return None if self._running else "no document worker is running"
 
-    async def run(self, meta: dict[str, Any], body: bytes, spool: _Spool) -> tuple[dict[str, Any], bytes]:
+    async def run(self, meta: dict[str, Any], body: bytes, spool: Spool) -> tuple[dict[str, Any], bytes]:
         """Do one step in some worker; a step is done again, once, where the worker died in it."""
         started = time.monotonic()
         meta = {**meta, "size": spool.size}
         try:
             answer, result = await self._once(meta, body, spool)
-        except _WorkerDied:
+        except WorkerDied:
             try:
                 answer, result = await self._once(meta, body, spool)
-            except _WorkerDied as error:
+            except WorkerDied as error:
                 raise _stopped(
                     meta["step"], "crash", "the document stops the program that reads it"
                 ) from error
@@ -241,7 +133,7 @@ class DocumentWorkers:
             raise _raised(answer)
         return answer, result
 
-    async def _once(self, meta: dict[str, Any], body: bytes, spool: _Spool) -> tuple[dict[str, Any], bytes]:
+    async def _once(self, meta: dict[str, Any], body: bytes, spool: Spool) -> tuple[dict[str, Any], bytes]:
         worker = await self._take()
         reason = "cancelled"
         try:
@@ -254,7 +146,7 @@ class DocumentWorkers:
             reason = "timeout"
             text = f"the document could not be read within {self.timeout_seconds:g} seconds"
             raise _stopped(meta["step"], "time", text) from error
-        except _WorkerDied:
+        except WorkerDied:
             reason = "death"
             raise
         finally:
@@ -264,7 +156,7 @@ class DocumentWorkers:
             else:
                 self._idle.put_nowait(worker)
 
-    async def _take(self) -> _Worker:
+    async def _take(self) -> Worker:
         try:
             async with asyncio.timeout(self.timeout_seconds):
                 # One that died while it was idle says nothing about this document.
@@ -275,12 +167,12 @@ class DocumentWorkers:
             raise Overloaded("all document workers are busy: retry after a pause") from error
 
     async def _add(self) -> None:
-        worker = await _Worker.start(WORKER_MEMORY_BYTES)
+        worker = await Worker.start(WORKER_MEMORY_BYTES)
         self._running.add(worker)
         self._count()
         self._idle.put_nowait(worker)
 
-    def _replace(self, worker: _Worker, reason: str) -> None:
+    def _replace(self, worker: Worker, reason: str) -> None:
         self._running.discard(worker)
         self._dying.add(worker)
         self._count()
@@ -290,7 +182,7 @@ class DocumentWorkers:
         self._replacing.add(task)
         task.add_done_callback(self._replacing.discard)
 
-    async def _replacement(self, worker: _Worker) -> None:
+    async def _replacement(self, worker: Worker) -> None:
         await worker.kill()
         self._dying.discard(worker)
         while True:
@@ -319,7 +211,7 @@ class DocumentWorkers:
 class DocumentSession:
     """One document on its way: fed, prepared, completed (or replayed), read out. Not for several tasks at once."""
 
-    def __init__(self, workers: DocumentWorkers, spool: _Spool) -> None:
+    def __init__(self, workers: DocumentWorkers, spool: Spool) -> None:
         """Made by `DocumentWorkers.session`."""
         self._workers = workers
         self._spool = spool
@@ -399,72 +291,15 @@ class DocumentSession:
 
 async def replay(
     session: DocumentSession,
-    format: FormatName,
+    format: FormatName,  # noqa: A002
     increment: bytes,
-    document_digest: bytes,  # noqa: A002
+    document_digest: bytes,
 ) -> None:
     """Give an idempotent answer again: after this, `result()` streams the bytes that were signed the first time.
 
     The session must have been fed the same document: raises IdempotencyConflict where its SHA-256 is another.
     """
     session.restore(format, increment, document_digest)
-
-
-class _Descriptor:
-    """A read-only descriptor with an offset of its own, closed on leaving."""
-
-    def __init__(self, number: int) -> None:
-        self.number = number
-
-    def __enter__(self) -> _Descriptor:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        os.close(self.number)
-
-
-class _Spool:
-    """An anonymous file: in memory while small, else unlinked on disk; gone with its last descriptor."""
-
-    def __init__(self) -> None:
-        self.size = 0
-        self._file = os.memfd_create("document", os.MFD_CLOEXEC)
-        self._on_disk = False
-
-    def in_memory(self, more: int) -> bool:
-        """Say whether the document stays in memory with `more` bytes."""
-        return self.size + more <= MEMORY_SPOOL_BYTES
-
-    def write(self, chunk: bytes) -> None:
-        """Append."""
-        if not self._on_disk and not self.in_memory(len(chunk)):
-            self._move_to_disk()
-        with memoryview(chunk) as view:
-            done = 0
-            while done < len(view):
-                done += os.pwrite(self._file, view[done:], self.size + done)
-        self.size += len(chunk)
-
-    def _move_to_disk(self) -> None:
-        with tempfile.TemporaryFile() as file:
-            for offset in range(0, self.size, CHUNK_BYTES):
-                file.write(self.read(offset, CHUNK_BYTES))
-            file.flush()
-            disk = os.dup(file.fileno())
-        os.close(self._file)
-        self._file, self._on_disk = disk, True
-
-    def read(self, offset: int, length: int) -> bytes:
-        """Read from anywhere."""
-        return os.pread(self._file, length, offset)
-
-    def read_only(self) -> _Descriptor:
-        """Open the file once more, for reading only."""
-        return _Descriptor(os.open(f"/proc/self/fd/{self._file}", os.O_RDONLY | os.O_CLOEXEC))
-
-    def close(self) -> None:
-        """Forget the document."""
-        os.close(self._file)
 
 
 def _stopped(step: str, reason: str, text: str) -> DomainError:

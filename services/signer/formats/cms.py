@@ -214,7 +214,7 @@ def signer_parts(chain: tuple[bytes, ...], algorithm: SigningAlgorithm) -> Signe
         raise FieldInvalid(
             "the signer's certificate chain is not DER X.509", field="certificate_chain"
         ) from error
-    if not _fits(key, algorithm.scheme):
+    if not isinstance(key, PublicKey) or not _fits(key, algorithm.scheme):
         raise AlgorithmMismatch(
             f"{algorithm.label} does not fit the key in the signer's certificate", field="signature_scheme"
         )
@@ -326,7 +326,7 @@ def _as_stored(attributes: bytes) -> asn1.SetOf[asn1.TLV]:
     return asn1.decode_der(_WrappedAttributes, wrapped).value
 
 
-def _fits(key: object, scheme: SignatureScheme) -> bool:
+def _fits(key: PublicKey, scheme: SignatureScheme) -> bool:
     return isinstance(key, ec.EllipticCurvePublicKey if scheme is SignatureScheme.ECDSA else rsa.RSAPublicKey)
 
 

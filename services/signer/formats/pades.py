@@ -16,7 +16,8 @@ from services.kernel.errors import DocumentDamaged, DocumentLocked, FieldInvalid
 from services.signer.formats import cms, pdf_structure
 from services.signer.formats.errors import SelfCheckFailed
 from services.signer.formats.format import Prepared
-from services.signer.formats.pdf_update import IncrementalUpdate, text_string
+from services.signer.formats.pdf_objects import dictionary, number, pointer, text_string, written
+from services.signer.formats.pdf_update import IncrementalUpdate
 
 if TYPE_CHECKING:
     from pyhanko.pdf_utils.reader import PdfFileReader
@@ -196,15 +197,15 @@ def _add_field(
             signature.idnum,
         ),
     )
-    entry = generic.IndirectObject(field.idnum, 0, reader)
+    entry = pointer(field)
     if _append(update, page, "/Annots", entry):
         update.put_object(page_reference, page)
     if form is None:
-        form = generic.DictionaryObject({generic.NameObject("/Fields"): generic.ArrayObject([entry])})
-        form["/SigFlags"] = generic.NumberObject(3)
+        form = dictionary({"/Fields": generic.ArrayObject([entry])})
+        form["/SigFlags"] = number(3)
         reference = update.new_reference()
         update.put_object(reference, form)
-        reader.root["/AcroForm"] = generic.IndirectObject(reference.idnum, 0, reader)
+        reader.root["/AcroForm"] = pointer(reference)
         update.put_object(reader.root_ref, reader.root)
         return
     changed = _append(update, form, "/Fields", entry)
@@ -232,7 +233,7 @@ def _append(
 
 def _fill_field(update: IncrementalUpdate, field: pdf_structure.Field, signature: generic.Reference) -> None:
     assert field.reference is not None  # noqa: S101 - _empty_field saw to it
-    field.dictionary["/V"] = generic.IndirectObject(signature.idnum, 0, signature.pdf)
+    field.dictionary["/V"] = pointer(signature)
     update.put_object(field.reference, field.dictionary)
 
 
@@ -245,7 +246,7 @@ def _set_signature_flags(
 
 def _put_form(update: IncrementalUpdate, reader: PdfFileReader, form: generic.DictionaryObject) -> None:
     """Write the form with SignaturesExist and AppendOnly set, alone or with the catalog that holds it."""
-    form["/SigFlags"] = generic.NumberObject(3)
+    form["/SigFlags"] = number(3)
     raw = reader.root.raw_get("/AcroForm")
     if isinstance(raw, generic.IndirectObject):
         update.put_object(raw.reference, form)
@@ -271,23 +272,13 @@ def _signature_dictionary(
             head.append(key + text_string(text))
     if lock is not None:
         # ISO 32000-1 12.8.2.4: the lock that the field prescribes becomes part of what is signed.
-        copied = generic.DictionaryObject(
-            {key: lock.raw_get(key) for key in ("/Action", "/Fields", "/P") if key in lock}
-        )
+        copied = dictionary({key: lock.raw_get(key) for key in ("/Action", "/Fields", "/P") if key in lock})
         copied["/Type"] = generic.NameObject("/TransformParams")
         copied["/V"] = generic.NameObject("/1.2")
-        body = _written(copied)
+        body = written(copied)
         head.append(
             b"/Reference [<</Type /SigRef /TransformMethod /FieldMDP /Data %d %d R /TransformParams %s>>]"
             % (catalog.idnum, catalog.generation, body)
         )
     head.append(b"/ByteRange ")
     return b"\n".join(head), b">>"
-
-
-def _written(value: generic.PdfObject) -> bytes:
-    from io import BytesIO
-
-    stream = BytesIO()
-    value.write_to_stream(stream, None)
-    return stream.getvalue()

@@ -12,6 +12,7 @@ from pyhanko.pdf_utils import generic
 from pyhanko.pdf_utils.reader import PdfFileReader
 
 from services.kernel.errors import DocumentDamaged, DocumentEncrypted, DocumentLocked, DocumentNotPdf
+from services.signer.formats.pdf_objects import resolved
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -121,7 +122,7 @@ def _first_leaf(
     if not isinstance(node, generic.IndirectObject) or depth > MAX_PAGE_TREE_DEPTH or node.reference in seen:
         raise DocumentDamaged("the page tree is broken, too deep or goes in a circle", where="/Pages")
     seen.add(node.reference)
-    dictionary = node.get_object()
+    dictionary = resolved(node)
     if not isinstance(dictionary, generic.DictionaryObject):
         raise DocumentDamaged("a node of the page tree is not a dictionary", where="/Pages")
     if "/Kids" not in dictionary:
@@ -163,16 +164,16 @@ def form_fields(form: generic.DictionaryObject | None) -> Iterator[Field]:
             raise DocumentDamaged(
                 "the form has too many fields or too deep a tree of them", where="/AcroForm"
             )
-        dictionary = item.get_object()
+        dictionary = resolved(item)
         if not isinstance(dictionary, generic.DictionaryObject):
             raise DocumentDamaged("a form field is not a dictionary", where="/AcroForm")
         partial = dictionary.get("/T")
         name = (
             prefix
             if partial is None
-            else f"{prefix}.{partial.get_object()}"
+            else f"{prefix}.{resolved(partial)}"
             if prefix
-            else str(partial.get_object())
+            else str(resolved(partial))
         )
         kind = str(dictionary["/FT"]) if "/FT" in dictionary else inherited_type
         kids = _items(dictionary["/Kids"]) if "/Kids" in dictionary else []
@@ -192,7 +193,7 @@ def _items(array: generic.PdfObject) -> list[generic.PdfObject]:
 
 def _is_field(kid: generic.PdfObject) -> bool:
     # A kid without a name of its own is only a widget of its parent (ISO 32000-1 12.7.3.1).
-    dictionary = kid.get_object()
+    dictionary = resolved(kid)
     return isinstance(dictionary, generic.DictionaryObject) and "/T" in dictionary
 
 
@@ -244,7 +245,7 @@ def _locks(parameters: generic.DictionaryObject, name: str) -> bool:
     if action == "/All":
         return True
     listed = (
-        [str(item.get_object()) for item in _items(parameters["/Fields"])] if "/Fields" in parameters else []
+        [str(resolved(item)) for item in _items(parameters["/Fields"])] if "/Fields" in parameters else []
     )
     named = any(name == entry or name.startswith(entry + ".") for entry in listed)
     return named if action == "/Include" else not named

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 from pyhanko.pdf_utils import generic
 
+from services.signer.formats.pdf_objects import written
+
 if TYPE_CHECKING:
     from pyhanko.pdf_utils.reader import PdfFileReader
 
@@ -28,6 +30,9 @@ class IncrementalUpdate:
     def __init__(self, reader: PdfFileReader, size: int, ends_with_newline: bool, next_number: int) -> None:
         """Start after `size` bytes of the file that `reader` read; new objects are numbered from `next_number`."""
         self._reader = reader
+        if reader.last_startxref is None:
+            raise ValueError("the reader has not read a cross-reference")
+        self._previous = reader.last_startxref
         self._base = size
         self._buffer = BytesIO()
         self._offsets: dict[tuple[int, int], int] = {}
@@ -53,9 +58,7 @@ class IncrementalUpdate:
 
     def put_object(self, reference: generic.Reference, value: generic.PdfObject) -> None:
         """Write an object that was read from the file and changed since."""
-        body = BytesIO()
-        value.write_to_stream(body, None, reference)
-        self.put(reference, body.getvalue())
+        self.put(reference, written(value))
 
     def close(self) -> bytearray:
         """Write cross-reference, trailer and end mark; return the whole update."""
@@ -73,10 +76,8 @@ class IncrementalUpdate:
         body = BytesIO()
         for key, value in trailer.items():
             if key not in _STRUCTURAL:
-                body.write(key.encode("latin-1") + b" ")
-                value.write_to_stream(body, None)
-                body.write(b"\n")
-        body.write(b"/Size %d\n/Prev %d\n" % (self._next_number, self._reader.last_startxref))
+                body.write(written(key) + b" " + written(value) + b"\n")
+        body.write(b"/Size %d\n/Prev %d\n" % (self._next_number, self._previous))
         fresh = hashlib.sha256(self._buffer.getbuffer()).digest()[:16]
         body.write(b"/ID [<%s> <%s>]\n" % (self._permanent_id(fresh).hex().encode(), fresh.hex().encode()))
         return body.getvalue()
@@ -125,11 +126,3 @@ def _runs(keys: list[tuple[int, int]]) -> list[list[tuple[int, int]]]:
         else:
             runs.append([key])
     return runs
-
-
-def text_string(text: str) -> bytes:
-    """Write a text string (ISO 32000-1 7.9.2.2): ASCII as it is, anything else, Vietnamese too, as UTF-16BE."""
-    if text.isascii():
-        escaped = text.replace("\\", "\\\\").replace("(", "\\(").replace(")", "\\)")
-        return b"(" + escaped.encode("ascii") + b")"
-    return b"<FEFF" + text.encode("utf-16-be").hex().upper().encode() + b">"
