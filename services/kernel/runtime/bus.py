@@ -1,0 +1,390 @@
+"""The bus: one NATS connection for each process, JetStream publication, and pull consumers that decide each message.
+
+The connection never gives up: it starts in the background, survives every loss of the server, and is made anew where
+the client library closed it for good. While it is away, publishing raises ServiceUnavailable at once instead of
+queueing in memory: what must not be lost goes through the outbox.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import nats
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.js import JetStreamContext
+from nats.js import api as js
+from prometheus_client import Counter, Gauge
+
+from services.kernel import events
+from services.kernel.errors import FieldInvalid, ServiceUnavailable
+from services.kernel.events import Event
+from services.kernel.runtime.config import BusSettings, read_secret
+from services.kernel.runtime.consumer import Disposition, Message, Park, PullConsumer
+from services.kernel.runtime.process import Runtime
+from services.kernel.runtime.telemetry import request_id
+
+__all__ = ["Bus", "Disposition", "Message", "Park", "PullConsumer", "event_from", "headers_of"]
+
+FIRST_CONNECT_SECONDS = 5.0
+"""How long `Bus.connect` waits before it goes on without the server."""
+CONNECT_SECONDS = 2
+PING_SECONDS = 2
+PINGS_OUTSTANDING = 2
+"""Together: a server that hangs is noticed after about six seconds; the library's defaults take four minutes."""
+RECONNECT_SECONDS = 0.5
+DUPLICATE_WINDOW_SECONDS = 120.0
+MAX_MESSAGE_BYTES = 768 * 1024
+DAY = 24 * 3600.0
+
+CoreHandler = Callable[[str, bytes], Awaitable[None]]
+"""Takes subject and data of a core message."""
+
+
+def _streams(replicas: int) -> list[js.StreamConfig]:
+    def stream(name: str, subject: str, **rest: Any) -> js.StreamConfig:
+        return js.StreamConfig(
+            name=name,
+            subjects=[subject],
+            storage=js.StorageType.FILE,
+            num_replicas=replicas,
+            duplicate_window=DUPLICATE_WINDOW_SECONDS,
+            max_msg_size=MAX_MESSAGE_BYTES,
+            **rest,
+        )
+
+    return [
+        # A full queue refuses new jobs; it never drops one that was accepted.
+        stream(
+            events.STREAM_JOBS,
+            "kyso.job.>",
+            retention=js.RetentionPolicy.WORK_QUEUE,
+            discard=js.DiscardPolicy.NEW,
+            max_msgs=1_000_000,
+        ),
+        stream(events.STREAM_EVENTS, "kyso.event.>", retention=js.RetentionPolicy.LIMITS, max_age=30 * DAY),
+        stream(events.STREAM_RESULTS, "kyso.result.>", retention=js.RetentionPolicy.LIMITS, max_age=7 * DAY),
+        stream(events.STREAM_PARKED, "kyso.parked.>", retention=js.RetentionPolicy.LIMITS, max_age=365 * DAY),
+    ]
+
+
+def headers_of(event: Event) -> dict[str, str]:
+    """Return the headers of the CloudEvents 1.0 NATS binding (binary mode), and the id that JetStream knows."""
+    headers = {
+        "Nats-Msg-Id": event.id,
+        "ce-specversion": "1.0",
+        "ce-id": event.id,
+        "ce-source": event.source,
+        "ce-type": event.type,
+        "ce-subject": event.subject,
+        "ce-time": event.time.astimezone(UTC).isoformat().replace("+00:00", "Z"),
+        "content-type": "application/json",
+    }
+    identifier = request_id.get()
+    if identifier:
+        headers["x-request-id"] = identifier
+    return headers
+
+
+def event_from(message: Message) -> Event:
+    """Read the CloudEvents envelope of a message; raise FieldInvalid where an attribute is missing or malformed."""
+    attributes = {
+        name: message.headers.get(f"ce-{name}", "") for name in ("id", "type", "source", "subject", "time")
+    }
+    missing = [name for name, value in attributes.items() if not value]
+    if missing:
+        raise FieldInvalid(f"the message lacks the CloudEvents header ce-{missing[0]}", field=missing[0])
+    try:
+        moment = datetime.fromisoformat(attributes["time"])
+    except ValueError:
+        raise FieldInvalid("ce-time is not an RFC 3339 time", field="time") from None
+    if moment.tzinfo is None:
+        raise FieldInvalid("ce-time has no time zone", field="time")
+    return Event(
+        id=attributes["id"],
+        type=attributes["type"],
+        source=attributes["source"],
+        subject=attributes["subject"],
+        time=moment.astimezone(UTC),
+        data=message.data,
+        nats_subject=message.subject,
+    )
+
+
+@dataclass(eq=False)
+class _CoreSubscription:
+    subject: str
+    handler: CoreHandler
+    live: Any = None
+
+
+class Bus:
+    """One connection to NATS. Made by `connect`; `close` after use."""
+
+    def __init__(self, settings: BusSettings, runtime: Runtime) -> None:
+        """Bind the settings; nothing is opened yet."""
+        self._settings = settings
+        self.telemetry = runtime.telemetry
+        self._log = runtime.telemetry.log
+        self._client: Client | None = None
+        self._jetstream: JetStreamContext | None = None
+        self._core: list[_CoreSubscription] = []
+        self._ready, self._closed = asyncio.Event(), asyncio.Event()
+        self._closing = False
+        self._streams_wanted = False
+        self._keeper: asyncio.Task[None] | None = None
+        self._last_error = "no connection was made yet"
+        registry = runtime.telemetry.registry
+        self.consumer_lag = Gauge(
+            "kyso_consumer_lag",
+            "Messages that a consumer has not finished: waiting, or delivered and not acknowledged.",
+            ["stream", "consumer"],
+            registry=registry,
+        )
+        self.consumed = Counter(
+            "kyso_consumer_messages_total",
+            "Messages decided, by outcome: ack, retry, park.",
+            ["stream", "consumer", "outcome"],
+            registry=registry,
+        )
+        self._up = Gauge("kyso_bus_connected", "1 while connected to the bus.", registry=registry)
+
+    @classmethod
+    async def connect(cls, settings: BusSettings, runtime: Runtime) -> Bus:
+        """Start connecting; return once connected, or after a few seconds without (it goes on in the background).
+
+        Raise ConfigError where the password or CA file cannot be read.
+        """
+        bus = cls(settings, runtime)
+        read_secret(settings.password_file)
+        tls = ssl.create_default_context(cafile=str(settings.ca_file)) if settings.ca_file else None
+        bus._keeper = asyncio.create_task(bus._keep(tls), name="bus-connection")
+        try:
+            async with asyncio.timeout(FIRST_CONNECT_SECONDS):
+                await bus._ready.wait()
+        except TimeoutError:
+            runtime.telemetry.log.warning(
+                "bus_not_reached_yet", servers=settings.servers, error=bus._last_error
+            )
+        return bus
+
+    @classmethod
+    @asynccontextmanager
+    async def opened(cls, settings: BusSettings, runtime: Runtime) -> AsyncIterator[Bus]:
+        """Connect for the length of a block, with the streams there."""
+        bus = await cls.connect(settings, runtime)
+        try:
+            await bus.ensure_streams()
+            yield bus
+        finally:
+            await bus.close()
+
+    @property
+    def connected(self) -> bool:
+        """Whether there is a connection now."""
+        return self._client is not None and self._client.is_connected
+
+    async def check(self) -> str | None:
+        """Return None while connected, else the reason (for Health.register)."""
+        return None if self.connected else f"not connected to the bus: {self._last_error}"
+
+    async def until_connected(self) -> JetStreamContext:
+        """Wait for a connection and return its JetStream."""
+        while self._jetstream is None or not self.connected:
+            await self._ready.wait()
+            if not self.connected:
+                await asyncio.sleep(RECONNECT_SECONDS)
+        return self._jetstream
+
+    async def ensure_streams(self) -> None:
+        """Make the four streams, or bring them up to these settings. Without a connection: as soon as there is one."""
+        self._streams_wanted = True
+        if self.connected and self._jetstream is not None:
+            await self._make_streams(self._jetstream)
+
+    async def publish(self, event: Event) -> None:
+        """Publish one event and wait for JetStream's acknowledgement; raise ServiceUnavailable where it does not come.
+
+        After the error the event may be stored nevertheless; publishing it again has no second effect within the
+        duplicate window, nor later for consumers that are idempotent by event id.
+        """
+        failure = (await self.publish_many([event]))[0]
+        if failure is not None:
+            raise ServiceUnavailable("the bus did not acknowledge the event; try again shortly") from failure
+
+    async def publish_many(self, events: Sequence[Event]) -> list[Exception | None]:
+        """Publish in this order without waiting in between; return for each None once acknowledged, else the error."""
+        jetstream = self._jetstream
+        if jetstream is None or not self.connected:
+            return [ConnectionError("not connected to the bus")] * len(events)
+        outcomes: list[Exception | None] = [TimeoutError("no acknowledgement in time")] * len(events)
+        futures: dict[asyncio.Future[js.PubAck], int] = {}
+        for index, event in enumerate(events):
+            try:
+                future = await jetstream.publish_async(
+                    event.nats_subject,
+                    event.data,
+                    wait_stall=self._settings.publish_timeout_seconds,
+                    headers=headers_of(event),
+                )
+            except (nats.errors.Error, OSError) as error:
+                # The rest stays back, so that nothing overtakes this one.
+                outcomes[index:] = [error] * (len(events) - index)
+                break
+            futures[future] = index
+        if futures:
+            await asyncio.wait(futures, timeout=self._settings.publish_timeout_seconds)
+        for future, index in futures.items():
+            if not future.done():
+                future.cancel()
+            else:
+                failure = future.exception()
+                outcomes[index] = failure if isinstance(failure, Exception) else None
+        return outcomes
+
+    async def publish_core(self, subject: str, data: bytes) -> None:
+        """Publish a core message (nobody keeps it); raise ServiceUnavailable without a connection."""
+        if self._client is None or not self.connected:
+            raise ServiceUnavailable("not connected to the bus")
+        try:
+            await self._client.publish(subject, data)
+        except (nats.errors.Error, OSError) as error:
+            raise ServiceUnavailable("the connection to the bus was lost") from error
+
+    async def subscribe_core(self, subject: str, handler: CoreHandler) -> Callable[[], Awaitable[None]]:
+        """Call `handler(subject, data)` for each core message, one at a time, over reconnections too.
+
+        What the handler raises is logged. Return a function that ends the subscription.
+        """
+        subscription = _CoreSubscription(subject, handler)
+        self._core.append(subscription)
+        if self._client is not None and self.connected:
+            await self._subscribe(self._client, subscription)
+
+        async def unsubscribe() -> None:
+            self._core.remove(subscription)
+            if subscription.live is not None and self.connected:
+                await subscription.live.unsubscribe()
+
+        return unsubscribe
+
+    async def publish_raw(self, subject: str, data: bytes, headers: Mapping[str, str]) -> None:
+        """Publish to a stream with headers of one's own; raise ServiceUnavailable where it is not acknowledged."""
+        if self._jetstream is None or not self.connected:
+            raise ServiceUnavailable("not connected to the bus")
+        try:
+            await self._jetstream.publish(
+                subject, data, timeout=self._settings.publish_timeout_seconds, headers=dict(headers)
+            )
+        except (nats.errors.Error, OSError) as error:
+            raise ServiceUnavailable("the bus did not acknowledge the message") from error
+
+    async def close(self) -> None:
+        """Send what is buffered and close the connection."""
+        self._closing = True
+        if self._keeper is not None:
+            self._keeper.cancel()
+            await asyncio.gather(self._keeper, return_exceptions=True)
+        if self._client is not None and not self._client.is_closed:
+            if self._client.is_connected:
+                try:
+                    await self._client.flush(timeout=CONNECT_SECONDS)
+                except (nats.errors.Error, OSError) as error:
+                    self._log.warning("bus_flush_failed", error=repr(error)[:200])
+            await self._client.close()
+        self._up.set(0)
+
+    async def _keep(self, tls: ssl.SSLContext | None) -> None:
+        """Hold a connection for ever; the library closes its own for good after some errors of the server."""
+        while not self._closing:
+            self._closed.clear()
+            client = self._client = Client()
+            await self._connect(client, tls)
+            self._jetstream = client.jetstream(timeout=self._settings.publish_timeout_seconds)
+            try:
+                for subscription in list(self._core):
+                    await self._subscribe(client, subscription)
+                if self._streams_wanted:
+                    await self._make_streams(self._jetstream)
+            except (nats.errors.Error, OSError) as error:
+                await self._on_error(error)
+            self._ready.set()
+            self._up.set(1)
+            self._log.info("bus_connected")
+            await self._closed.wait()
+            self._ready.clear()
+            self._log.error("bus_connection_closed", error=self._last_error)
+            await asyncio.sleep(RECONNECT_SECONDS)
+
+    async def _connect(self, client: Client, tls: ssl.SSLContext | None) -> None:
+        user = self._settings.user
+        await client.connect(
+            servers=list(self._settings.servers),
+            name=self.telemetry.name,
+            user=user,
+            # Read at every attempt, so that a changed password needs no restart.
+            password=lambda: read_secret(self._settings.password_file).get_secret_value(),
+            tls=tls,
+            # Of its own for each user: permissions can then keep others from listening to its answers.
+            inbox_prefix=f"_INBOX.{user}",
+            connect_timeout=CONNECT_SECONDS,
+            max_reconnect_attempts=-1,
+            # Typed as whole seconds; the library only ever sleeps for it.
+            reconnect_time_wait=RECONNECT_SECONDS,  # type: ignore[arg-type]
+            ping_interval=PING_SECONDS,
+            max_outstanding_pings=PINGS_OUTSTANDING,
+            # No buffer for times without a connection: stale messages must not come out later.
+            pending_size=0,
+            error_cb=self._on_error,
+            disconnected_cb=self._on_disconnected,
+            reconnected_cb=self._on_reconnected,
+            closed_cb=self._on_closed,
+        )
+
+    async def _on_error(self, error: Exception) -> None:
+        # Library texts name subjects and servers, never payloads.
+        self._last_error = (str(error) or type(error).__name__)[:200]
+        self._log.warning("bus_error", error=self._last_error)
+
+    async def _on_disconnected(self) -> None:
+        self._up.set(0)
+        self._log.warning("bus_disconnected")
+
+    async def _on_reconnected(self) -> None:
+        self._up.set(1)
+        self._log.info("bus_reconnected")
+
+    async def _on_closed(self) -> None:
+        self._up.set(0)
+        self._closed.set()
+
+    async def _subscribe(self, client: Client, subscription: _CoreSubscription) -> None:
+        async def deliver(message: Msg) -> None:
+            try:
+                await subscription.handler(message.subject, message.data)
+            except Exception:  # noqa: BLE001
+                # One bad message must not end the subscription; core messages are not delivered again anyway.
+                self._log.exception("core_message_failed", subject=subscription.subject)
+
+        subscription.live = await client.subscribe(subscription.subject, cb=deliver)
+
+    async def _make_streams(self, jetstream: JetStreamContext) -> None:
+        for wanted in _streams(self._settings.replicas):
+            try:
+                present = (await jetstream.stream_info(str(wanted.name))).config
+            except nats.js.errors.NotFoundError:
+                await jetstream.add_stream(wanted)
+                self._log.info("stream_made", stream=wanted.name)
+                continue
+            if any(getattr(present, field) != getattr(wanted, field) for field in _COMPARED):
+                await jetstream.update_stream(wanted)
+                self._log.info("stream_updated", stream=wanted.name)
+
+
+_COMPARED = ("subjects", "num_replicas", "duplicate_window", "max_age", "max_msg_size", "discard")
