@@ -1,0 +1,3 @@
+from services.signer.main import run
+
+run()

@@ -1,0 +1,38 @@
+"""Failpoints for fault tests: the process kills itself at the edge of a numbered step, as a power cut would.
+
+They exist only where the settings say `development = true` (config.py refuses them elsewhere).
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from typing import Literal, get_args
+
+FailpointName = Literal[
+    "intent_recorded",
+    "before_hsm",
+    "after_hsm",
+    "before_outcome",
+    "after_outcome",
+    "before_answer",
+    "before_publish",
+]
+NAMES: frozenset[str] = frozenset(get_args(FailpointName))
+
+
+class Failpoint:
+    """Kills the process (SIGKILL) when the named point is reached for the given time; does nothing without a name."""
+
+    def __init__(self, name: FailpointName | None = None, after: int = 1) -> None:
+        """`after`: at which reaching, from 1."""
+        self._name = name
+        self._left = after
+
+    def reach(self, name: FailpointName) -> None:
+        """Be at a point."""
+        if name != self._name:
+            return
+        self._left -= 1
+        if self._left <= 0:
+            os.kill(os.getpid(), signal.SIGKILL)

@@ -1,0 +1,281 @@
+"""What the signer's use cases need of the world outside, and the records that they exchange with it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+from services.kernel.errors import DomainError
+from services.kernel.events import Event
+from services.kernel.values import KeyAlgorithm, SigningAlgorithm
+from services.signer.domain import CertificateChain, Client, Credential, ItemFailure, Key, Kind, State
+from services.signer.formats.parameters import SignatureParameters
+from services.signer.hsm_types import GeneratedKey, KeyLocator
+from services.signer.ledger import Entry, Facts, Head, LedgerEntry
+
+Clock = Callable[[], datetime]
+"""Tells the time, aware UTC."""
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """What is about to be signed: recorded before the HSM is asked."""
+
+    id: str
+    client_id: str
+    idempotency_key: str
+    request_sha256: bytes
+    kind: Kind
+    facts: Facts
+    created_at: datetime
+    lease_until: datetime
+    """After this time another replica may decide that this one died over it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """An operation as its row holds it."""
+
+    id: str
+    client_id: str
+    idempotency_key: str
+    request_sha256: bytes
+    kind: Kind
+    state: State
+    credential_id: str
+    facts: Facts
+    lease_until: datetime
+    created_at: datetime
+    ended_at: datetime | None
+    result: bytes | None
+    """Kept for the idempotency window: packed outcomes of digests, or what a document signature added."""
+    chain_sha256: bytes | None
+    algorithm: str
+    signing_time: datetime | None
+    failure: ItemFailure | None
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How an operation's row ends, with its ledger entry; `events` are published besides the entry's own."""
+
+    entry: Entry
+    state: State
+    result: bytes | None = None
+    chain: CertificateChain | None = None
+    algorithm: str = ""
+    signing_time: datetime | None = None
+    result_blob: str | None = None
+    events: tuple[Event, ...] = ()
+
+
+class SigningStore(Protocol):
+    """Intents, outcomes, idempotency and the ledger; every answer means durable."""
+
+    async def begin(self, intent: Intent) -> Recorded | None:
+        """Record an intent. Return None where it is recorded, or the operation that has its idempotency key."""
+
+    async def begin_again(self, intent: Intent, state: State) -> bool:
+        """Make the intent of an operation that is in `state` (failed and retryable, or accepted); False: it is not."""
+
+    async def end(self, ending: Ending) -> bool:
+        """Record outcome, ledger entry and events at once. False: the operation is no longer this replica's."""
+
+    async def note(self, entry: Entry) -> None:
+        """Record the ledger entry of a refusal that has no row."""
+
+    async def find(self, client_id: str, idempotency_key: str) -> Recorded | None:
+        """Return the operation that has this idempotency key."""
+
+    async def operation(self, operation_id: str) -> Recorded | None:
+        """Return an operation."""
+
+    async def chain(self, sha256: bytes) -> tuple[bytes, ...]:
+        """Return the certificates of a chain that an ending named, DER, leaf first."""
+
+    async def ledger_entries(self, ledger: str, first: int, limit: int) -> list[LedgerEntry]:
+        """Return entries in order from `first` on."""
+
+    async def ledger_heads(self) -> list[Head]:
+        """Return the head of every ledger."""
+
+
+class KeyStore(Protocol):
+    """Document keys and authority keys: locators and public halves."""
+
+    async def key(self, key_id: str) -> Key | None:
+        """Return a document key."""
+
+    async def key_of_credential(self, credential_id: str) -> Key | None:
+        """Return the document key made for a credential."""
+
+    async def add_key(self, key: Key, at: datetime) -> Key:
+        """Add a document key; where the credential has one already, return that one."""
+
+    async def authority_key(self, name: str) -> AuthorityKey | None:
+        """Return an authority key."""
+
+    async def add_authority_key(self, key: AuthorityKey, at: datetime) -> AuthorityKey:
+        """Add an authority key; where the name has one already, return that one."""
+
+    async def set_authority_subject(self, name: str, subject: bytes) -> bytes:
+        """Record the CA's subject (DER Name) unless one is there; return the one that is there now."""
+
+
+@dataclass(frozen=True, slots=True)
+class AuthorityKey:
+    """A key that signs certificates or CRLs."""
+
+    name: str
+    algorithm: KeyAlgorithm
+    token_group: str
+    cka_id: bytes
+    spki: bytes
+    spki_sha256: bytes
+    subject: bytes | None
+    """DER Name of the CA; None until its own certificate was signed or imported."""
+
+
+class Door(Protocol):
+    """The last check of one signing's credential, and the count of what is past it."""
+
+    def admit(self) -> None:
+        """Raise the refusal where the credential may have changed since it was looked up."""
+
+    def close(self) -> None:
+        """Say that nothing of this signing is in the HSM any more."""
+
+
+class Directory(Protocol):
+    """The register's credentials, as fresh as signing needs them."""
+
+    async def resolve(self, credential_id: str) -> Credential:
+        """Return the present state; CredentialNotFound, CredentialStatusUnavailable."""
+
+    def door(self, credential: Credential) -> Door:
+        """Open the last check for one signing with what `resolve` returned."""
+
+
+class Signer(Protocol):
+    """The HSM (hsm.py)."""
+
+    async def sign(
+        self,
+        locator: KeyLocator,
+        algorithm: SigningAlgorithm,
+        digests: Sequence[bytes],
+        *,
+        admit: Callable[[], None] | None = None,
+    ) -> list[bytes | DomainError]:
+        """Sign digests; an outcome each. `admit` is called before each part is handed to a worker."""
+
+    async def generate(self, group: str, algorithm: KeyAlgorithm) -> GeneratedKey:
+        """Make a key pair inside the token."""
+
+
+class Tokens(Protocol):
+    """Access tokens."""
+
+    async def verify(self, token: str) -> Client:
+        """Return whose token it is; Unauthenticated, TokenInvalid, TokenExpired, ServiceUnavailable."""
+
+
+class DocumentSession(Protocol):
+    """One document in a document worker (documents.py)."""
+
+    async def feed(self, chunk: bytes) -> None:
+        """Take the next bytes."""
+
+    async def prepare(self, format_name: Any, parameters: SignatureParameters) -> bytes:
+        """Build what must be signed; return the digest for the key."""
+
+    async def complete(self, signature: bytes) -> None:
+        """Put the signature in."""
+
+    def result(self) -> AsyncIterator[bytes]:
+        """Give the signed document or the container, in chunks."""
+
+    async def increment(self) -> bytes:
+        """Return only what was added."""
+
+    async def __aenter__(self) -> Self:
+        """Take a worker."""
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Give the worker back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Blob:
+    """A payload in the blob store: the row is the record, the bytes are encrypted under its key."""
+
+    id: str
+    client_id: str
+    file_name: str
+    content_key: bytes
+    """AES-256 key of this object alone."""
+    size: int
+    sha256: bytes
+    expires_at: datetime
+
+
+class BlobStore(Protocol):
+    """Encrypted payloads (blobs.py)."""
+
+    async def write(
+        self, blob_id: str, content_key: bytes, chunks: AsyncIterator[bytes]
+    ) -> tuple[int, bytes]:
+        """Write an object durably; return size and SHA-256 of the plain bytes."""
+
+    def read(self, blob: Blob) -> AsyncIterator[bytes]:
+        """Read an object back in chunks; BlobLost where it is gone or damaged."""
+
+    async def delete(self, blob_id: str) -> None:
+        """Delete an object; no error where it is gone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What is kept beside an asynchronous operation's row."""
+
+    operation_id: str
+    client_id: str
+    agency_id: str
+    request: str
+    """The accepted request as JSON (service/requests.py)."""
+    job_id: str
+    file_name: str
+    document_blob: str | None
+    result_blob: str | None
+    attempts: int
+    expires_at: datetime
+
+
+class JobStore(Protocol):
+    """Asynchronous operations and their payloads."""
+
+    async def accept(self, intent: Intent, job: Job, event: Event | None) -> Recorded | None:
+        """Record an accepted operation, its job and the event that queues it. Returns as `SigningStore.begin`."""
+
+    async def job(self, operation_id: str) -> Job | None:
+        """Return the job of an operation."""
+
+    async def count_attempt(self, operation_id: str) -> int:
+        """Count one more attempt; return how many there were."""
+
+    async def add_blob(self, blob: Blob) -> None:
+        """Record a payload that is written."""
+
+    async def blob(self, blob_id: str) -> Blob | None:
+        """Return a payload's record."""
+
+    async def expired_blobs(self, at: datetime, limit: int) -> list[str]:
+        """Return payloads whose time is over."""
+
+    async def forget_blobs(self, blob_ids: Sequence[str]) -> None:
+        """Remove the records of payloads that were deleted."""

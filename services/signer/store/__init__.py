@@ -1,0 +1,1 @@
+"""The signer's own database: intents, outcomes, the ledger, keys, jobs."""
