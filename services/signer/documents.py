@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from prometheus_client import Counter, Gauge, Histogram
@@ -41,6 +41,8 @@ CHUNK_BYTES = 64 * 1024
 WORKER_MEMORY_BYTES = 1 << 30
 """Address space of one worker."""
 _RESTART_PAUSE_SECONDS = 1.0
+_ATTEMPTS = 3
+"""A step signs nothing, so it may be done again: workers also die for reasons that are not the document's."""
 
 
 class DocumentMetrics:
@@ -115,23 +117,23 @@ class DocumentWorkers:
         return None if self._running else "no document worker is running"
 
     async def run(self, meta: dict[str, Any], body: bytes, spool: Spool) -> tuple[dict[str, Any], bytes]:
-        """Do one step in some worker; a step is done again, once, where the worker died in it."""
+        """Do one step in some worker; a step is done again where the worker died in it."""
         started = time.monotonic()
         meta = {**meta, "size": spool.size}
-        try:
-            answer, result = await self._once(meta, body, spool)
-        except WorkerDied:
-            try:
-                answer, result = await self._once(meta, body, spool)
-            except WorkerDied as error:
-                raise _stopped(
-                    meta["step"], "crash", "the document stops the program that reads it"
-                ) from error
+        answer, result = await self._until_answered(meta, body, spool)
         if self._metrics is not None:
             self._metrics.seconds.labels(meta["format"], meta["step"]).observe(time.monotonic() - started)
         if "code" in answer:
             raise _raised(answer)
         return answer, result
+
+    async def _until_answered(
+        self, meta: dict[str, Any], body: bytes, spool: Spool
+    ) -> tuple[dict[str, Any], bytes]:
+        for _ in range(_ATTEMPTS):
+            with suppress(WorkerDied):
+                return await self._once(meta, body, spool)
+        raise _stopped(meta["step"], "crash", "the document stops the program that reads it")
 
     async def _once(self, meta: dict[str, Any], body: bytes, spool: Spool) -> tuple[dict[str, Any], bytes]:
         worker = await self._take()

@@ -57,12 +57,7 @@ def open_pdf(document: Document) -> PdfFileReader:
     if reader.xrefs.total_revisions > MAX_REVISIONS:
         raise DocumentDamaged(f"the PDF file has more than {MAX_REVISIONS} revisions", limit=MAX_REVISIONS)
     if reader.xrefs.hybrid_xrefs_present:
-        # Readers of PDF 1.4 and of 1.5 see different objects in such a file: two contents, one signature.
-        raise DocumentDamaged(
-            "the PDF file has a hybrid cross-reference, so what it shows depends on the viewer: "
-            "save it again as PDF 1.5 or later without compatibility tables",
-            reason="hybrid_reference",
-        )
+        _require_one_content(reader)
     return reader
 
 
@@ -96,12 +91,46 @@ def _check_tail(document: Document) -> None:
         )
 
 
+def _require_one_content(reader: PdfFileReader) -> None:
+    """Accept a hybrid cross-reference (ISO 32000-1 7.5.8.4), which word processors write, if it hides, not replaces.
+
+    Its stream may add objects that readers of PDF 1.4 do not see. Where it gives an object another place than the
+    table, two kinds of readers see two contents under one signature.
+    """
+    plain: dict[int, tuple[int, int]] = {}
+    for revision in range(reader.xrefs.total_revisions):
+        section = reader.xrefs.get_xref_data(revision)
+        for number in section.freed:
+            plain.pop(number, None)
+        if section.hybrid is not None:
+            # The section's own table comes first for every reader; some tools repeat an old stream behind it.
+            hidden = section.hybrid.xref_data
+            streamed: dict[int, object] = {**hidden.standard_xrefs, **hidden.xrefs_in_objstm}
+            own = section.standard_xrefs.keys()
+            _refuse_contradiction(
+                any(key not in own and plain.get(key, place) != place for key, place in streamed.items())
+            )
+        plain.update(section.standard_xrefs)
+
+
+def _refuse_contradiction(contradicts: bool) -> None:
+    if contradicts:
+        raise DocumentDamaged(
+            "the PDF file has a hybrid cross-reference whose two parts contradict each other, so what it shows "
+            "depends on the viewer: save it again without compatibility with PDF 1.4",
+            reason="hybrid_reference",
+        )
+
+
 def first_free_object(reader: PdfFileReader) -> int:
     """Return an object number above every number in use, whatever /Size says."""
     size = int(reader.trailer["/Size"])
     for revision in range(reader.xrefs.total_revisions):
-        used = reader.xrefs.get_xref_data(revision).explicit_refs_in_revision
-        size = max(size, 1 + max((number for number, _ in used), default=0))
+        section = reader.xrefs.get_xref_data(revision)
+        used = [section.explicit_refs_in_revision]
+        if section.hybrid is not None:
+            used.append(section.hybrid.xref_data.explicit_refs_in_revision)
+        size = max(size, *(1 + max((number for number, _ in numbers), default=0) for numbers in used))
     if size > MAX_OBJECTS:
         raise DocumentDamaged(f"the PDF file numbers its objects above {MAX_OBJECTS}", limit=MAX_OBJECTS)
     return size
