@@ -1,0 +1,207 @@
+"""Signature algorithms: what an identifier means, whether the mathematics holds, and whether it is still allowed.
+
+The allowed list is that of TT 15/2025/TT-BKHCN, Phụ lục I: RSA of 2,048 bits and more, ECDSA of 256 bits and more,
+SHA-2 from 256 bits and SHA-3. An algorithm outside the list is a policy result with a warning: its mathematics is
+still checked, so that an old signature is told apart from a forged one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import dsa, ec, padding, rsa, utils
+from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
+
+from services.verifier.domain import Code, Notice
+from services.verifier.formats import ber
+from services.verifier.formats.ber import BerError, Node
+from services.verifier.formats.cms import AlgorithmIdentifier, algorithm
+
+_DIGESTS: dict[str, tuple[str, str, hashes.HashAlgorithm]] = {
+    "1.2.840.113549.2.5": ("MD5", "md5", hashes.MD5()),  # noqa: S303 - recognised in order to be reported
+    "1.3.14.3.2.26": ("SHA-1", "sha1", hashes.SHA1()),  # noqa: S303 - recognised in order to be reported
+    "2.16.840.1.101.3.4.2.4": ("SHA-224", "sha224", hashes.SHA224()),
+    "2.16.840.1.101.3.4.2.1": ("SHA-256", "sha256", hashes.SHA256()),
+    "2.16.840.1.101.3.4.2.2": ("SHA-384", "sha384", hashes.SHA384()),
+    "2.16.840.1.101.3.4.2.3": ("SHA-512", "sha512", hashes.SHA512()),
+    "2.16.840.1.101.3.4.2.6": ("SHA-512/256", "sha512_256", hashes.SHA512_256()),
+    "2.16.840.1.101.3.4.2.7": ("SHA3-224", "sha3_224", hashes.SHA3_224()),
+    "2.16.840.1.101.3.4.2.8": ("SHA3-256", "sha3_256", hashes.SHA3_256()),
+    "2.16.840.1.101.3.4.2.9": ("SHA3-384", "sha3_384", hashes.SHA3_384()),
+    "2.16.840.1.101.3.4.2.10": ("SHA3-512", "sha3_512", hashes.SHA3_512()),
+}
+_BY_LABEL = {label: oid for oid, (label, _, _) in _DIGESTS.items()}
+_ALLOWED_DIGESTS = {"SHA-256", "SHA-384", "SHA-512", "SHA-512/256", "SHA3-256", "SHA3-384", "SHA3-512"}
+_SIGNATURES: dict[str, tuple[str, str | None]] = {
+    "1.2.840.113549.1.1.1": ("RSA", None),
+    "1.2.840.113549.1.1.4": ("RSA", "MD5"),
+    "1.2.840.113549.1.1.5": ("RSA", "SHA-1"),
+    "1.3.14.3.2.29": ("RSA", "SHA-1"),
+    "1.2.840.113549.1.1.14": ("RSA", "SHA-224"),
+    "1.2.840.113549.1.1.11": ("RSA", "SHA-256"),
+    "1.2.840.113549.1.1.12": ("RSA", "SHA-384"),
+    "1.2.840.113549.1.1.13": ("RSA", "SHA-512"),
+    "1.2.840.113549.1.1.16": ("RSA", "SHA-512/256"),
+    "2.16.840.1.101.3.4.3.13": ("RSA", "SHA3-224"),
+    "2.16.840.1.101.3.4.3.14": ("RSA", "SHA3-256"),
+    "2.16.840.1.101.3.4.3.15": ("RSA", "SHA3-384"),
+    "2.16.840.1.101.3.4.3.16": ("RSA", "SHA3-512"),
+    "1.2.840.113549.1.1.10": ("RSA-PSS", None),
+    "1.2.840.10045.2.1": ("ECDSA", None),
+    "1.2.840.10045.4.1": ("ECDSA", "SHA-1"),
+    "1.2.840.10045.4.3.1": ("ECDSA", "SHA-224"),
+    "1.2.840.10045.4.3.2": ("ECDSA", "SHA-256"),
+    "1.2.840.10045.4.3.3": ("ECDSA", "SHA-384"),
+    "1.2.840.10045.4.3.4": ("ECDSA", "SHA-512"),
+    "2.16.840.1.101.3.4.3.9": ("ECDSA", "SHA3-224"),
+    "2.16.840.1.101.3.4.3.10": ("ECDSA", "SHA3-256"),
+    "2.16.840.1.101.3.4.3.11": ("ECDSA", "SHA3-384"),
+    "2.16.840.1.101.3.4.3.12": ("ECDSA", "SHA3-512"),
+    "0.4.0.127.0.7.1.1.4.1.1": ("ECDSA-plain", "SHA-1"),
+    "0.4.0.127.0.7.1.1.4.1.2": ("ECDSA-plain", "SHA-224"),
+    "0.4.0.127.0.7.1.1.4.1.3": ("ECDSA-plain", "SHA-256"),
+    "0.4.0.127.0.7.1.1.4.1.4": ("ECDSA-plain", "SHA-384"),
+    "0.4.0.127.0.7.1.1.4.1.5": ("ECDSA-plain", "SHA-512"),
+    "1.2.840.10040.4.3": ("DSA", "SHA-1"),
+    "2.16.840.1.101.3.4.3.2": ("DSA", "SHA-256"),
+}
+_MGF1 = "1.2.840.113549.1.1.8"
+MINIMUM_RSA_BITS = 2048
+MINIMUM_EC_BITS = 256
+
+
+class AlgorithmError(ValueError):
+    """An algorithm identifier is unknown, damaged, or does not fit the key or the other algorithms."""
+
+
+@dataclass(frozen=True, slots=True)
+class SignatureAlgorithm:
+    """`family` RSA, RSA-PSS, ECDSA, ECDSA-plain or DSA; `digest` a label such as SHA-256; `salt` octets for PSS."""
+
+    family: str
+    digest: str
+    salt: int = 0
+
+    @property
+    def label(self) -> str:
+        """Name for reports, such as "RSA with SHA-256"."""
+        return f"{self.family} with {self.digest}"
+
+
+def digest_label(oid: str) -> str:
+    """Label of a digest's identifier, such as "SHA-256". Raises AlgorithmError."""
+    # Some signers put the signature's identifier where the digest's belongs; its meaning is not in doubt.
+    named = _SIGNATURES.get(oid, ("", None))[1]
+    if oid in _DIGESTS:
+        return _DIGESTS[oid][0]
+    if named:
+        return named
+    raise AlgorithmError(f"digest algorithm {oid} is not known")
+
+
+def digest(label: str, *parts: bytes | memoryview) -> bytes:
+    """Digest of the parts joined, by label."""
+    name, primitive = _DIGESTS[_BY_LABEL[label]][1:]
+    if name in hashlib.algorithms_guaranteed:
+        state = hashlib.new(name, usedforsecurity=False)
+        for part in parts:
+            state.update(part)
+        return state.digest()
+    other = hashes.Hash(primitive)
+    for part in parts:
+        other.update(bytes(part))
+    return other.finalize()
+
+
+def signature_algorithm(identifier: AlgorithmIdentifier, digest_name: str) -> SignatureAlgorithm:
+    """Meaning of a SignerInfo's signatureAlgorithm beside its digestAlgorithm. Raises AlgorithmError.
+
+    Where both name a digest they must agree: a verifier that lets them differ lets the weaker one be chosen. For a
+    certificate, which names its digest once, `digest_name` is empty.
+    """
+    known = _SIGNATURES.get(identifier.oid)
+    if known is None:
+        raise AlgorithmError(f"signature algorithm {identifier.oid} is not known")
+    family, named = known
+    if family == "RSA-PSS":
+        named, salt = _pss(identifier.parameters)
+    else:
+        salt = 0
+    if named is not None and digest_name and named != digest_name:
+        raise AlgorithmError(f"digest algorithm {digest_name} and signature algorithm with {named} disagree")
+    if not named and not digest_name:
+        raise AlgorithmError(f"signature algorithm {identifier.oid} names no digest")
+    return SignatureAlgorithm(family, named or digest_name, salt)
+
+
+def _pss(parameters: Node | None) -> tuple[str, int]:
+    """RFC 4055 3.1: digest and salt length; MGF1 must use the same digest."""
+    hash_label, mgf_label, salt, trailer = "SHA-1", "SHA-1", 20, 1
+    try:
+        for member in parameters.children() if parameters is not None else ():
+            inner = member.children()[0]
+            if member.tag == 0xA0:
+                hash_label = digest_label(algorithm(inner).oid)
+            elif member.tag == 0xA1:
+                generation = algorithm(inner)
+                if generation.oid != _MGF1 or generation.parameters is None:
+                    raise AlgorithmError("RSASSA-PSS with another mask generation function than MGF1")
+                mgf_label = digest_label(algorithm(generation.parameters).oid)
+            elif member.tag == 0xA2:
+                salt = ber.integer(inner)
+            elif member.tag == 0xA3:
+                trailer = ber.integer(inner)
+            else:
+                raise AlgorithmError("RSASSA-PSS parameters have a member that does not belong there")
+    except (BerError, IndexError) as error:
+        raise AlgorithmError("RSASSA-PSS parameters cannot be read") from error
+    if mgf_label != hash_label or trailer != 1 or not 0 <= salt <= 512:
+        raise AlgorithmError("RSASSA-PSS parameters are inconsistent")
+    return hash_label, salt
+
+
+def holds(key: PublicKeyTypes, scheme: SignatureAlgorithm, signature: bytes, value: bytes) -> bool:
+    """True when `signature` is `key`'s over the digest `value`. Raises AlgorithmError when key and scheme do not fit."""
+    primitive = _DIGESTS[_BY_LABEL[scheme.digest]][2]
+    prehashed = utils.Prehashed(primitive)
+    try:
+        if isinstance(key, rsa.RSAPublicKey) and scheme.family == "RSA":
+            key.verify(signature, value, padding.PKCS1v15(), prehashed)
+        elif isinstance(key, rsa.RSAPublicKey) and scheme.family == "RSA-PSS":
+            key.verify(signature, value, padding.PSS(padding.MGF1(primitive), scheme.salt), prehashed)
+        elif isinstance(key, ec.EllipticCurvePublicKey) and scheme.family == "ECDSA":
+            key.verify(signature, value, ec.ECDSA(prehashed))
+        elif isinstance(key, ec.EllipticCurvePublicKey) and scheme.family == "ECDSA-plain":
+            half = len(signature) // 2
+            pair = int.from_bytes(signature[:half], "big"), int.from_bytes(signature[half:], "big")
+            key.verify(utils.encode_dss_signature(*pair), value, ec.ECDSA(prehashed))
+        elif isinstance(key, dsa.DSAPublicKey) and scheme.family == "DSA":
+            key.verify(signature, value, prehashed)
+        else:
+            raise AlgorithmError(f"{scheme.family} signature, but the certificate's key is {type(key).__name__}")
+    except InvalidSignature:
+        return False
+    except (UnsupportedAlgorithm, ValueError) as error:
+        if isinstance(error, AlgorithmError):
+            raise
+        raise AlgorithmError(f"{scheme.label} cannot be checked with this key") from error
+    return True
+
+
+def weaknesses(key: PublicKeyTypes | None, family: str, digest_name: str) -> tuple[Notice, ...]:
+    """Warnings for algorithms that are not on the allowed list; empty when all are (P-1.3)."""
+    found: list[Notice] = []
+    if digest_name == "SHA-1":
+        found.append(Notice(Code.ALG_SHA1, "SHA-1"))
+    elif digest_name not in _ALLOWED_DIGESTS:
+        found.append(Notice(Code.ALG_WEAK, digest_name))
+    if isinstance(key, rsa.RSAPublicKey) and key.key_size < MINIMUM_RSA_BITS:
+        found.append(Notice(Code.ALG_WEAK, f"RSA of {key.key_size} bits"))
+    elif isinstance(key, ec.EllipticCurvePublicKey) and key.key_size < MINIMUM_EC_BITS:
+        found.append(Notice(Code.ALG_WEAK, f"elliptic curve of {key.key_size} bits"))
+    elif key is not None and not isinstance(key, rsa.RSAPublicKey | ec.EllipticCurvePublicKey):
+        found.append(Notice(Code.ALG_WEAK, family))
+    return tuple(found)

@@ -1,0 +1,145 @@
+"""`python -m services.verifier check`: one document, judged here and now, without a platform."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import signal
+import sys
+from collections.abc import Sequence
+from datetime import datetime, timezone
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from services.verifier import certificates, rendering
+from services.verifier.certificates import CertificateError
+from services.verifier.domain import DocumentReport, Verdict
+from services.verifier.formats.cms_file import CmsFormat
+from services.verifier.ports import SubmittedDocument, TrustMaterial
+from services.verifier.service import VerificationService
+
+_EXIT = {
+    Verdict.VALID: 0,
+    Verdict.INVALID: 1,
+    Verdict.INDETERMINATE: 2,
+    Verdict.MALFORMED: 3,
+    Verdict.UNSIGNED: 4,
+}
+_USAGE, _UNREADABLE = 64, 66
+_HELP = """exit status:
+  0   valid (with --integrity: intact) - and for use in scripts, see "clean" in the JSON answer
+  1   not valid
+  2   not enough information (no anchors given, status not known, format not supported, limits reached)
+  3   malformed
+  4   not signed
+  64  wrong usage
+  66  a file cannot be read
+"""
+
+
+class _OutOfTime(BaseException):
+    """The time limit is over. Not an Exception, so that no guard on the way takes it for a damaged document."""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the command; the answer goes to standard output, problems with usage to standard error."""
+    options = _parser().parse_args(arguments)
+    try:
+        document = SubmittedDocument(
+            _read(options.file, options.max_bytes),
+            _read(options.detached, options.max_bytes) if options.detached else None,
+        )
+        trust = _trust(options)
+    except (OSError, CertificateError, ValueError) as error:
+        print(f"kyso verifier: {error}", file=sys.stderr)
+        return _UNREADABLE
+    resource.setrlimit(resource.RLIMIT_AS, (options.memory_mib << 20, options.memory_mib << 20))
+    report = _verify(document, trust, options)
+    print(json.dumps(report, ensure_ascii=False) if options.json else _text(report))
+    return _EXIT[Verdict(report["verdict"])]
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m services.verifier check",
+        description="Verify the signatures of a PDF or CMS file.",
+        epilog=_HELP,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.exit_on_error = True
+    parser.add_argument("file", type=Path, help="PDF, or CMS in BER, PEM or base64")
+    parser.add_argument("--detached", type=Path, metavar="F", help="the content that a detached signature signs")
+    parser.add_argument("--integrity", action="store_true", help="leave trust out: check integrity only")
+    parser.add_argument("--anchor", type=Path, action="append", default=[], help="trust anchors, PEM or DER (repeatable)")
+    parser.add_argument("--intermediate", type=Path, action="append", default=[], help="CA certificates (repeatable)")
+    parser.add_argument("--crl", type=Path, action="append", default=[], help="revocation list, PEM or DER (repeatable)")
+    parser.add_argument("--json", action="store_true", help="print one line of JSON")
+    parser.add_argument("--timeout", type=float, default=25, metavar="SECONDS", help="limit (default 25)")
+    parser.add_argument("--max-bytes", type=int, default=64 << 20, metavar="N", help="largest file read (default 64 MiB)")
+    parser.add_argument("--memory-mib", type=int, default=1536, metavar="N", help="address space limit (default 1536)")
+    return parser
+
+
+def _read(path: Path, limit: int) -> bytes:
+    with path.open("rb") as file:
+        data = file.read(limit + 1)
+    if len(data) > limit:
+        raise ValueError(f"{path} is larger than {limit} bytes; raise --max-bytes")
+    return data
+
+
+def _trust(options: argparse.Namespace) -> TrustMaterial:
+    limit = options.max_bytes
+    return TrustMaterial(
+        anchors=tuple(c.der for p in options.anchor for c in certificates.load_all(_read(p, limit))),
+        intermediates=tuple(c.der for p in options.intermediate for c in certificates.load_all(_read(p, limit))),
+        crls=tuple(certificates.der_of_crl(_read(p, limit)) for p in options.crl),
+    )
+
+
+def _verify(document: SubmittedDocument, trust: TrustMaterial, options: argparse.Namespace) -> dict[str, Any]:
+    formats: list[Any] = [CmsFormat()]
+    if b"%PDF-" in document.data[:1024]:
+        # Imported for PDF only: the library takes longer to load than a CMS file takes to check.
+        from services.verifier.formats.pdf import PdfFormat
+
+        formats.insert(0, PdfFormat())
+    now = datetime.now(timezone.utc)
+    signal.signal(signal.SIGALRM, _on_alarm)
+    signal.setitimer(signal.ITIMER_REAL, options.timeout)
+    try:
+        service = VerificationService(formats, trust, integrity_only=options.integrity)
+        return rendering.document(service.verify(document, now))
+    except _OutOfTime:
+        return rendering.document(DocumentReport.undecided(document.data, now, options.integrity))
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+def _on_alarm(_signal: int, _frame: FrameType | None) -> None:
+    raise _OutOfTime
+
+
+def _text(report: dict[str, Any]) -> str:
+    lines = [report["sentence"]["vi"], report["sentence"]["en"]]
+    lines += [f"  [{w['code']}] {w['vi']} / {w['en']}" for w in report["warnings"]]
+    for entry in report["signatures"]:
+        sub = f" / {entry['sub_indication']}" if entry["sub_indication"] else ""
+        lines.append(f"\n{entry['name']} ({entry['format']}): {entry['indication']}{sub}")
+        lines += [f"  {entry['sentence']['vi']}", f"  {entry['sentence']['en']}"]
+        if entry["detail"]:
+            lines.append(f"  {entry['detail']}")
+        signer = entry["signer"]
+        if signer:
+            lines.append(f"  Chủ thể ký / signer: {signer['common_name'] or signer['subject']}")
+            lines += [f"    {i['prefix']}: {i['value']}" for i in signer["identifiers"]]
+            lines.append(f"  Cơ quan cấp / issuer: {signer['issuer_name'] or signer['issuer']}")
+        lines.append(f"  Thời điểm ký (theo người ký) / signing time (claimed): {entry['signing_time']['claimed'] or '-'}")
+        coverage = entry["coverage"]
+        revision = f", revision {coverage['revision']} of {coverage['revisions']}" if coverage["revision"] else ""
+        lines.append(f"  Phạm vi / covers: {coverage['kind']}{revision}")
+        lines += [f"    + revision {c['revision']}: {c['touches']}" for c in coverage["later"]]
+        lines += [f"  [{w['code']}] {w['vi']} / {w['en']}" for w in entry["warnings"]]
+    return "\n".join(lines)

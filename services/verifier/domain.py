@@ -1,0 +1,269 @@
+"""Verdicts and reports. Pure values: nothing here reads a document, a clock or the network.
+
+A verdict starts INDETERMINATE; it becomes TOTAL-PASSED only when every check that was asked for has said so.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import Enum
+
+
+class Indication(str, Enum):
+    """Main status indication, ETSI EN 319 102-1 clause 5.1.3."""
+
+    TOTAL_PASSED = "TOTAL-PASSED"
+    TOTAL_FAILED = "TOTAL-FAILED"
+    INDETERMINATE = "INDETERMINATE"
+
+
+class SubIndication(str, Enum):
+    """Sub-indication, ETSI EN 319 102-1 table 6; only those that this code can give."""
+
+    FORMAT_FAILURE = "FORMAT_FAILURE"
+    HASH_FAILURE = "HASH_FAILURE"
+    SIG_CRYPTO_FAILURE = "SIG_CRYPTO_FAILURE"
+    SIG_CONSTRAINTS_FAILURE = "SIG_CONSTRAINTS_FAILURE"
+    CHAIN_CONSTRAINTS_FAILURE = "CHAIN_CONSTRAINTS_FAILURE"
+    CERTIFICATE_CHAIN_GENERAL_FAILURE = "CERTIFICATE_CHAIN_GENERAL_FAILURE"
+    CRYPTO_CONSTRAINTS_FAILURE_NO_POE = "CRYPTO_CONSTRAINTS_FAILURE_NO_POE"
+    NO_SIGNING_CERTIFICATE_FOUND = "NO_SIGNING_CERTIFICATE_FOUND"
+    NO_CERTIFICATE_CHAIN_FOUND = "NO_CERTIFICATE_CHAIN_FOUND"
+    REVOKED_NO_POE = "REVOKED_NO_POE"
+    REVOKED_CA_NO_POE = "REVOKED_CA_NO_POE"
+    OUT_OF_BOUNDS_NO_POE = "OUT_OF_BOUNDS_NO_POE"
+    TRY_LATER = "TRY_LATER"
+    SIGNED_DATA_NOT_FOUND = "SIGNED_DATA_NOT_FOUND"
+    GENERIC = "GENERIC"
+
+
+class Verdict(str, Enum):
+    """What is said of the document as a whole. The order is worst first."""
+
+    INVALID = "invalid"
+    MALFORMED = "malformed"
+    INDETERMINATE = "indeterminate"
+    VALID = "valid"
+    UNSIGNED = "unsigned"
+
+
+class Code(str, Enum):
+    """Messages that people read; each has a sentence in Vietnamese and English in `sentences`."""
+
+    SIG_VALID = "SIG_VALID"
+    SIG_INVALID = "SIG_INVALID"
+    SIG_INDETERMINATE = "SIG_INDETERMINATE"
+    NOT_SIGNED = "NOT_SIGNED"
+    DOC_INTACT = "DOC_INTACT"
+    DOC_EXTENDED = "DOC_EXTENDED"
+    DOC_MODIFIED = "DOC_MODIFIED"
+    CERT_REVOKED = "CERT_REVOKED"
+    CERT_EXPIRED = "CERT_EXPIRED"
+    CERT_NOT_YET = "CERT_NOT_YET"
+    CERT_UNTRUSTED = "CERT_UNTRUSTED"
+    CERT_HELD = "CERT_HELD"
+    CA_REVOKED = "CA_REVOKED"
+    STATUS_NOT_CHECKED = "STATUS_NOT_CHECKED"
+    STATUS_STALE = "STATUS_STALE"
+    TS_NONE = "TS_NONE"
+    TS_NOT_CHECKED = "TS_NOT_CHECKED"
+    TS_BAD = "TS_BAD"
+    ALG_SHA1 = "ALG_SHA1"
+    ALG_WEAK = "ALG_WEAK"
+    SCOPE = "SCOPE"
+    DOC_MALFORMED = "DOC_MALFORMED"
+    DOC_ENCRYPTED = "DOC_ENCRYPTED"
+    FORMAT_UNSUPPORTED = "FORMAT_UNSUPPORTED"
+    LIMIT_REACHED = "LIMIT_REACHED"
+    UNOWNED_BYTES = "UNOWNED_BYTES"
+    TRUST_LEFT_OUT = "TRUST_LEFT_OUT"
+
+
+class Coverage(str, Enum):
+    """Which part of the file the signature's hash covers."""
+
+    WHOLE_FILE = "whole_file"
+    REVISION = "revision"
+    PARTIAL = "partial"
+    CONTENT = "content"
+    UNKNOWN = "unknown"
+
+
+class Integrity(str, Enum):
+    """State of what was signed, as the person at the counter asks for it."""
+
+    INTACT = "intact"
+    EXTENDED = "extended"
+    BROKEN = "broken"
+    UNKNOWN = "unknown"
+
+
+class SignatureKind(str, Enum):
+    """What the signed data says: a person's signature, or a time-stamp over the document."""
+
+    SIGNATURE = "signature"
+    DOCUMENT_TIMESTAMP = "document_timestamp"
+
+
+class StatusSource(str, Enum):
+    """Where the revocation status of the signer's certificate came from."""
+
+    NONE = "none"
+    CRL = "crl"
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """One warning or remark. `detail` is English, for engineers; it never quotes document content."""
+
+    code: Code
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LaterChange:
+    """One revision that was added to a PDF after the signature; `number` counts from 1 as the signed ones do."""
+
+    number: int
+    allowed: bool
+    touches: str
+
+
+@dataclass(frozen=True, slots=True)
+class CoverageReport:
+    """What the signature covers and what came after it. Byte figures are offsets in the file as submitted."""
+
+    coverage: Coverage
+    covered_until: int | None = None
+    revision: int | None = None
+    revisions: int | None = None
+    later: tuple[LaterChange, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Identifier:
+    """One subject identifier (VN practice). `kind`: tax, citizen, old_id, passport or other."""
+
+    kind: str
+    value: str
+    prefix: str
+    well_formed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateSummary:
+    """The readable facts of one certificate. `sha256` is hex of the DER; `serial` is hex."""
+
+    subject: str
+    issuer: str
+    serial: str
+    sha256: str
+    not_before: datetime
+    not_after: datetime
+    common_name: str = ""
+    issuer_name: str = ""
+    organization: str = ""
+    organizational_unit: str = ""
+    title: str = ""
+    email: str = ""
+    identifiers: tuple[Identifier, ...] = ()
+    der: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class SigningTime:
+    """`claimed` is the signer's own word; `best` is the time by which the signature surely existed."""
+
+    claimed: datetime | None
+    best: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class StatusReport:
+    """Revocation status of the signer's certificate and its source."""
+
+    source: StatusSource = StatusSource.NONE
+    produced_at: datetime | None = None
+    next_update: datetime | None = None
+    revoked_at: datetime | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SignatureReport:
+    """All that is known about one signature."""
+
+    name: str
+    format: str
+    kind: SignatureKind
+    indication: Indication
+    sub_indication: SubIndication | None
+    integrity: Integrity
+    coverage: CoverageReport
+    signing_time: SigningTime
+    signer: CertificateSummary | None = None
+    path: tuple[CertificateSummary, ...] = ()
+    status: StatusReport = field(default_factory=StatusReport)
+    digest_algorithm: str = ""
+    signature_algorithm: str = ""
+    notices: tuple[Notice, ...] = ()
+    detail: str = ""
+
+    @property
+    def clean(self) -> bool:
+        """Passed, and nothing that came later or was left unsigned has to be warned about."""
+        stained = {Code.DOC_EXTENDED, Code.DOC_MODIFIED, Code.UNOWNED_BYTES, Code.TS_BAD}
+        return self.indication is Indication.TOTAL_PASSED and not stained & {n.code for n in self.notices}
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentReport:
+    """The answer for one document. `integrity_only`: trust was left out on request."""
+
+    verdict: Verdict
+    clean: bool
+    signatures: tuple[SignatureReport, ...]
+    format: str
+    size: int
+    sha256: str
+    checked_at: datetime
+    integrity_only: bool = False
+    notices: tuple[Notice, ...] = ()
+
+    @classmethod
+    def undecided(cls, data: bytes, at: datetime, integrity_only: bool) -> DocumentReport:
+        """The report on a document whose check ran into a limit of time or memory."""
+        return cls(
+            verdict=Verdict.INDETERMINATE,
+            clean=False,
+            signatures=(),
+            format="unknown",
+            size=len(data),
+            sha256=hashlib.sha256(data).hexdigest(),
+            checked_at=at,
+            integrity_only=integrity_only,
+            notices=(Notice(Code.LIMIT_REACHED, "the check was stopped at its limit of time or memory"),),
+        )
+
+
+def verdict_of(report: SignatureReport) -> Verdict:
+    """The document-level word for one signature's indication."""
+    if report.indication is Indication.TOTAL_PASSED:
+        return Verdict.VALID
+    if report.indication is Indication.TOTAL_FAILED:
+        return Verdict.MALFORMED if report.sub_indication is SubIndication.FORMAT_FAILURE else Verdict.INVALID
+    return Verdict.INDETERMINATE
+
+
+def worst(reports: tuple[SignatureReport, ...]) -> Verdict:
+    """Verdict of a document with these signatures: that of the worst; UNSIGNED when there is none.
+
+    A document time-stamp speaks for the document only when it is broken: it cannot make a document signed.
+    """
+    counted = [r for r in reports if r.kind is SignatureKind.SIGNATURE or r.indication is Indication.TOTAL_FAILED]
+    if not counted:
+        return Verdict.UNSIGNED
+    found = {verdict_of(r) for r in counted}
+    return next(v for v in Verdict if v in found)

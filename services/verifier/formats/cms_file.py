@@ -1,0 +1,71 @@
+"""CMS files: signed data with its content inside, or detached from it (CAdES, EN 319 122; plain RFC 5652)."""
+
+from __future__ import annotations
+
+from services.verifier import algorithms
+from services.verifier.domain import Code, Coverage, CoverageReport, Indication, Notice, SubIndication
+from services.verifier.formats import cms
+from services.verifier.formats.ber import BerError
+from services.verifier.ports import Fault, Findings, FoundSignature, SubmittedDocument
+
+
+class CmsFormat:
+    """Finds the signers of a CMS message. Counter-signatures and time-stamps in it are not judged."""
+
+    name = "CMS"
+
+    def recognises(self, data: bytes) -> bool:
+        """BER, PEM or base64 of a ContentInfo with signed data."""
+        return cms.looks_like(data)
+
+    def find(self, document: SubmittedDocument) -> Findings:
+        """One finding for each SignerInfo."""
+        try:
+            message = cms.parse_file(document.data)
+        except BerError as error:
+            return Findings(self.name, obstacle=Notice(Code.DOC_MALFORMED, str(error)))
+        return Findings(self.name, [_found(document, message, i) for i in range(len(message.signers))])
+
+
+def _found(document: SubmittedDocument, message: cms.SignedData, index: int) -> FoundSignature:
+    name, coverage = f"SignerInfo {index + 1}", CoverageReport(Coverage.CONTENT)
+    signer = message.signers[index]
+    if isinstance(signer, BerError):
+        fault = _failed(str(signer))
+        return FoundSignature(name, "CMS", coverage, fault=fault)
+    content, fault = _content(document, message)
+    if fault is None and content is not None and not signer.signed_octets and cms.reads_as_attributes(content):
+        fault = _failed("the content is itself a set of signed attributes, lifted from another message")
+    return FoundSignature(
+        name=name,
+        format="CAdES" if signer.has_reference_attribute else "CMS",
+        coverage=coverage,
+        signer=signer,
+        content_type=message.content_type,
+        digest=None if content is None else lambda label: algorithms.digest(label, content),
+        certificates=message.certificates,
+        crls=message.crls,
+        claimed_time=signer.signing_time,
+        notices=(Notice(Code.DOC_INTACT),),
+        fault=fault,
+    )
+
+
+def _content(document: SubmittedDocument, message: cms.SignedData) -> tuple[bytes | None, Fault | None]:
+    if message.content is not None:
+        if document.detached is not None and document.detached != message.content:
+            return message.content, Fault(
+                Indication.TOTAL_FAILED,
+                SubIndication.HASH_FAILURE,
+                "the content given beside the signature is not the content that it carries",
+            )
+        return message.content, None
+    if document.detached is None:
+        detail = "the signature is detached; hand in the signed content as well"
+        return None, Fault(Indication.INDETERMINATE, SubIndication.SIGNED_DATA_NOT_FOUND, detail)
+    return document.detached, None
+
+
+def _failed(detail: str) -> Fault:
+    notices = (Notice(Code.DOC_MALFORMED, detail),)
+    return Fault(Indication.TOTAL_FAILED, SubIndication.FORMAT_FAILURE, detail, notices)

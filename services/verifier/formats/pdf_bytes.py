@@ -1,0 +1,150 @@
+"""Byte-level truths about a signed PDF, checked on the file itself and not on what a lenient parser made of it.
+
+Two questions: does a ByteRange cover everything up to its end except exactly the signature's own hexadecimal string;
+and does every byte after a signed revision belong to something that a later revision's cross-references own.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from io import BytesIO
+from typing import Any
+
+from pyhanko.pdf_utils import generic
+from pyhanko.pdf_utils.reader import PdfFileReader
+from pyhanko.pdf_utils.xref import read_object_header
+
+_WHITE = b"\x00\t\n\x0c\r "
+_HEX = re.compile(rb"[0-9A-Fa-f]*")
+_TAIL = re.compile(rb"startxref[\x00\t\n\x0c\r ]+(\d{1,12})[\x00\t\n\x0c\r ]+%%EOF(\r\n|\r|\n|)\Z")
+_FILLER = re.compile(rb"(?:[\x00\t\n\x0c\r ]+|startxref[\x00\t\n\x0c\r ]+\d{1,12}[\x00\t\n\x0c\r ]+%%EOF|%%EOF)*")
+_MAX_OWNED_OBJECTS = 200_000
+
+
+class ByteRangeError(ValueError):
+    """The ByteRange does not cover what a signature of this kind has to cover."""
+
+
+@dataclass(frozen=True, slots=True)
+class SignedRange:
+    """A checked ByteRange: everything before `end` is signed but `gap_start..gap_end`, which holds `contents` in hex."""
+
+    gap_start: int
+    gap_end: int
+    end: int
+    contents: bytes
+
+
+def signed_range(data: bytes, byte_range: Sequence[object], contents: bytes) -> SignedRange:
+    """Check a ByteRange against the file (ISO 32000-2 12.8.1, EN 319 142-1 5.4). Raises ByteRangeError."""
+    numbers = [int(n) for n in byte_range if isinstance(n, int) and not isinstance(n, bool)]
+    if len(byte_range) != 4 or len(numbers) != 4:
+        raise ByteRangeError("ByteRange must be exactly two ranges of whole numbers")
+    start, first, second, rest = numbers
+    end = second + rest
+    if start != 0:
+        raise ByteRangeError("ByteRange must start at the first byte of the file")
+    if min(numbers) < 0 or first == 0 or rest == 0 or second < first + 2 or end > len(data):
+        raise ByteRangeError("ByteRange does not lie within the file or its ranges overlap")
+    gap = data[first:second]
+    if gap[:1] != b"<" or gap[-1:] != b">" or _HEX.fullmatch(gap, 1, len(gap) - 1) is None or len(gap) % 2:
+        raise ByteRangeError("what ByteRange leaves out is not exactly one hexadecimal string")
+    if not data[max(0, first - 64) : first].rstrip(_WHITE).endswith(b"/Contents"):
+        raise ByteRangeError("what ByteRange leaves out is not the value of /Contents")
+    stored = bytes.fromhex(gap[1:-1].decode("ascii"))
+    if stored != contents:
+        raise ByteRangeError("what ByteRange leaves out is not the Contents of this signature")
+    return SignedRange(first, second, end, stored)
+
+
+def covers_whole_file(data: bytes, end: int) -> bool:
+    """True when nothing follows `end` but the line end of a final %%EOF that was itself signed without one."""
+    rest = data[end:]
+    return not rest or (rest in (b"\n", b"\r", b"\r\n") and data[end - 5 : end] == b"%%EOF")
+
+
+def signed_revision(reader: PdfFileReader, data: bytes, end: int) -> int:
+    """Index of the revision that ends at `end`. Raises ByteRangeError when none does.
+
+    The revision's own startxref must close the signed bytes, and its cross-references and those of every earlier
+    one must lie within them, those of every later one behind them.
+    """
+    tail = _TAIL.search(data, max(0, end - 64), end)
+    if tail is None:
+        raise ByteRangeError("the signed bytes do not end at the end of a revision (startxref, %%EOF)")
+    infos = [reader.xrefs.get_xref_container_info(i) for i in range(reader.xrefs.total_revisions)]
+    pointers = [info.declared_startxref for info in infos]
+    if int(tail.group(1)) not in pointers:
+        raise ByteRangeError("the revision that the signature covers is not part of the document any more")
+    revision = pointers.index(int(tail.group(1)))
+    inside = all(info.end_location <= end for info in infos[: revision + 1])
+    if not inside or any(info.start_location < end for info in infos[revision + 1 :]):
+        raise ByteRangeError("cross-references of the signed revision and of later ones are not kept apart")
+    return revision
+
+
+def unowned_ranges(reader: PdfFileReader, data: bytes, first: int) -> list[tuple[int, int]]:
+    """Ranges at or after offset `first` that no cross-reference section, trailer or listed object accounts for."""
+    owned: list[tuple[int, int]] = []
+    for index in range(reader.xrefs.total_revisions):
+        info = reader.xrefs.get_xref_container_info(index)
+        sections = [reader.xrefs.get_xref_data(index)]
+        metas = [info]
+        if sections[0].hybrid is not None:
+            metas.append(sections[0].hybrid.meta_info)
+            sections.append(sections[0].hybrid.xref_data)
+        for meta in metas:
+            if meta.end_location > first:
+                owned.append(_xref_span(data, meta.start_location, meta.end_location))
+        offsets = {offset for section in sections for _, offset in section.standard_xrefs.values() if offset >= first}
+        if len(owned) + len(offsets) > _MAX_OWNED_OBJECTS:
+            return [(first, len(data))]
+        owned.extend(span for span in (_object_span(reader, data, offset) for offset in offsets) if span is not None)
+    return _gaps(data, first, sorted(owned))
+
+
+def _object_span(reader: PdfFileReader, data: bytes, offset: int) -> tuple[int, int] | None:
+    """From an object's header to the end of its endobj; None when there is no such object at the offset."""
+    stream = BytesIO(data)
+    stream.seek(offset)
+    try:
+        idnum, generation = read_object_header(stream, strict=False)
+        generic.read_object(stream, generic.Reference(idnum, generation, reader))
+    except Exception:  # noqa: BLE001 - the parser raises many kinds on hostile bytes; unreadable means unowned
+        return None
+    position = _skip_white(data, stream.tell())
+    return (offset, position + 6) if data[position : position + 6] == b"endobj" else None
+
+
+def _xref_span(data: bytes, start: int, end: int) -> tuple[int, int]:
+    """From the keyword or stream object to its end, with the trailer dictionary of a table."""
+    position = _skip_white(data, end)
+    if data[position : position + 7] == b"trailer":
+        stream: Any = BytesIO(data)
+        stream.seek(_skip_white(data, position + 7))
+        try:
+            generic.read_object(stream, generic.TrailerReference(None))
+        except Exception:  # noqa: BLE001 - as above: what cannot be read is not owned
+            return start, end
+        return start, stream.tell()
+    if data[position : position + 6] == b"endobj":
+        return start, position + 6
+    return start, end
+
+
+def _skip_white(data: bytes, position: int) -> int:
+    while position < len(data) and data[position] in _WHITE:
+        position += 1
+    return position
+
+
+def _gaps(data: bytes, first: int, owned: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    found: list[tuple[int, int]] = []
+    position = first
+    for start, stop in [*owned, (len(data), len(data))]:
+        if start > position and _FILLER.fullmatch(data, position, start) is None:
+            found.append((position, start))
+        position = max(position, stop)
+    return found

@@ -1,0 +1,102 @@
+"""What came after a signed revision of a PDF, revision by revision, and whether a signature allows it.
+
+The comparison of objects is pyHanko's difference analysis; what it lets pass is narrowed here: an update of form
+data or appearances is an extension that people are told of, and only further signatures and validation material
+leave the document clean.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from pyhanko.pdf_utils import generic
+from pyhanko.pdf_utils.reader import PdfFileReader
+from pyhanko.sign.diff_analysis import DEFAULT_DIFF_POLICY, ModificationLevel, SuspiciousModification
+from pyhanko.sign.fields import FieldMDPSpec, MDPPerm
+
+from services.verifier.domain import LaterChange
+
+MAX_LATER_REVISIONS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Permissions:
+    """What the signature itself allows afterwards: DocMDP level and locked fields; None when it says nothing."""
+
+    document: MDPPerm | None = None
+    fields: FieldMDPSpec | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """Later revisions; `extended`: allowed additions beyond signatures and validation material are among them."""
+
+    later: tuple[LaterChange, ...] = ()
+    extended: bool = False
+
+
+def entry(dictionary: generic.DictionaryObject, key: str, default: Any = None) -> Any:
+    """Value of a key with references resolved; the default where it is missing, null or dangling."""
+    try:
+        return dictionary[key]
+    except KeyError:
+        return default
+
+
+def permissions(signature: generic.DictionaryObject) -> Permissions:
+    """DocMDP and FieldMDP of a signature dictionary (ISO 32000-2 12.8.2). Raises on damaged ones."""
+    document, fields = None, None
+    for item in entry(signature, "/Reference", ()):
+        reference = item.get_object()
+        method = entry(reference, "/TransformMethod")
+        parameters = entry(reference, "/TransformParams")
+        if method == "/DocMDP":
+            # ISO 32000-2 table 257: without P, form filling and signing are allowed.
+            document = MDPPerm(int(entry(parameters, "/P", 2))) if parameters is not None else MDPPerm.FILL_FORMS
+        elif method == "/FieldMDP" and parameters is not None:
+            fields = FieldMDPSpec.from_pdf_object(parameters)
+    return Permissions(document, fields)
+
+
+def changes_after(
+    reader: PdfFileReader, revision: int, allowed: Permissions, signature_fields: frozenset[str]
+) -> Changes:
+    """Judge every revision after `revision` (an index). Never raises: what cannot be compared is not allowed."""
+    total = reader.xrefs.total_revisions
+    if total - revision - 1 > MAX_LATER_REVISIONS:
+        change = LaterChange(total, False, f"more than {MAX_LATER_REVISIONS} later revisions; not compared")
+        return Changes((change,))
+    later: list[LaterChange] = []
+    extended = False
+    for index in range(revision + 1, total):
+        change, more = _judge(reader, revision, index, allowed, signature_fields)
+        later.append(change)
+        extended = extended or more
+    return Changes(tuple(later), extended)
+
+
+def _judge(
+    reader: PdfFileReader, base: int, index: int, allowed: Permissions, signature_fields: frozenset[str]
+) -> tuple[LaterChange, bool]:
+    number = index + 1
+    try:
+        result = DEFAULT_DIFF_POLICY.apply(
+            old=reader.get_historical_resolver(base),
+            new=reader.get_historical_resolver(index),
+            field_mdp_spec=allowed.fields,
+            doc_mdp=allowed.document,
+        )
+    except SuspiciousModification:
+        return LaterChange(number, False, "objects of the signed revision are changed or used in another way"), False
+    except Exception as error:  # noqa: BLE001 - the analysis raises many kinds on hostile files; then nothing is allowed
+        return LaterChange(number, False, f"cannot be compared ({type(error).__name__})"), False
+    level = result.modification_level
+    if level <= ModificationLevel.LTA_UPDATES:
+        return LaterChange(number, True, "validation material or a time-stamp"), False
+    if allowed.document is MDPPerm.NO_CHANGES:
+        return LaterChange(number, False, "the signature allows no changes at all"), False
+    filled = sorted(result.changed_form_fields - signature_fields)
+    if level is ModificationLevel.FORM_FILLING and not filled:
+        return LaterChange(number, True, "a further signature"), False
+    return LaterChange(number, True, f"{len(filled)} form fields" if filled else "annotations"), True

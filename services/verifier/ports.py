@@ -1,0 +1,98 @@
+"""What the verifier needs from outside, and what its readers of formats hand over."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from services.verifier.domain import (
+    CoverageReport,
+    Indication,
+    Notice,
+    SignatureKind,
+    SubIndication,
+)
+from services.verifier.formats.cms import SignerInfo
+
+
+@dataclass(frozen=True, slots=True)
+class TrustMaterial:
+    """Certificates and CRLs to judge by, all DER. `fetched_at` is when the source last confirmed them; None: given."""
+
+    anchors: tuple[bytes, ...] = ()
+    intermediates: tuple[bytes, ...] = ()
+    crls: tuple[bytes, ...] = ()
+    fetched_at: datetime | None = None
+
+
+class TrustSource(Protocol):
+    """Where anchors, CA certificates and CRLs come from."""
+
+    async def current(self) -> TrustMaterial:
+        """The newest material. Raises TrustUnavailable when there is none that is fresh enough."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class SubmittedDocument:
+    """A document as it came in, and for a detached signature the content that it signs. Limits are the caller's."""
+
+    data: bytes
+    detached: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Why a signature cannot be judged further, found while reading."""
+
+    indication: Indication
+    sub_indication: SubIndication
+    detail: str
+    notices: tuple[Notice, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class FoundSignature:
+    """One signature of a document, read but not judged.
+
+    `digest` computes the digest of what is signed, by algorithm label ("SHA-256"); None when the content is not at
+    hand. `certificates` are those that travel with the signature (DER).
+    """
+
+    name: str
+    format: str
+    coverage: CoverageReport
+    kind: SignatureKind = SignatureKind.SIGNATURE
+    signer: SignerInfo | None = None
+    content_type: str = ""
+    digest: Callable[[str], bytes] | None = None
+    certificates: tuple[bytes, ...] = ()
+    crls: tuple[bytes, ...] = ()
+    claimed_time: datetime | None = None
+    notices: tuple[Notice, ...] = ()
+    fault: Fault | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What a reader made of a document. `obstacle` says why it could not be read; its signatures are then unknown."""
+
+    format: str
+    signatures: Sequence[FoundSignature] = ()
+    obstacle: Notice | None = None
+
+
+class SignatureFormat(Protocol):
+    """One signature format."""
+
+    name: str
+
+    def recognises(self, data: bytes) -> bool:
+        """True when the content (never the file name) says that this reader is the right one."""
+        ...
+
+    def find(self, document: SubmittedDocument) -> Findings:
+        """Every signature of the document. Raises nothing for a damaged document: the findings say so."""
+        ...
