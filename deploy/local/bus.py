@@ -1,6 +1,7 @@
 """The bus of one machine: nats-server with TLS, JetStream on disk, and one user for each service.
 
-Every user may do what its part of `proto/kyso/v1/events.proto` says and nothing else. The outside system's user may
+Every user may do what its part of `proto/kyso/v1/events.proto` says and nothing else, and has an inbox of its own, so
+that none reads what another is answered. The outside system's user may
 publish jobs of its own client only, and read the results of its own client only.
 """
 
@@ -73,15 +74,14 @@ def permissions(user: str, outside_client: str | None) -> dict[str, dict[str, li
         case "signer":
             publish = ["kyso.event.signature.>", "kyso.event.operation.>", "kyso.job.>", "kyso.result.>", "kyso.parked.>",
                        "kyso.directory.confirmed", *_streams(), *_consumers("KYSO_JOBS")]  # fmt: skip
-            subscribe = ["kyso.directory.changed", "kyso.directory.heartbeat", "_INBOX.>"]
+            subscribe = ["kyso.directory.changed", "kyso.directory.heartbeat", "_INBOX.signer.>"]
         case "registry":
             publish = ["kyso.event.credential.>", "kyso.event.crl.>", "kyso.parked.>", "kyso.directory.changed",
                        "kyso.directory.heartbeat", *_streams(), *_consumers("KYSO_EVENTS")]  # fmt: skip
-            subscribe = ["kyso.directory.confirmed", "_INBOX.>"]
+            subscribe = ["kyso.directory.confirmed", "_INBOX.registry.>"]
         case _ if user == OUTSIDE and outside_client:
             publish = [f"kyso.job.{outside_client}.sign.*"]
-            # An inbox of its own: in the common one it could read what services answer each other.
-            subscribe = [f"kyso.result.{outside_client}.>", f"_INBOX_{OUTSIDE}.>"]
+            subscribe = [f"kyso.result.{outside_client}.>", f"_INBOX.{OUTSIDE}.>"]
         case _:
             publish, subscribe = NOTHING, NOTHING
     return {"publish": {"allow": publish}, "subscribe": {"allow": subscribe}}

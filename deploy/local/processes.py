@@ -1,0 +1,184 @@
+"""The settings file and the command of each process of the one-machine platform."""
+
+from __future__ import annotations
+
+import secrets
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from deploy.local.bus import Bus
+from deploy.local.pki import Identity
+from deploy.local.secretfiles import write_private, write_secret
+from deploy.local.settings import HOST, Ports, Settings
+from deploy.local.supervisor import Part
+from deploy.local.token import TokenStore
+from deploy.local.toml import Section, toml_text
+from deploy.local.tools import ROOT
+
+OPERATOR_ID = "operator"
+AUTHORITY = "Kyso (máy thử nghiệm)"
+ROOT_DAYS = 3650
+ISSUING_DAYS = 1826
+
+
+@dataclass(frozen=True, slots=True)
+class Provisions:
+    """What was made or found before anything starts."""
+
+    nats_server: Path
+    tokens: TokenStore
+    mesh: dict[str, Identity]
+    bus: Bus
+
+
+def parts(settings: Settings, provisions: Provisions) -> list[Part]:
+    """Write every settings file and return the processes in the order of their start."""
+    ports = settings.ports
+    bus = Part(
+        "nats",
+        (str(provisions.nats_server), "--config", str(provisions.bus.configuration)),
+        f"http://{HOST}:{ports.bus_monitor}/healthz",
+    )
+    return [
+        bus,
+        _service(
+            settings, "registry", "services.registry", registry(settings, provisions), ports.registry_metrics
+        ),
+        _service(
+            settings,
+            "signer",
+            "services.signer",
+            signer(settings, provisions),
+            ports.signer_metrics,
+            provisions.tokens.environment(),
+        ),
+        _service(
+            settings, "verifier", "services.verifier", verifier(settings, provisions), ports.verifier_metrics
+        ),
+        _service(settings, "gateway", "gateway", gateway(settings, provisions), ports.gateway_metrics),
+    ]
+
+
+def public_url(ports: Ports) -> str:
+    """Where callers on this machine reach the gateway."""
+    return f"http://{HOST}:{ports.gateway_http}"
+
+
+def _service(
+    settings: Settings,
+    name: str,
+    module: str,
+    configuration: Section,
+    metrics: int,
+    environment: dict[str, str] | None = None,
+) -> Part:
+    path = settings.state / "config" / f"{name}.toml"
+    write_private(path, toml_text(configuration).encode())
+    return Part(name, (sys.executable, "-m", module, "--config", str(path)), f"http://{HOST}:{metrics}/readyz",
+                {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", **(environment or {})})  # fmt: skip
+
+
+def _tls(provisions: Provisions, name: str) -> Section:
+    identity = provisions.mesh[name]
+    return {
+        "certificate_file": identity.certificate,
+        "private_key_file": identity.private_key,
+        "ca_file": identity.ca,
+    }
+
+
+def _client(provisions: Provisions, own: str, server: str, port: int) -> Section:
+    return {"target": f"{HOST}:{port}", "server_name": server, "tls": _tls(provisions, own)}
+
+
+def _server(provisions: Provisions, name: str, port: int) -> Section:
+    return {"listen": f"{HOST}:{port}", "tls": _tls(provisions, name)}
+
+
+def _bus(settings: Settings, provisions: Provisions, user: str) -> Section:
+    return {
+        "servers": [f"tls://{HOST}:{settings.ports.bus}"],
+        "user": user,
+        "password_file": provisions.bus.passwords[user],
+        "ca_file": provisions.mesh["nats"].ca,
+    }
+
+
+def _database(settings: Settings, name: str) -> Section:
+    return {"url": f"sqlite+aiosqlite:///{settings.state / f'{name}.sqlite'}", "migrate_at_start": True}
+
+
+def _telemetry(port: int) -> Section:
+    return {"http_listen": f"{HOST}:{port}"}
+
+
+def gateway(settings: Settings, provisions: Provisions) -> Section:
+    """Settings of the public door: plain HTTP, on this machine only."""
+    ports = settings.ports
+    return {
+        "telemetry": _telemetry(ports.gateway_metrics),
+        "http": {"listen": f"{HOST}:{ports.gateway_http}", "public_url": public_url(ports)},
+        "signer": _client(provisions, "gateway", "signer", ports.signer_rpc),
+        "verifier": _client(provisions, "gateway", "verifier", ports.verifier_rpc),
+        "registry": _client(provisions, "gateway", "registry", ports.registry_rpc),
+    }
+
+
+def registry(settings: Settings, provisions: Provisions) -> Section:
+    """Settings of the register: it makes its own CA at the first start, as a development platform may."""
+    ports, state = settings.ports, settings.state
+    return {
+        "replica": "registry-1",
+        "telemetry": _telemetry(ports.registry_metrics),
+        "rpc": _server(provisions, "registry", ports.registry_rpc),
+        "signer": _client(provisions, "registry", "signer", ports.signer_rpc),
+        "bus": _bus(settings, provisions, "registry"),
+        "database": _database(settings, "registry"),
+        "ca": {
+            "public_base_url": f"{public_url(ports)}/pki",
+            "create_at_first_start": True,
+            "root": {
+                "organization": AUTHORITY,
+                "common_name": "Kyso Demo Root CA",
+                "validity_days": ROOT_DAYS,
+            },
+            "issuing": {
+                "organization": AUTHORITY,
+                "common_name": "Kyso Demo Issuing CA",
+                "validity_days": ISSUING_DAYS,
+            },
+        },
+        "tokens": {"key_file": state / "token-keys.jwks"},
+        "bootstrap": {"client_id": OPERATOR_ID, "client_secret_file": operator_secret_file(settings)},
+    }
+
+
+def operator_secret_file(settings: Settings) -> Path:
+    """Where the first client's secret lies, made when it is first asked for."""
+    path = settings.state / "operator.secret"
+    if not path.exists():
+        write_secret(path, secrets.token_urlsafe(32))
+    return path
+
+
+def signer(settings: Settings, provisions: Provisions) -> Section:
+    """Settings of the signer."""
+    ports = settings.ports
+    return {
+        "telemetry": _telemetry(ports.signer_metrics),
+        "rpc": _server(provisions, "signer", ports.signer_rpc),
+        "registry": _client(provisions, "signer", "registry", ports.registry_rpc),
+        "bus": _bus(settings, provisions, "signer"),
+        "database": _database(settings, "signer"),
+    }
+
+
+def verifier(settings: Settings, provisions: Provisions) -> Section:
+    """Settings of the verifier."""
+    ports = settings.ports
+    return {
+        "telemetry": _telemetry(ports.verifier_metrics),
+        "rpc": _server(provisions, "verifier", ports.verifier_rpc),
+        "registry": _client(provisions, "verifier", "registry", ports.registry_rpc),
+    }
