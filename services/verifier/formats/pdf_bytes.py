@@ -19,7 +19,12 @@ from pyhanko.pdf_utils.xref import read_object_header
 _WHITE = b"\x00\t\n\x0c\r "
 _HEX = re.compile(rb"[0-9A-Fa-f]*")
 _TAIL = re.compile(rb"startxref[\x00\t\n\x0c\r ]+(\d{1,12})[\x00\t\n\x0c\r ]+%%EOF(\r\n|\r|\n|)\Z")
-_FILLER = re.compile(rb"(?:[\x00\t\n\x0c\r ]+|startxref[\x00\t\n\x0c\r ]+\d{1,12}[\x00\t\n\x0c\r ]+%%EOF|%%EOF)*")
+# Between owned places: white space, and each revision's closing lines. Producers put their name before startxref.
+_FILLER = re.compile(
+    rb"(?:[\x00\t\n\x0c\r ]+"
+    rb"|(?:%[^%\r\n][^\r\n]{0,80}[\r\n]+){0,4}startxref[\x00\t\n\x0c\r ]+\d{1,12}[\x00\t\n\x0c\r ]+%%EOF)*"
+)
+_AFTER_THE_LAST = re.compile(rb"%%EOF(?:\r\n|\r|\n|)\Z")
 _MAX_OWNED_OBJECTS = 200_000
 
 
@@ -120,10 +125,18 @@ def _object_span(reader: PdfFileReader, data: bytes, offset: int) -> tuple[int, 
 
 def _xref_span(data: bytes, start: int, end: int) -> tuple[int, int]:
     """From the keyword or stream object to its end, with the trailer dictionary of a table."""
+    before = data[max(0, start - 16) : start].rstrip(_WHITE)
+    if before.endswith(b"xref") and not before.endswith(b"startxref"):
+        start -= len(data[max(0, start - 16) : start]) - len(before) + 4
     position = _skip_white(data, end)
-    if data[position : position + 7] == b"trailer":
+    # The library's end of a table lies before or behind the keyword, by the producer's use of line ends.
+    if data[max(0, end - 16) : end].rstrip(_WHITE).endswith(b"trailer"):
+        trailer = position
+    else:
+        trailer = position + 7 if data[position : position + 7] == b"trailer" else 0
+    if trailer:
         stream: Any = BytesIO(data)
-        stream.seek(_skip_white(data, position + 7))
+        stream.seek(_skip_white(data, trailer))
         try:
             generic.read_object(stream, generic.TrailerReference(None))
         except Exception:  # noqa: BLE001 - as above: what cannot be read is not owned
@@ -147,4 +160,6 @@ def _gaps(data: bytes, first: int, owned: list[tuple[int, int]]) -> list[tuple[i
         if start > position and _FILLER.fullmatch(data, position, start) is None:
             found.append((position, start))
         position = max(position, stop)
+    if not found and _AFTER_THE_LAST.search(data, max(first, len(data) - 16)) is None:
+        found.append((data.rfind(b"%%EOF") + 5, len(data)))
     return found

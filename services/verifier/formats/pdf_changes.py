@@ -87,7 +87,8 @@ def _judge(
             field_mdp_spec=allowed.fields,
             doc_mdp=allowed.document,
         )
-    except SuspiciousModification:
+    except SuspiciousModification as e:
+        if __import__("os").environ.get("VDBG"): print("SUSP",base,index,str(e)[:700])
         return LaterChange(number, False, "objects of the signed revision are changed or used in another way"), False
     except Exception as error:  # noqa: BLE001 - the analysis raises many kinds on hostile files; then nothing is allowed
         return LaterChange(number, False, f"cannot be compared ({type(error).__name__})"), False
