@@ -24,7 +24,8 @@ from services.kernel.runtime.config import Settings
 from services.kernel.runtime.telemetry import Telemetry
 from services.kernel.values import DigestAlgorithm, KeyAlgorithm, SignatureScheme, SigningAlgorithm
 from services.signer import hsm_wire
-from services.signer.hsm_group import GroupPlan, TokenGroup
+from services.signer.hsm_calls import GroupPlan
+from services.signer.hsm_group import TokenGroup
 from services.signer.hsm_metrics import GroupMetrics, HsmMetrics
 from services.signer.hsm_types import (
     CKA_ID_BYTES,

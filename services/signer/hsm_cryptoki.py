@@ -1,4 +1,4 @@
-"""Two Cryptoki functions called directly, because python-pkcs11 calls them in a way that costs too much or too little.
+"""A few Cryptoki functions called directly, because python-pkcs11 calls them in a way that costs too much or too little.
 
 `key.sign` of python-pkcs11 0.10 calls C_Sign twice for each signature, once for the length only, which on a network HSM
 is a round trip more; and it does not tell a failure of C_SignInit, when nothing can have been signed, from one of
@@ -17,10 +17,12 @@ from services.signer.hsm_wire import Scheme, Status
 
 _ULONG = ctypes.c_ulong
 _FUNCTIONS_2_40 = 68
-_INITIALIZE, _FINALIZE, _SIGN_INIT, _SIGN = 0, 1, 42, 43
+_INITIALIZE, _FINALIZE, _GET_SESSION_INFO, _SIGN_INIT, _SIGN = 0, 1, 15, 42, 43
 """Positions in CK_FUNCTION_LIST (PKCS#11 2.40, pkcs11f.h order)."""
 _CKF_OS_LOCKING_OK = 0x2
 _CKR_ALREADY_INITIALIZED = 0x191
+_USER_STATES = (1, 3)
+"""CKS_RO_USER_FUNCTIONS, CKS_RW_USER_FUNCTIONS."""
 _SIGNATURE_BYTES = 1024
 """Room for the signature of an RSA-8192 key."""
 
@@ -126,6 +128,7 @@ class Cryptoki:
         pointer, ulong = ctypes.c_void_p, _ULONG
         self._initialize = ctypes.CFUNCTYPE(ulong, pointer)(functions[_INITIALIZE])
         self._finalize = ctypes.CFUNCTYPE(ulong, pointer)(functions[_FINALIZE])
+        self._get_session_info = ctypes.CFUNCTYPE(ulong, ulong, pointer)(functions[_GET_SESSION_INFO])
         self.sign_init = ctypes.CFUNCTYPE(ulong, ulong, pointer, ulong)(functions[_SIGN_INIT])
         self.sign = ctypes.CFUNCTYPE(ulong, ulong, ctypes.c_char_p, ulong, pointer, pointer)(functions[_SIGN])
 
@@ -135,6 +138,14 @@ class Cryptoki:
         rv = self._initialize(ctypes.addressof(arguments) if threads else None)
         if rv not in (0, _CKR_ALREADY_INITIALIZED):
             raise CryptokiError(rv, Status.NOT_STARTED)
+
+    def is_logged_in(self, session: int) -> bool:
+        """Tell whether a session sees private objects; raise CryptokiError where the token does not say."""
+        info = (_ULONG * 4)()  # CK_SESSION_INFO: slot, state, flags, device error
+        rv = self._get_session_info(session, ctypes.addressof(info))
+        if rv != 0:
+            raise CryptokiError(rv, Status.NOT_STARTED)
+        return info[1] in _USER_STATES
 
     def finalize(self) -> None:
         """Call C_Finalize; what it answers does not matter, for it is followed by an end or a new beginning."""

@@ -10,7 +10,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from services.signer.hsm_wire import FrameError, FrameKind, FrameReader, command
 
@@ -54,7 +54,7 @@ class WorkerProcess(asyncio.Protocol):
         self.doubtful = False
         self.faults = 0
         """Doubtful answers since the last good one."""
-        self.reserved: object | None = None
+        self.reserved: Any = None
         """The command that this worker is being emptied for, or is working on alone."""
         self.outstanding: dict[int, Any] = {}
         """Frame id -> what the group waits for, oldest first."""
@@ -107,8 +107,7 @@ class WorkerProcess(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the transport (asyncio calls this)."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)
 
     def data_received(self, data: bytes) -> None:
         """Cut frames and hand them on; a stream that is not frames costs the worker its life."""
@@ -118,7 +117,7 @@ class WorkerProcess(asyncio.Protocol):
         except FrameError:
             self.kill()
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  # asyncio's signature
         """The worker is gone or given up (asyncio calls this)."""
         self.kill()
 
@@ -143,11 +142,11 @@ class WorkerProcess(asyncio.Protocol):
             self._lost = True  # Asked for, so no news for the owner.
             self._transport.close()
             limit = loop.time() + _LEAVE_SECONDS
-            while self._process.poll() is None and loop.time() < limit:
+            while self._process.poll() is None and loop.time() < limit:  # noqa: ASYNC110  # no event says it
                 await asyncio.sleep(_REAP_SECONDS)
         self.kill()
         limit = loop.time() + _DEATH_SECONDS
-        while (status := self._process.poll()) is None and loop.time() < limit:
+        while (status := self._process.poll()) is None and loop.time() < limit:  # noqa: ASYNC110  # the same
             await asyncio.sleep(_REAP_SECONDS)
         return status
 

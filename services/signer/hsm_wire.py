@@ -7,10 +7,10 @@ and SIGNED, are packed; all others carry JSON. Both ends are of the same release
 from __future__ import annotations
 
 import json
+import struct
 from collections.abc import Iterator
 from enum import IntEnum
 from struct import Struct
-from struct import error as StructError
 from typing import Any
 
 MAX_FRAME_BYTES = 16 * 1024 * 1024
@@ -134,7 +134,7 @@ def read_signed_body(body: bytes) -> tuple[bool, int, list[tuple[Status, int, by
             position += size
             items.append((_STATUSES[status], micros, body[position : position + length]))
             position += length
-    except (StructError, LookupError) as error:
+    except (struct.error, LookupError) as error:
         raise FrameError("signatures that cannot be read") from error
     return bool(doubt), cpu, items
 

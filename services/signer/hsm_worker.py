@@ -8,8 +8,8 @@ that the locator names.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
-import hashlib
 import json
 import os
 import queue
@@ -22,242 +22,13 @@ import time
 import traceback
 from typing import Any
 
-import pkcs11
-from pkcs11 import _pkcs11
-from pkcs11.constants import Attribute, MechanismFlag, ObjectClass
-from pkcs11.exceptions import PKCS11Error
-from pkcs11.mechanisms import KeyType
-
 from services.signer import hsm_der, hsm_wire
-from services.signer.hsm_cryptoki import (
-    RECIPES,
-    STALE_HANDLE,
-    Cryptoki,
-    CryptokiError,
-    RawSigner,
-    SigningRecipe,
-)
+from services.signer.hsm_cryptoki import RECIPES, STALE_HANDLE, CryptokiError, SigningRecipe
+from services.signer.hsm_token import Refusal, SigningSession, Token, TokenErrors, refusal_of
 from services.signer.hsm_wire import FrameKind, FrameReader, Status
 
-MAX_PIN_BYTES = 256
-MAX_HANDLES = 4096
-"""Key handles remembered for each session; the least recently used goes first."""
 _RECEIVE_BYTES = 256 * 1024
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE = 1, 4
-
-_PIN_ERRORS = frozenset(
-    [
-        "PinIncorrect",
-        "PinInvalid",
-        "PinLenRange",
-        "PinExpired",
-        "PinLocked",
-        "PinTooWeak",
-        "UserPinNotInitialized",
-    ]
-)
-_REFUSALS = frozenset(
-    [
-        "AttributeTypeInvalid",
-        "AttributeValueInvalid",
-        "AttributeReadOnly",
-        "DomainParamsInvalid",
-        "FunctionNotSupported",
-        "KeySizeRange",
-        "MechanismInvalid",
-        "MechanismParamInvalid",
-        "SessionReadOnly",
-        "TemplateIncomplete",
-        "TemplateInconsistent",
-        "TokenWriteProtected",
-    ]
-)
-_CURVES = {"ECDSA_P256": hsm_der.P256, "ECDSA_P384": hsm_der.P384}
-
-
-class Refusal(Exception):
-    """An item or a command cannot be done; `status` says what that means, `reason` is ASCII from a closed set."""
-
-    def __init__(self, status: Status, reason: str) -> None:
-        """Take what goes into the answer."""
-        super().__init__(reason)
-        self.status = status
-        self.reason = reason
-
-
-class SigningSession:
-    """One session with the key handles found in it; used by one thread at a time."""
-
-    def __init__(self, session: pkcs11.Session, cryptoki: Cryptoki) -> None:
-        """Take an open session; the login belongs to the anchor session."""
-        self.session = session
-        self.signer = RawSigner(cryptoki, session.handle)  # type: ignore[attr-defined]  # missing in its stubs
-        self._keys: dict[bytes, tuple[int, int | None]] = {}
-
-    def key(self, cka_id: bytes, spki_sha256: bytes) -> tuple[int, int | None]:
-        """Return the private key's handle and, for EC, the bytes of its order; raise Refusal.
-
-        The public key is compared with the SPKI hash when the key is found, before its first use in this session.
-        """
-        locator = cka_id + spki_sha256
-        found = self._keys.pop(locator, None)
-        if found is None:
-            key, spki = self.find(cka_id)
-            if hashlib.sha256(spki).digest() != spki_sha256:
-                raise Refusal(Status.KEY_MISMATCH, "KEY_MISMATCH")
-            size = hsm_der.CURVES[key[Attribute.EC_PARAMS]] if key.key_type is KeyType.EC else None
-            found = int(key.handle), size  # type: ignore[attr-defined]
-            if len(self._keys) >= MAX_HANDLES:
-                del self._keys[next(iter(self._keys))]
-        self._keys[locator] = found
-        return found
-
-    def forget(self, cka_id: bytes, spki_sha256: bytes) -> None:
-        """Drop a handle that the token no longer knows."""
-        self._keys.pop(cka_id + spki_sha256, None)
-
-    def find(self, cka_id: bytes) -> tuple[pkcs11.PrivateKey, bytes]:
-        """Return the private key and the DER SubjectPublicKeyInfo of the pair with this CKA_ID; raise Refusal."""
-        private = self._objects(ObjectClass.PRIVATE_KEY, cka_id)
-        public = self._objects(ObjectClass.PUBLIC_KEY, cka_id)
-        if public and not private:
-            # Private objects are invisible without login: the login may be gone, not the key.
-            raise Refusal(Status.NOT_STARTED, "USER_NOT_LOGGED_IN")
-        if len(private) != 1 or len(public) != 1:
-            raise Refusal(Status.KEY_MISSING, "KEY_AMBIGUOUS" if len(private) > 1 else "KEY_MISSING")
-        spki = public_key_info(public[0])
-        if (
-            private[0].key_type is KeyType.RSA
-            and private[0][Attribute.MODULUS] != public[0][Attribute.MODULUS]
-        ):
-            raise Refusal(Status.KEY_MISMATCH, "KEY_MISMATCH")
-        return private[0], spki
-
-    def list_ids(self) -> list[bytes]:
-        """Return the CKA_IDs of all private keys that have the length of ours."""
-        keys = self.session.get_objects({Attribute.CLASS: ObjectClass.PRIVATE_KEY})
-        return [cka_id for cka_id in (key[Attribute.ID] for key in keys) if len(cka_id) == 16]
-
-    def _objects(self, object_class: ObjectClass, cka_id: bytes) -> list[Any]:
-        return list(self.session.get_objects({Attribute.CLASS: object_class, Attribute.ID: cka_id}))
-
-
-def public_key_info(key: Any) -> bytes:
-    """Encode the SubjectPublicKeyInfo of a public key object; raise Refusal for kinds that are not ours."""
-    try:
-        if key.key_type is KeyType.RSA:
-            return hsm_der.rsa_spki(key[Attribute.MODULUS], key[Attribute.PUBLIC_EXPONENT])
-        if key.key_type is KeyType.EC:
-            return hsm_der.ec_spki(key[Attribute.EC_PARAMS], key[Attribute.EC_POINT])
-    except ValueError:
-        pass
-    raise Refusal(Status.REFUSED, "KEY_TYPE_INCONSISTENT")
-
-
-class Token:
-    """The module, the login and the sessions of one worker."""
-
-    def __init__(self, settings: dict[str, Any]) -> None:
-        """Take the HELLO settings: module, token_label, token_serial or null, pin_file, sessions."""
-        self._settings = settings
-        self._cryptoki = Cryptoki(settings["module"])
-        self._library: _pkcs11.lib | None = None
-        self._token: pkcs11.Token | None = None
-        self._anchor: pkcs11.Session | None = None
-        self.sessions: list[SigningSession] = []
-
-    def log_in(self) -> None:
-        """Initialise the module, log in, open the sessions; raise PKCS11Error, CryptokiError or Refusal."""
-        self.sessions.clear()
-        self._anchor = self._token = None
-        if self._library is None:
-            self._library = _library(
-                self._settings["module"], self._cryptoki, threads=self._settings["sessions"] > 1
-            )
-        else:
-            self._cryptoki.finalize()
-            self._library.initialize()
-        wanted: dict[str, Any] = {"token_label": self._settings["token_label"]}
-        if self._settings["token_serial"] is not None:
-            wanted["token_serial"] = self._settings["token_serial"].encode()
-        self._token = self._library.get_token(**wanted)
-        # Login is per token and process. This session holds it, and nothing else is done in it.
-        self._anchor = self._token.open(user_pin=read_pin(self._settings["pin_file"]))
-        self.reopen()
-
-    def reopen(self) -> None:
-        """Open fresh signing sessions under the login that is there; the doubtful ones are closed, never reused."""
-        assert self._token is not None
-        for old in self.sessions:
-            try:
-                old.session.close()
-            except PKCS11Error:
-                pass  # It was doubtful: that it cannot be closed is no news.
-        self.sessions[:] = [
-            SigningSession(self._token.open(), self._cryptoki) for _ in range(self._settings["sessions"])
-        ]
-
-    def close(self) -> None:
-        """Give the sessions back to the token."""
-        self._cryptoki.finalize()
-
-    def generate(self, cka_id: bytes, algorithm: str) -> bytes:
-        """Make a key pair that can only sign and never leave; return its SPKI. Uses a session of its own."""
-        assert self._token is not None
-        with self._token.open(rw=True) as session:
-            common: dict[str, Any] = {
-                "id": cka_id,
-                "label": f"kyso-{cka_id.hex()}",
-                "store": True,
-                "capabilities": MechanismFlag.SIGN | MechanismFlag.VERIFY,
-                "public_template": {Attribute.PRIVATE: False},
-                "private_template": {Attribute.SENSITIVE: True, Attribute.EXTRACTABLE: False},
-            }
-            if algorithm in _CURVES:
-                parameters = {Attribute.EC_PARAMS: _CURVES[algorithm]}
-                domain = session.create_domain_parameters(KeyType.EC, parameters, local=True)
-                public, private = domain.generate_keypair(**common)
-            else:
-                bits = int(algorithm.removeprefix("RSA_"))
-                public, private = session.generate_keypair(KeyType.RSA, bits, **common)
-            if private[Attribute.EXTRACTABLE] or not private[Attribute.SENSITIVE]:
-                private.destroy()
-                public.destroy()
-                raise Refusal(Status.REFUSED, "KEY_EXTRACTABLE")
-            return public_key_info(public)
-
-
-def _library(module: str, cryptoki: Cryptoki, *, threads: bool) -> _pkcs11.lib:
-    class Library(_pkcs11.lib):
-        def initialize(self) -> None:
-            cryptoki.initialize(threads=threads)
-
-    return Library(module)
-
-
-def read_pin(path: str) -> str:
-    """Read the PIN from its file, without the newline that editors add; raise Refusal."""
-    try:
-        with open(path, "rb") as file:
-            raw = file.read(MAX_PIN_BYTES + 1)
-        pin = raw.decode("utf-8").rstrip("\r\n")
-    except (OSError, UnicodeDecodeError):
-        raise Refusal(Status.NOT_STARTED, "PIN_FILE_UNREADABLE") from None
-    if not pin or len(raw) > MAX_PIN_BYTES:
-        raise Refusal(Status.NOT_STARTED, "PIN_FILE_UNUSABLE")
-    return pin
-
-
-def refusal_of(error: Exception) -> Refusal:
-    """Say what an error outside of C_Sign means. Nothing was signed in any of these."""
-    if isinstance(error, Refusal):
-        return error
-    if isinstance(error, CryptokiError):
-        return Refusal(error.status, error.name)
-    name = type(error).__name__
-    if name in _PIN_ERRORS:
-        return Refusal(Status.PIN, name)
-    return Refusal(Status.REFUSED if name in _REFUSALS else Status.NOT_STARTED, name)
 
 
 class Worker:
@@ -284,20 +55,25 @@ class Worker:
         if self._token is not None and not self._threads:
             self._token.close()
 
+    def _require_token(self) -> Token:
+        if self._token is None:
+            raise hsm_wire.FrameError("work before HELLO")
+        return self._token
+
     def _thread(self, index: int) -> None:
         try:
             while True:
                 frame_id, kind, body = self._jobs.get()
                 self._serve(frame_id, kind, body, index)
-        except BaseException:
+        except BaseException:  # noqa: BLE001  # whatever it is, this thread cannot go on
             # A thread that is gone would look like a hang: end the process, the parent starts another.
             traceback.print_exc()
             os._exit(70)
 
     def _serve(self, frame_id: int, kind: int, body: bytes, index: int) -> None:
         if kind == FrameKind.SIGN:
-            assert self._token is not None
-            answer = hsm_wire.frame(frame_id, FrameKind.SIGNED, self._sign(self._token.sessions[index], body))
+            session = self._require_token().sessions[index]
+            answer = hsm_wire.frame(frame_id, FrameKind.SIGNED, self._sign(session, body))
         else:
             answer = hsm_wire.command(
                 frame_id, FrameKind.ANSWER, self._command(kind, json.loads(body), index)
@@ -310,7 +86,7 @@ class Worker:
         answer: dict[str, Any] = {"status": Status.OK}
         try:
             answer.update(self._execute(kind, fields, index))
-        except (PKCS11Error, CryptokiError, Refusal, OSError) as error:
+        except (*TokenErrors, OSError) as error:
             refusal = refusal_of(error)
             if refusal.status is Status.NOT_STARTED:
                 self._doubtful = True
@@ -322,26 +98,26 @@ class Worker:
     def _execute(self, kind: int, fields: dict[str, Any], index: int) -> dict[str, Any]:
         if kind == FrameKind.HELLO:
             self._token = Token(fields)
-            self._token.log_in()
             if fields["sessions"] > 1:
                 self._threads = int(fields["sessions"])
-                for index in range(self._threads):
-                    threading.Thread(target=self._thread, args=(index,), daemon=True).start()
+                for number in range(self._threads):
+                    threading.Thread(target=self._thread, args=(number,), daemon=True).start()
             return {}
-        assert self._token is not None
+        token = self._require_token()
         if kind == FrameKind.RECOVER:
             if fields["initialize"]:
-                self._token.log_in()
+                token.initialize_again()
             else:
-                self._token.reopen()
+                token.reopen()
             self._doubtful = False
             return {}
         if kind == FrameKind.GENERATE:
-            return {"spki": self._token.generate(bytes.fromhex(fields["cka_id"]), fields["algorithm"]).hex()}
+            return {"spki": token.generate(bytes.fromhex(fields["cka_id"]), fields["algorithm"]).hex()}
+        session = token.sessions[index]
         if kind == FrameKind.FIND:
-            return {"spki": self._token.sessions[index].find(bytes.fromhex(fields["cka_id"]))[1].hex()}
+            return {"spki": session.find(bytes.fromhex(fields["cka_id"]))[1].hex()}
         if kind == FrameKind.LIST:
-            return {"cka_ids": [cka_id.hex() for cka_id in self._token.sessions[index].list_ids()]}
+            return {"cka_ids": [cka_id.hex() for cka_id in session.list_ids()]}
         raise hsm_wire.FrameError(f"frame kind {kind}")
 
     def _sign(self, session: SigningSession, body: bytes) -> bytes:
@@ -355,7 +131,7 @@ class Worker:
                         self._sign_one(session, cka_id, spki_sha256, (scheme, digest_code), digest),
                         0,
                     )
-                except (PKCS11Error, CryptokiError, Refusal) as error:
+                except TokenErrors as error:
                     refusal = refusal_of(error)
                     result, status = refusal.reason.encode(), int(refusal.status)
                     if refusal.status in (Status.NOT_STARTED, Status.UNKNOWN, Status.PIN):
@@ -411,11 +187,12 @@ def main(arguments: list[str]) -> None:
     # A Ctrl-C at the terminal reaches the whole group: the parent drains first, then closes the socket.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    with socket.socket(fileno=descriptor) as connection:
-        try:
-            Worker(connection).run()
-        except (BrokenPipeError, ConnectionResetError):
-            pass  # The parent is gone.
+    # A broken connection means that the parent is gone.
+    with (
+        socket.socket(fileno=descriptor) as connection,
+        contextlib.suppress(BrokenPipeError, ConnectionResetError),
+    ):
+        Worker(connection).run()
 
 
 if __name__ == "__main__":
