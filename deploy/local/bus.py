@@ -21,7 +21,7 @@ OUTSIDE = "one-stop-shop"
 STREAMS = ("KYSO_JOBS", "KYSO_EVENTS", "KYSO_RESULTS", "KYSO_PARKED")
 NOTHING = ["kyso.nothing"]
 MAX_PAYLOAD = 1024 * 1024
-MAX_STORE = "8GB"
+MAX_STORE = 8 * 1024**3
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +52,6 @@ def provide_bus(folder: Path, identity: Identity, ports: Ports, outside_client: 
         "listen": f"{HOST}:{ports.bus}",
         "http": f"{HOST}:{ports.bus_monitor}",
         "max_payload": MAX_PAYLOAD,
-        "lame_duck_duration": "10s",
-        "lame_duck_grace_period": "1s",
         "tls": {
             "cert_file": str(identity.certificate), "key_file": str(identity.private_key),
             "ca_file": str(identity.ca), "timeout": 5,

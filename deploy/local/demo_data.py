@@ -26,7 +26,7 @@ CLIENT = {
     "scopes": ["sign:hash", "sign:document", "verify", "credentials:read", "credentials:write", "audit:read"],
     "document_types": ["*"],
 }
-CREDENTIAL = {"key_algorithm": "rsa-2048", "activation": "client", "issuer": "own_ca"}
+CREDENTIAL = {"key_algorithm": "RSA-2048", "activation": "client", "issuer": "own_ca"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,27 +43,27 @@ class Api:
 
     async def sign(self, request: dict[str, Any], document: Path) -> bytes:
         """POST /v1/signatures, synchronously: return the signed document."""
-        answer = await self._multipart(
-            "/v1/signatures", request, {"document": document.read_bytes()}, document.name
-        )
-        return answer.content
+        # The `request` part comes first: the gateway refuses before it has read a document that it will not take.
+        parts: list[tuple[str, tuple[str | None, bytes, str]]] = [
+            ("request", (None, json.dumps(request).encode(), "application/json")),
+            ("document", (document.name, document.read_bytes(), "application/pdf")),
+        ]
+        return (await self._send("POST", "/v1/signatures", files=parts)).content
 
     async def verify(self, document: bytes, name: str) -> dict[str, Any]:
         """POST /v1/verifications: return the report."""
-        return _object(await self._multipart("/v1/verifications", {}, {"document": document}, name))
-
-    async def _multipart(
-        self, path: str, request: dict[str, Any], files: dict[str, bytes], name: str
-    ) -> httpx.Response:
-        # The `request` part comes first: the gateway refuses before it has read a document that it will not take.
-        parts: list[tuple[str, tuple[str | None, bytes, str]]] = [
-            ("request", (None, json.dumps(request).encode(), "application/json"))
-        ]
-        parts += [(part, (name, data, "application/pdf")) for part, data in files.items()]
-        return await self._send("POST", path, files=parts)
+        content_type = {"Content-Type": "application/pdf"}
+        answer = await self._send(
+            "POST", "/v1/verifications", content=document, params={"file_name": name}, headers=content_type
+        )
+        return _object(answer)
 
     async def _send(self, method: str, path: str, **content: Any) -> httpx.Response:
-        headers = {"Authorization": f"Bearer {await self._access_token()}", "Idempotency-Key": uuid4().hex}
+        headers = {
+            "Authorization": f"Bearer {await self._access_token()}",
+            "Idempotency-Key": uuid4().hex,
+            **content.pop("headers", {}),
+        }
         return _checked(await self._http.request(method, path, headers=headers, **content))
 
     async def _access_token(self) -> str:
