@@ -1,0 +1,342 @@
+"""Between the contract's messages and the REST API's JSON, both ways.
+
+JSON is snake_case; times are RFC 3339 UTC; binary is standard base64, SHA-256 fingerprints are lower-case hexadecimal;
+a value that is not there is null.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from kyso.v1 import common_pb2 as common
+from kyso.v1 import registry_pb2 as registry
+from kyso.v1 import signer_pb2 as signer
+from kyso.v1 import verifier_pb2 as verifier
+
+
+def _words(enum: Any, prefix: str) -> dict[str, Any]:
+    return {name.removeprefix(prefix).lower(): value for name, value in enum.items() if value != 0}
+
+
+DIGEST_ALGORITHMS = {
+    "SHA-256": common.DIGEST_ALGORITHM_SHA256,
+    "SHA-384": common.DIGEST_ALGORITHM_SHA384,
+    "SHA-512": common.DIGEST_ALGORITHM_SHA512,
+}
+SCHEMES = {
+    "RSA-PKCS1v1.5": common.SIGNATURE_SCHEME_RSA_PKCS1V15,
+    "RSA-PSS": common.SIGNATURE_SCHEME_RSA_PSS,
+    "ECDSA": common.SIGNATURE_SCHEME_ECDSA,
+}
+KEY_ALGORITHMS = {
+    "RSA-2048": common.KEY_ALGORITHM_RSA_2048,
+    "RSA-3072": common.KEY_ALGORITHM_RSA_3072,
+    "RSA-4096": common.KEY_ALGORITHM_RSA_4096,
+    "ECDSA-P256": common.KEY_ALGORITHM_ECDSA_P256,
+    "ECDSA-P384": common.KEY_ALGORITHM_ECDSA_P384,
+}
+CREDENTIAL_STATUSES = _words(common.CredentialStatus, "CREDENTIAL_STATUS_")
+ACTIVATIONS = _words(common.Activation, "ACTIVATION_")
+LABELS = _words(common.SecrecyLabel, "SECRECY_LABEL_")
+SUBSCRIBER_KINDS = _words(registry.SubscriberKind, "SUBSCRIBER_KIND_")
+ISSUERS = _words(registry.IssuerKind, "ISSUER_KIND_")
+HOLD_REASONS = _words(registry.HoldReason, "HOLD_REASON_")
+REVOCATION_GROUNDS = _words(registry.RevocationGround, "REVOCATION_GROUND_")
+FORMATS = _words(signer.SignatureFormat, "SIGNATURE_FORMAT_")
+LEVELS = {"B-B": signer.SIGNATURE_LEVEL_B_B}
+PACKAGINGS = _words(signer.SignaturePackaging, "SIGNATURE_PACKAGING_")
+OPERATION_STATES = _words(signer.OperationState, "OPERATION_STATE_")
+VERDICTS = _words(verifier.Verdict, "VERDICT_")
+INDICATIONS = {
+    "TOTAL-PASSED": verifier.INDICATION_TOTAL_PASSED,
+    "TOTAL-FAILED": verifier.INDICATION_TOTAL_FAILED,
+    "INDETERMINATE": verifier.INDICATION_INDETERMINATE,
+}
+
+
+def _backwards(words: Mapping[str, Any]) -> dict[int, str]:
+    return {int(value): word for word, value in words.items()}
+
+
+_WORD = {
+    "status": _backwards(CREDENTIAL_STATUSES),
+    "key_algorithm": _backwards(KEY_ALGORITHMS),
+    "activation": _backwards(ACTIVATIONS),
+    "issuer": _backwards(ISSUERS),
+    "kind": _backwards(SUBSCRIBER_KINDS),
+    "scheme": _backwards(SCHEMES),
+    "state": _backwards(OPERATION_STATES),
+    "verdict": _backwards(VERDICTS),
+    "indication": _backwards(INDICATIONS),
+}
+
+
+def _word(table: str, value: int) -> str | None:
+    return _WORD[table].get(value)
+
+
+def base64_text(value: bytes) -> str:
+    """Return standard base64 with padding (RFC 4648 section 4)."""
+    return base64.b64encode(value).decode("ascii")
+
+
+def _chain(certificates: Iterable[bytes]) -> list[str]:
+    return [base64_text(certificate) for certificate in certificates]
+
+
+def time_text(message: Message, name: str) -> str | None:
+    """Return a Timestamp field as RFC 3339 UTC, or None where it is absent."""
+    if not message.HasField(name):
+        return None
+    moment: Timestamp = getattr(message, name)
+    return moment.ToJsonString()
+
+
+def timestamp(moment: datetime | None) -> Timestamp | None:
+    """Return an aware datetime as a Timestamp; None stays None, which protobuf takes as absent."""
+    if moment is None:
+        return None
+    message = Timestamp()
+    message.FromDatetime(moment)
+    return message
+
+
+def item_error(error: common.ItemError) -> dict[str, Any]:
+    """Return the failure of one item."""
+    return {"code": error.code, "message": error.message, "retryable": error.retryable}
+
+
+# --- signer -------------------------------------------------------------------------------------------------------
+
+
+def hashes_answer(answer: signer.SignHashesResponse) -> dict[str, Any]:
+    """Return what POST /v1/hashes:sign answers. On the hot road: no reflection."""
+    encode = base64.b64encode
+    return {
+        "operation_id": answer.operation_id,
+        "signatures": [
+            {"error": item_error(outcome.error)}
+            if outcome.HasField("error")
+            else {"signature": encode(outcome.signature).decode("ascii")}
+            for outcome in answer.outcomes
+        ],
+        "scheme": _word("scheme", answer.scheme),
+        "certificate_chain": _chain(answer.certificate_chain),
+        "replayed": answer.replayed,
+    }
+
+
+def operation(answer: signer.GetOperationResponse) -> dict[str, Any]:
+    """Return where an operation stands."""
+    identifier = answer.operation_id
+    available = answer.document_available
+    return {
+        "operation_id": identifier,
+        "state": _word("state", answer.state),
+        "credential_id": answer.credential_id or None,
+        "created_at": time_text(answer, "created_at"),
+        "ended_at": time_text(answer, "ended_at"),
+        "error": item_error(answer.error) if answer.HasField("error") else None,
+        "document_url": f"/v1/signatures/{identifier}/document" if available else None,
+        "document_expires_at": time_text(answer, "document_expires_at"),
+        "media_type": answer.media_type or None,
+        "file_name": answer.file_name or None,
+    }
+
+
+def upload(answer: signer.UploadDocumentResponse) -> dict[str, Any]:
+    """Return what an upload is named by."""
+    return {
+        "upload_id": answer.upload_id,
+        "sha256": answer.sha256.hex(),
+        "size": answer.size,
+        "expires_at": time_text(answer, "expires_at"),
+    }
+
+
+# --- registry -----------------------------------------------------------------------------------------------------
+
+
+def agency(row: registry.Agency) -> dict[str, Any]:
+    """Return an agency."""
+    return {
+        "id": row.id,
+        "parent_id": row.parent_id or None,
+        "name": row.name,
+        "organ_id": row.organ_id or None,
+        "created_at": time_text(row, "created_at"),
+    }
+
+
+def subscriber(row: registry.Subscriber) -> dict[str, Any]:
+    """Return a subscriber; the citizen number stays masked."""
+    return {
+        "id": row.id,
+        "agency_id": row.agency_id,
+        "kind": _word("kind", row.kind),
+        "name": row.name,
+        "tax_code": row.tax_code or None,
+        "citizen_number_masked": row.citizen_number_masked or None,
+        "email": row.email or None,
+        "title": row.title or None,
+        "created_at": time_text(row, "created_at"),
+    }
+
+
+def client(row: registry.Client) -> dict[str, Any]:
+    """Return an API client."""
+    return {
+        "id": row.id,
+        "agency_id": row.agency_id,
+        "name": row.name,
+        "scopes": list(row.scopes),
+        "document_types": list(row.document_types),
+        "label_required": row.label_required,
+        "enabled": row.enabled,
+        "created_at": time_text(row, "created_at"),
+    }
+
+
+def credential(row: registry.Credential) -> dict[str, Any]:
+    """Return a credential with its current certificates."""
+    return {
+        "id": row.id,
+        "agency_id": row.agency_id,
+        "subscriber_id": row.subscriber_id,
+        "status": _word("status", row.status),
+        "key_algorithm": _word("key_algorithm", row.key_algorithm),
+        "activation": _word("activation", row.activation),
+        "client_ids": list(row.client_ids),
+        "certificate_chain": _chain(row.certificate_chain),
+        "serial_number": row.serial_number or None,
+        "not_before": time_text(row, "not_before"),
+        "not_after": time_text(row, "not_after"),
+        "profile": row.profile or None,
+        "issuer": _word("issuer", row.issuer),
+        "created_at": time_text(row, "created_at"),
+        "version": row.version,
+    }
+
+
+def confirmations(
+    answer: registry.HoldCredentialResponse | registry.RevokeCredentialResponse,
+) -> dict[str, Any]:
+    """Return which signers confirmed, and how fast."""
+    return {
+        "confirmations": [
+            {"replica": row.replica, "milliseconds": row.milliseconds} for row in answer.confirmations
+        ],
+        "unconfirmed": list(answer.unconfirmed),
+    }
+
+
+def audit_event(row: registry.AuditEvent) -> dict[str, Any]:
+    """Return an audit event; `data` is the recorded fact as an object."""
+    try:
+        data = json.loads(row.data) if row.data else None
+    except ValueError:
+        data = row.data
+    return {
+        "id": row.id,
+        "position": row.position,
+        "type": row.type,
+        "agency_id": row.agency_id or None,
+        "client_id": row.client_id or None,
+        "credential_id": row.credential_id or None,
+        "operation_id": row.operation_id or None,
+        "time": time_text(row, "time"),
+        "ledger": row.ledger or None,
+        "ledger_sequence": row.ledger_sequence or None,
+        "data": data,
+    }
+
+
+# --- verifier -----------------------------------------------------------------------------------------------------
+
+
+def _certificate(summary: verifier.CertificateSummary) -> dict[str, Any]:
+    return {
+        "subject": summary.subject,
+        "issuer": summary.issuer,
+        "common_name": summary.common_name or None,
+        "organization": summary.organization or None,
+        "title": summary.title or None,
+        "email": summary.email or None,
+        "identifiers": [
+            {"type": row.type, "value": row.value, "malformed": row.malformed} for row in summary.identifiers
+        ],
+        "serial_number": summary.serial_number,
+        "sha256": summary.sha256.hex(),
+        "not_before": time_text(summary, "not_before"),
+        "not_after": time_text(summary, "not_after"),
+    }
+
+
+def _coverage(coverage: verifier.Coverage) -> dict[str, Any]:
+    return {
+        "kind": coverage.kind,
+        "covered_bytes": coverage.covered_bytes,
+        "total_bytes": coverage.total_bytes,
+        "revision": coverage.revision or None,
+    }
+
+
+def _later_change(change: verifier.LaterChange) -> dict[str, Any]:
+    return {
+        "revision": change.revision or None,
+        "kind": change.kind,
+        "allowed": change.allowed,
+        "description": change.description,
+    }
+
+
+def _status_source(source: verifier.StatusSource) -> dict[str, Any]:
+    return {
+        "kind": source.kind,
+        "produced_at": time_text(source, "produced_at"),
+        "url": source.url or None,
+    }
+
+
+def _signature(report: verifier.SignatureReport) -> dict[str, Any]:
+    return {
+        "name": report.name,
+        "format": report.format,
+        # Absent means that nobody said anything good: never the best word by default.
+        "indication": _word("indication", report.indication) or "INDETERMINATE",
+        "sub_indication": report.sub_indication or None,
+        "integrity": report.integrity or None,
+        "signer": _certificate(report.signer) if report.HasField("signer") else None,
+        "path": [_certificate(row) for row in report.path],
+        "claimed_signing_time": time_text(report, "claimed_signing_time"),
+        "best_signing_time": time_text(report, "best_signing_time"),
+        "algorithm": report.algorithm or None,
+        "coverage": _coverage(report.coverage) if report.HasField("coverage") else None,
+        "later_changes": [_later_change(row) for row in report.later_changes],
+        "status_source": _status_source(report.status_source) if report.HasField("status_source") else None,
+        "warnings": [{"code": row.code, "vi": row.vi, "en": row.en} for row in report.warnings],
+        "sentence_vi": report.sentence_vi,
+        "sentence_en": report.sentence_en,
+        "clean": report.clean,
+    }
+
+
+def verification(answer: verifier.VerifyDocumentResponse) -> dict[str, Any]:
+    """Return the report on a document."""
+    return {
+        "verdict": _word("verdict", answer.verdict) or "indeterminate",
+        "clean": answer.clean,
+        "signatures": [_signature(report) for report in answer.signatures],
+        "document_sha256": answer.document_sha256.hex(),
+        "validated_at": time_text(answer, "validated_at"),
+        "sentence_vi": answer.sentence_vi,
+        "sentence_en": answer.sentence_en,
+        "integrity_only": answer.integrity_only,
+    }
