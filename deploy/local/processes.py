@@ -12,12 +12,11 @@ from deploy.local.pki import Identity
 from deploy.local.secretfiles import write_private, write_secret
 from deploy.local.settings import HOST, Ports, Settings
 from deploy.local.supervisor import Part
-from deploy.local.token import TokenStore
+from deploy.local.token import AUTHORITY, DOCUMENTS, TokenStore
 from deploy.local.toml import Section, toml_text
-from deploy.local.tools import ROOT
 
 OPERATOR_ID = "operator"
-AUTHORITY = "Kyso (máy thử nghiệm)"
+CA_ORGANIZATION = "Kyso (máy thử nghiệm)"
 ROOT_DAYS = 3650
 ISSUING_DAYS = 1826
 
@@ -76,7 +75,7 @@ def _service(
     path = settings.state / "config" / f"{name}.toml"
     write_private(path, toml_text(configuration).encode())
     return Part(name, (sys.executable, "-m", module, "--config", str(path)), f"http://{HOST}:{metrics}/readyz",
-                {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", **(environment or {})})  # fmt: skip
+                environment or {})  # fmt: skip
 
 
 def _tls(provisions: Provisions, name: str) -> Section:
@@ -139,12 +138,12 @@ def registry(settings: Settings, provisions: Provisions) -> Section:
             "public_base_url": f"{public_url(ports)}/pki",
             "create_at_first_start": True,
             "root": {
-                "organization": AUTHORITY,
+                "organization": CA_ORGANIZATION,
                 "common_name": "Kyso Demo Root CA",
                 "validity_days": ROOT_DAYS,
             },
             "issuing": {
-                "organization": AUTHORITY,
+                "organization": CA_ORGANIZATION,
                 "common_name": "Kyso Demo Issuing CA",
                 "validity_days": ISSUING_DAYS,
             },
@@ -163,14 +162,34 @@ def operator_secret_file(settings: Settings) -> Path:
 
 
 def signer(settings: Settings, provisions: Provisions) -> Section:
-    """Settings of the signer."""
-    ports = settings.ports
+    """Settings of the signer: both token groups, and CA keys that it makes when the registry first asks for them."""
+    ports, workers = settings.ports, settings.workers
     return {
+        "replica": "signer-1",
         "telemetry": _telemetry(ports.signer_metrics),
         "rpc": _server(provisions, "signer", ports.signer_rpc),
         "registry": _client(provisions, "signer", "registry", ports.registry_rpc),
         "bus": _bus(settings, provisions, "signer"),
         "database": _database(settings, "signer"),
+        "hsm": {
+            "documents": _token_group(provisions.tokens, DOCUMENTS, workers.document_token_workers),
+            "authority": _token_group(provisions.tokens, AUTHORITY, workers.authority_token_workers),
+        },
+        "documents": {"workers": workers.document_workers},
+        "blobs": {"folder": settings.state / "blobs"},
+        "authority": {
+            "keys": [{"name": name, "role": name, "create": True} for name in ("root", "issuing")],
+        },
+    }
+
+
+def _token_group(tokens: TokenStore, label: str, workers: int) -> Section:
+    return {
+        "module": tokens.module,
+        "token_label": label,
+        "pin_file": tokens.pins[label],
+        "workers": workers,
+        "environment": {"SOFTHSM2_CONF": str(tokens.configuration)},
     }
 
 

@@ -1,4 +1,4 @@
-"""Write settings as TOML: nested sections of texts, numbers, booleans and lists. The standard library only reads it."""
+"""Write settings as TOML: nested sections of texts, numbers, booleans, lists, and lists of flat tables. The standard library only reads it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-Value = str | int | float | bool | Path | list[str]
+Value = str | int | float | bool | Path | list[str] | list[dict[str, str | bool]]
 Section = Mapping[str, "Value | Section"]
 
 
@@ -27,7 +27,15 @@ def _lines(section: Section, path: tuple[str, ...]) -> Iterator[str]:
 
 
 def _value(value: Value) -> str:
+    if isinstance(value, list):
+        return f"[{', '.join(_inline(item) for item in value)}]"
     if isinstance(value, Path):
         value = str(value)
-    # A JSON text, number, boolean or list of texts is a TOML one, as long as DEL is escaped too.
+    # A JSON text, number or boolean is a TOML one, as long as DEL is escaped too.
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def _inline(item: str | dict[str, str | bool]) -> str:
+    if isinstance(item, dict):
+        return "{" + ", ".join(f"{key} = {_value(value)}" for key, value in item.items()) + "}"
+    return _value(item)

@@ -12,6 +12,7 @@ def test_settings_come_back_as_they_were_written() -> None:
         "ratio": 0.5,
         "wanted": True,
         "servers": ["tls://127.0.0.1:4222", "b"],
+        "keys": [{"name": "root", "create": True}, {"name": "issuing", "create": False}],
         "tls": {"ca_file": Path("/etc/ca.pem"), "nested": {"deep": 1}},
         "empty_above": {"only": {"below": False}},
     }
