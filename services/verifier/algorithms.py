@@ -87,8 +87,8 @@ class SignatureAlgorithm:
 
     @property
     def label(self) -> str:
-        """Name for reports, such as "RSA with SHA-256"."""
-        return f"{self.family} with {self.digest}"
+        """Name for reports, such as "RSA-PKCS1v1.5/SHA-256"."""
+        return f"{'RSA-PKCS1v1.5' if self.family == 'RSA' else self.family}/{self.digest}"
 
 
 def digest_label(oid: str) -> str:
@@ -181,7 +181,9 @@ def holds(key: PublicKeyTypes, scheme: SignatureAlgorithm, signature: bytes, val
         elif isinstance(key, dsa.DSAPublicKey) and scheme.family == "DSA":
             key.verify(signature, value, prehashed)
         else:
-            raise AlgorithmError(f"{scheme.family} signature, but the certificate's key is {type(key).__name__}")
+            raise AlgorithmError(
+                f"{scheme.family} signature, but the certificate's key is {type(key).__name__}"
+            )
     except InvalidSignature:
         return False
     except (UnsupportedAlgorithm, ValueError) as error:

@@ -117,7 +117,9 @@ def load_all(data: bytes) -> tuple[Certificate, ...]:
     if not blocks:
         return (load(data),)
     try:
-        return tuple(load(x509.load_pem_x509_certificate(block).public_bytes(Encoding.DER)) for block in blocks)
+        return tuple(
+            load(x509.load_pem_x509_certificate(block).public_bytes(Encoding.DER)) for block in blocks
+        )
     except ValueError as error:
         raise CertificateError("the PEM file holds a certificate that cannot be read") from error
 
@@ -136,11 +138,15 @@ def summary(certificate: Certificate) -> CertificateSummary:
     """The readable facts of a certificate. Never raises for one that `load` accepted."""
     subject, issuer = certificate.parsed.subject, certificate.parsed.issuer
     uids = _values(subject, NameOID.USER_ID)
-    spread = [v for o in (NameOID.ORGANIZATION_NAME, NameOID.COMMON_NAME, NameOID.SERIAL_NUMBER) for v in _values(subject, o)]
+    spread = [
+        v
+        for o in (NameOID.ORGANIZATION_NAME, NameOID.COMMON_NAME, NameOID.SERIAL_NUMBER)
+        for v in _values(subject, o)
+    ]
     return CertificateSummary(
         subject=subject.rfc4514_string(),
         issuer=issuer.rfc4514_string(),
-        serial=f"{certificate.parsed.serial_number:X}",
+        serial=f"{certificate.parsed.serial_number:x}",
         sha256=certificate.sha256,
         not_before=certificate.not_before,
         not_after=certificate.not_after,

@@ -8,7 +8,7 @@ import resource
 import signal
 import sys
 from collections.abc import Sequence
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -53,11 +53,11 @@ def main(arguments: Sequence[str]) -> int:
         )
         trust = _trust(options)
     except (OSError, CertificateError, ValueError) as error:
-        print(f"kyso verifier: {error}", file=sys.stderr)
+        sys.stderr.write(f"kyso verifier: {error}\n")
         return _UNREADABLE
     resource.setrlimit(resource.RLIMIT_AS, (options.memory_mib << 20, options.memory_mib << 20))
     report = _verify(document, trust, options)
-    print(json.dumps(report, ensure_ascii=False) if options.json else _text(report))
+    sys.stdout.write((json.dumps(report, ensure_ascii=False) if options.json else _text(report)) + "\n")
     return _EXIT[Verdict(report["verdict"])]
 
 
@@ -68,17 +68,28 @@ def _parser() -> argparse.ArgumentParser:
         epilog=_HELP,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.exit_on_error = True
     parser.add_argument("file", type=Path, help="PDF, or CMS in BER, PEM or base64")
-    parser.add_argument("--detached", type=Path, metavar="F", help="the content that a detached signature signs")
+    parser.add_argument(
+        "--detached", type=Path, metavar="F", help="the content that a detached signature signs"
+    )
     parser.add_argument("--integrity", action="store_true", help="leave trust out: check integrity only")
-    parser.add_argument("--anchor", type=Path, action="append", default=[], help="trust anchors, PEM or DER (repeatable)")
-    parser.add_argument("--intermediate", type=Path, action="append", default=[], help="CA certificates (repeatable)")
-    parser.add_argument("--crl", type=Path, action="append", default=[], help="revocation list, PEM or DER (repeatable)")
+    parser.add_argument(
+        "--anchor", type=Path, action="append", default=[], help="trust anchors, PEM or DER (repeatable)"
+    )
+    parser.add_argument(
+        "--intermediate", type=Path, action="append", default=[], help="CA certificates (repeatable)"
+    )
+    parser.add_argument(
+        "--crl", type=Path, action="append", default=[], help="revocation list, PEM or DER (repeatable)"
+    )
     parser.add_argument("--json", action="store_true", help="print one line of JSON")
     parser.add_argument("--timeout", type=float, default=25, metavar="SECONDS", help="limit (default 25)")
-    parser.add_argument("--max-bytes", type=int, default=64 << 20, metavar="N", help="largest file read (default 64 MiB)")
-    parser.add_argument("--memory-mib", type=int, default=1536, metavar="N", help="address space limit (default 1536)")
+    parser.add_argument(
+        "--max-bytes", type=int, default=64 << 20, metavar="N", help="largest file read (default 64 MiB)"
+    )
+    parser.add_argument(
+        "--memory-mib", type=int, default=1536, metavar="N", help="address space limit (default 1536)"
+    )
     return parser
 
 
@@ -94,7 +105,9 @@ def _trust(options: argparse.Namespace) -> TrustMaterial:
     limit = options.max_bytes
     return TrustMaterial(
         anchors=tuple(c.der for p in options.anchor for c in certificates.load_all(_read(p, limit))),
-        intermediates=tuple(c.der for p in options.intermediate for c in certificates.load_all(_read(p, limit))),
+        intermediates=tuple(
+            c.der for p in options.intermediate for c in certificates.load_all(_read(p, limit))
+        ),
         crls=tuple(certificates.der_of_crl(_read(p, limit)) for p in options.crl),
     )
 
@@ -106,7 +119,7 @@ def _verify(document: SubmittedDocument, trust: TrustMaterial, options: argparse
         from services.verifier.formats.pdf import PdfFormat
 
         formats.insert(0, PdfFormat())
-    now = datetime.now(timezone.utc)
+    now = datetime.now(UTC)
     signal.signal(signal.SIGALRM, _on_alarm)
     signal.setitimer(signal.ITIMER_REAL, options.timeout)
     try:
@@ -136,9 +149,13 @@ def _text(report: dict[str, Any]) -> str:
             lines.append(f"  Chủ thể ký / signer: {signer['common_name'] or signer['subject']}")
             lines += [f"    {i['prefix']}: {i['value']}" for i in signer["identifiers"]]
             lines.append(f"  Cơ quan cấp / issuer: {signer['issuer_name'] or signer['issuer']}")
-        lines.append(f"  Thời điểm ký (theo người ký) / signing time (claimed): {entry['signing_time']['claimed'] or '-'}")
+        lines.append(
+            f"  Thời điểm ký (theo người ký) / signing time (claimed): {entry['signing_time']['claimed'] or '-'}"
+        )
         coverage = entry["coverage"]
-        revision = f", revision {coverage['revision']} of {coverage['revisions']}" if coverage["revision"] else ""
+        revision = (
+            f", revision {coverage['revision']} of {coverage['revisions']}" if coverage["revision"] else ""
+        )
         lines.append(f"  Phạm vi / covers: {coverage['kind']}{revision}")
         lines += [f"    + revision {c['revision']}: {c['touches']}" for c in coverage["later"]]
         lines += [f"  [{w['code']}] {w['vi']} / {w['en']}" for w in entry["warnings"]]

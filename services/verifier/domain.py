@@ -8,10 +8,10 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field
 from datetime import datetime
-from enum import Enum
+from enum import StrEnum
 
 
-class Indication(str, Enum):
+class Indication(StrEnum):
     """Main status indication, ETSI EN 319 102-1 clause 5.1.3."""
 
     TOTAL_PASSED = "TOTAL-PASSED"
@@ -19,7 +19,7 @@ class Indication(str, Enum):
     INDETERMINATE = "INDETERMINATE"
 
 
-class SubIndication(str, Enum):
+class SubIndication(StrEnum):
     """Sub-indication, ETSI EN 319 102-1 table 6; only those that this code can give."""
 
     FORMAT_FAILURE = "FORMAT_FAILURE"
@@ -39,7 +39,7 @@ class SubIndication(str, Enum):
     GENERIC = "GENERIC"
 
 
-class Verdict(str, Enum):
+class Verdict(StrEnum):
     """What is said of the document as a whole. The order is worst first."""
 
     INVALID = "invalid"
@@ -49,7 +49,7 @@ class Verdict(str, Enum):
     UNSIGNED = "unsigned"
 
 
-class Code(str, Enum):
+class Code(StrEnum):
     """Messages that people read; each has a sentence in Vietnamese and English in `sentences`."""
 
     SIG_VALID = "SIG_VALID"
@@ -81,17 +81,16 @@ class Code(str, Enum):
     TRUST_LEFT_OUT = "TRUST_LEFT_OUT"
 
 
-class Coverage(str, Enum):
+class Coverage(StrEnum):
     """Which part of the file the signature's hash covers."""
 
-    WHOLE_FILE = "whole_file"
+    WHOLE = "whole_document"
     REVISION = "revision"
     PARTIAL = "partial"
-    CONTENT = "content"
     UNKNOWN = "unknown"
 
 
-class Integrity(str, Enum):
+class Integrity(StrEnum):
     """State of what was signed, as the person at the counter asks for it."""
 
     INTACT = "intact"
@@ -100,14 +99,14 @@ class Integrity(str, Enum):
     UNKNOWN = "unknown"
 
 
-class SignatureKind(str, Enum):
+class SignatureKind(StrEnum):
     """What the signed data says: a person's signature, or a time-stamp over the document."""
 
     SIGNATURE = "signature"
     DOCUMENT_TIMESTAMP = "document_timestamp"
 
 
-class StatusSource(str, Enum):
+class StatusSource(StrEnum):
     """Where the revocation status of the signer's certificate came from."""
 
     NONE = "none"
@@ -122,23 +121,37 @@ class Notice:
     detail: str = ""
 
 
+class ChangeKind(StrEnum):
+    """What a revision after a signature did."""
+
+    SIGNATURE = "signature"
+    TIMESTAMP = "timestamp"
+    VALIDATION_DATA = "validation_data"
+    FORM_FILLING = "form_filling"
+    ANNOTATION = "annotation"
+    OTHER = "other"
+    UNOWNED_BYTES = "unowned_bytes"
+
+
 @dataclass(frozen=True, slots=True)
 class LaterChange:
-    """One revision that was added to a PDF after the signature; `number` counts from 1 as the signed ones do."""
+    """One revision that was added to a PDF after the signature; `number` counts from 1, 0: bytes of no revision."""
 
     number: int
+    kind: ChangeKind
     allowed: bool
     touches: str
 
 
 @dataclass(frozen=True, slots=True)
 class CoverageReport:
-    """What the signature covers and what came after it. Byte figures are offsets in the file as submitted."""
+    """What the signature covers and what came after it. Revisions count from 1; 0 where the format has none."""
 
     coverage: Coverage
-    covered_until: int | None = None
-    revision: int | None = None
-    revisions: int | None = None
+    covered_bytes: int = 0
+    total_bytes: int = 0
+    revision: int = 0
+    revisions: int = 0
     later: tuple[LaterChange, ...] = ()
 
 
@@ -212,10 +225,17 @@ class SignatureReport:
     detail: str = ""
 
     @property
+    def stained(self) -> bool:
+        """Something that came later, or was left unsigned, has to be warned about."""
+        stains = {Code.DOC_EXTENDED, Code.DOC_MODIFIED, Code.UNOWNED_BYTES, Code.TS_BAD}
+        return bool(stains & {notice.code for notice in self.notices})
+
+    @property
     def clean(self) -> bool:
-        """Passed, and nothing that came later or was left unsigned has to be warned about."""
-        stained = {Code.DOC_EXTENDED, Code.DOC_MODIFIED, Code.UNOWNED_BYTES, Code.TS_BAD}
-        return self.indication is Indication.TOTAL_PASSED and not stained & {n.code for n in self.notices}
+        """A signature that passed, or a document time-stamp that did not fail, and no stain on it."""
+        if self.kind is SignatureKind.DOCUMENT_TIMESTAMP:
+            return self.indication is not Indication.TOTAL_FAILED and not self.stained
+        return self.indication is Indication.TOTAL_PASSED and not self.stained
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,7 +282,9 @@ def worst(reports: tuple[SignatureReport, ...]) -> Verdict:
 
     A document time-stamp speaks for the document only when it is broken: it cannot make a document signed.
     """
-    counted = [r for r in reports if r.kind is SignatureKind.SIGNATURE or r.indication is Indication.TOTAL_FAILED]
+    counted = [
+        r for r in reports if r.kind is SignatureKind.SIGNATURE or r.indication is Indication.TOTAL_FAILED
+    ]
     if not counted:
         return Verdict.UNSIGNED
     found = {verdict_of(r) for r in counted}

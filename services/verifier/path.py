@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import islice
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -63,7 +64,9 @@ class _Budget:
 class PathValidator:
     """Validates certificates against anchors. Knows no clock: the time of validation is an argument."""
 
-    def __init__(self, anchors: Iterable[Certificate], pool: Iterable[Certificate], crls: Iterable[bytes]) -> None:
+    def __init__(
+        self, anchors: Iterable[Certificate], pool: Iterable[Certificate], crls: Iterable[bytes]
+    ) -> None:
         """`pool` are CA certificates that may be used as intermediates, trusted for nothing by themselves."""
         self._anchors = tuple(dict.fromkeys(anchors))
         self._pool = tuple(dict.fromkeys(pool))
@@ -89,12 +92,7 @@ class PathValidator:
         )
 
     def _paths(self, leaf: Certificate, pool: tuple[Certificate, ...]) -> Iterator[tuple[Certificate, ...]]:
-        budget, found = _Budget(), 0
-        for path in self._extend((leaf,), pool, budget):
-            yield path
-            found += 1
-            if found == MAX_PATHS:
-                return
+        yield from islice(self._extend((leaf,), pool, _Budget()), MAX_PATHS)
 
     def _extend(
         self, path: tuple[Certificate, ...], pool: tuple[Certificate, ...], budget: _Budget
@@ -135,7 +133,9 @@ class PathValidator:
             return PathResult(path, expired[0], expired[1], result.status, (*result.notices, *expired[2]))
         if result.failure is None and notices:
             weak = SubIndication.CRYPTO_CONSTRAINTS_FAILURE_NO_POE
-            return PathResult(path, weak, "an algorithm of the chain is not allowed", result.status, result.notices)
+            return PathResult(
+                path, weak, "an algorithm of the chain is not allowed", result.status, result.notices
+            )
         return result
 
     def _with_status(self, path: tuple[Certificate, ...], at: datetime, notices: list[Notice]) -> PathResult:
@@ -147,7 +147,9 @@ class PathValidator:
             if failure is not None:
                 who = "the signer's certificate" if index == 0 else f"CA certificate {index} of the path"
                 detail = f"status of {who}: {answer.status.value}"
-                return PathResult(path, failure[0], detail, answer.report if index == 0 else report, (*failure[1], *notices))
+                return PathResult(
+                    path, failure[0], detail, answer.report if index == 0 else report, (*failure[1], *notices)
+                )
         return PathResult(path, None, "", report, tuple(notices))
 
 
@@ -197,7 +199,11 @@ def _basic_fault(path: tuple[Certificate, ...], at: datetime) -> _Fault | None:
         if index == 0:
             continue
         if not certificate.not_before <= at <= certificate.not_after:
-            return general, f"CA certificate {index} of the path is outside its validity", (Notice(Code.CERT_UNTRUSTED),)
+            return (
+                general,
+                f"CA certificate {index} of the path is outside its validity",
+                (Notice(Code.CERT_UNTRUSTED),),
+            )
         reason = _authority_fault(certificate, below)
         if reason:
             return general, f"certificate {index} of the path {reason}", (Notice(Code.CERT_UNTRUSTED),)
@@ -208,12 +214,12 @@ def _basic_fault(path: tuple[Certificate, ...], at: datetime) -> _Fault | None:
 def _unknown_critical(certificate: Certificate) -> str:
     for extension in certificate.extensions():
         if extension.critical and extension.oid not in _PROCESSED:
-            return extension.oid.dotted_string
+            return str(extension.oid.dotted_string)
     # Requirements that are honoured only by refusing: RFC 5280 4.2.1.10 and 4.2.1.11 make them critical, but a CA that
     # forgot the flag meant them none the less.
     for oid in (ExtensionOID.NAME_CONSTRAINTS, ExtensionOID.POLICY_CONSTRAINTS):
         if any(e.oid == oid for e in certificate.extensions()):
-            return oid.dotted_string
+            return str(oid.dotted_string)
     return ""
 
 

@@ -19,19 +19,18 @@ from services.verifier.formats.cms import SignerInfo
 
 @dataclass(frozen=True, slots=True)
 class TrustMaterial:
-    """Certificates and CRLs to judge by, all DER. `fetched_at` is when the source last confirmed them; None: given."""
+    """Certificates and CRLs to judge by, all DER."""
 
     anchors: tuple[bytes, ...] = ()
     intermediates: tuple[bytes, ...] = ()
     crls: tuple[bytes, ...] = ()
-    fetched_at: datetime | None = None
 
 
 class TrustSource(Protocol):
     """Where anchors, CA certificates and CRLs come from."""
 
     async def current(self) -> TrustMaterial:
-        """The newest material. Raises TrustUnavailable when there is none that is fresh enough."""
+        """The newest material. Raises ServiceUnavailable when there is none that is fresh enough."""
         ...
 
 

@@ -42,13 +42,20 @@ def signature(report: SignatureReport, *, integrity_only: bool) -> dict[str, Any
         "clean": report.clean,
         "integrity": report.integrity.value,
         "signer": _certificate(report.signer) if report.signer else None,
-        "signing_time": {"claimed": _time(report.signing_time.claimed), "best": _time(report.signing_time.best)},
+        "signing_time": {
+            "claimed": _time(report.signing_time.claimed),
+            "best": _time(report.signing_time.best),
+        },
         "coverage": {
             "kind": coverage.coverage.value,
-            "covered_until": coverage.covered_until,
+            "covered_bytes": coverage.covered_bytes,
+            "total_bytes": coverage.total_bytes,
             "revision": coverage.revision,
             "revisions": coverage.revisions,
-            "later": [{"revision": c.number, "allowed": c.allowed, "touches": c.touches} for c in coverage.later],
+            "later": [
+                {"revision": c.number, "kind": c.kind.value, "allowed": c.allowed, "touches": c.touches}
+                for c in coverage.later
+            ],
         },
         "status": {
             "source": status.source.value,

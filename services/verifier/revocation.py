@@ -58,7 +58,9 @@ def status_of(certificate: Certificate, issuer: Certificate, crls: Iterable[byte
     return answer
 
 
-def _usable(der: bytes, certificate: Certificate, issuer: Certificate) -> x509.CertificateRevocationList | None:
+def _usable(
+    der: bytes, certificate: Certificate, issuer: Certificate
+) -> x509.CertificateRevocationList | None:
     """The CRL, if this issuer signed it, it speaks of this kind of certificate, and every critical part is known."""
     try:
         crl = load(der)
@@ -89,7 +91,9 @@ def _scope_includes(crl: x509.CertificateRevocationList, certificate: Certificat
             if value.indirect_crl or value.only_some_reasons or value.only_contains_attribute_certs:
                 return False
             authority = is_authority(certificate)
-            if (value.only_contains_user_certs and authority) or (value.only_contains_ca_certs and not authority):
+            if (value.only_contains_user_certs and authority) or (
+                value.only_contains_ca_certs and not authority
+            ):
                 return False
             if value.full_name is not None and not _named_in(certificate, value.full_name):
                 return False

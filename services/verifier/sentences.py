@@ -17,11 +17,17 @@ _CODES: dict[Code, tuple[str, str]] = {
         "Phần đã ký nguyên vẹn; sau khi ký có bổ sung chữ ký, chú thích hoặc dữ liệu biểu mẫu.",
         "The signed part is intact; signatures, comments or form data were added after it.",
     ),
-    Code.DOC_MODIFIED: ("Tài liệu đã bị thay đổi sau khi ký.", "The document was changed after it was signed."),
+    Code.DOC_MODIFIED: (
+        "Tài liệu đã bị thay đổi sau khi ký.",
+        "The document was changed after it was signed.",
+    ),
     Code.CERT_REVOKED: ("Chứng thư số đã bị thu hồi.", "The signer's certificate has been revoked."),
     Code.CERT_EXPIRED: ("Chứng thư số đã hết hạn.", "The signer's certificate has expired."),
     Code.CERT_NOT_YET: ("Chứng thư số chưa có hiệu lực.", "The signer's certificate is not yet valid."),
-    Code.CERT_UNTRUSTED: ("Chứng thư số không tin cậy.", "The certificate does not lead to a trusted authority."),
+    Code.CERT_UNTRUSTED: (
+        "Chứng thư số không tin cậy.",
+        "The certificate does not lead to a trusted authority.",
+    ),
     Code.CERT_HELD: ("Chứng thư số đang bị tạm giữ.", "The signer's certificate is on hold."),
     Code.CA_REVOKED: (
         "Chứng thư của cơ quan chứng thực đã bị thu hồi.",
@@ -71,7 +77,10 @@ _CODES: dict[Code, tuple[str, str]] = {
 }
 
 _REASONS: dict[SubIndication, tuple[str, str]] = {
-    SubIndication.FORMAT_FAILURE: ("cấu trúc chữ ký sai chuẩn", "the signature is not built as the standards say"),
+    SubIndication.FORMAT_FAILURE: (
+        "cấu trúc chữ ký sai chuẩn",
+        "the signature is not built as the standards say",
+    ),
     SubIndication.HASH_FAILURE: (
         "nội dung tài liệu đã bị thay đổi sau khi ký",
         "the content of the document was changed after it was signed",
@@ -150,7 +159,10 @@ def of_signature(report: SignatureReport, *, integrity_only: bool = False) -> tu
         vi, en = _CODES[Code.SIG_VALID]
         who = report.signer.common_name if report.signer is not None else ""
         if integrity_only:
-            return "Chữ ký nguyên vẹn; chưa xét độ tin cậy.", "The signature is intact; trust was not looked at."
+            return (
+                "Chữ ký nguyên vẹn; chưa xét độ tin cậy.",
+                "The signature is intact; trust was not looked at.",
+            )
         return (f"{vi[:-1]}: {who}.", f"{en[:-1]}: {who}.") if who else (vi, en)
     failed = report.indication.value == "TOTAL-FAILED"
     vi, en = _CODES[Code.SIG_INVALID if failed else Code.SIG_INDETERMINATE]
@@ -161,6 +173,11 @@ def of_signature(report: SignatureReport, *, integrity_only: bool = False) -> tu
 def of_document(report: DocumentReport) -> tuple[str, str]:
     """One sentence on the whole document."""
     vi, en = _DOCUMENT[report.verdict]
+    obstacles = {Code.DOC_MALFORMED, Code.DOC_ENCRYPTED, Code.FORMAT_UNSUPPORTED, Code.LIMIT_REACHED}
+    for notice in report.notices:
+        if notice.code in obstacles:
+            more_vi, more_en = _CODES[notice.code]
+            return f"{vi} {more_vi}", f"{en} {more_en}"
     if report.verdict is Verdict.VALID and not report.clean:
         more_vi, more_en = _CODES[Code.DOC_EXTENDED]
         return f"{vi} {more_vi}", f"{en} {more_en}"

@@ -35,7 +35,13 @@ from services.verifier.formats import ber
 from services.verifier.formats.ber import BerError
 from services.verifier.formats.cms import SignerInfo
 from services.verifier.path import PathResult, PathValidator
-from services.verifier.ports import Findings, FoundSignature, SignatureFormat, SubmittedDocument, TrustMaterial
+from services.verifier.ports import (
+    Findings,
+    FoundSignature,
+    SignatureFormat,
+    SubmittedDocument,
+    TrustMaterial,
+)
 
 
 class _Stop(Exception):
@@ -61,7 +67,9 @@ class _Case:
 class VerificationService:
     """Judges documents against one set of trust material. Keeps nothing of a document; safe to use again."""
 
-    def __init__(self, formats: Sequence[SignatureFormat], trust: TrustMaterial, *, integrity_only: bool = False) -> None:
+    def __init__(
+        self, formats: Sequence[SignatureFormat], trust: TrustMaterial, *, integrity_only: bool = False
+    ) -> None:
         """`integrity_only` leaves trust out: chain, status, key usage and algorithm policy are not asked for."""
         self._formats = formats
         self._integrity_only = integrity_only
@@ -92,7 +100,9 @@ class VerificationService:
                 try:
                     return candidate.find(document)
                 except (RecursionError, MemoryError):
-                    limit = Notice(Code.LIMIT_REACHED, "the document needs more memory or depth than is allowed")
+                    limit = Notice(
+                        Code.LIMIT_REACHED, "the document needs more memory or depth than is allowed"
+                    )
                     return Findings(candidate.name, obstacle=limit)
         supported = ", ".join(f.name for f in self._formats)
         detail = f"the content is none of the supported formats ({supported})"
@@ -106,7 +116,9 @@ class VerificationService:
             return self._report(case, at, stop)
         except Exception as error:  # noqa: BLE001 - each signature in its own guard: one must not hide the others
             unexpected = _Stop(
-                Indication.INDETERMINATE, SubIndication.GENERIC, f"the check failed inside ({type(error).__name__})"
+                Indication.INDETERMINATE,
+                SubIndication.GENERIC,
+                f"the check failed inside ({type(error).__name__})",
             )
             return self._report(case, at, unexpected)
         return self._report(case, at, None)
@@ -144,7 +156,9 @@ class VerificationService:
         certificate = self._named_by(signer, case.found)
         missing = SubIndication.NO_SIGNING_CERTIFICATE_FOUND
         if certificate is None:
-            raise _Stop(Indication.INDETERMINATE, missing, "the signer's certificate is not with the signature")
+            raise _Stop(
+                Indication.INDETERMINATE, missing, "the signer's certificate is not with the signature"
+            )
         case.certificate = certificate
         for reference in signer.references:
             try:
@@ -156,25 +170,35 @@ class VerificationService:
                 raise _Stop(Indication.INDETERMINATE, missing, detail)
         return certificate
 
-    def _3_cryptography(self, case: _Case, signer: SignerInfo, certificate: Certificate) -> tuple[Notice, ...]:
+    def _3_cryptography(
+        self, case: _Case, signer: SignerInfo, certificate: Certificate
+    ) -> tuple[Notice, ...]:
         """Clause 5.2.7: digest of the signed data, then the signature value. Answers the algorithms' weaknesses."""
         if case.found.digest is None:
-            raise _Stop(Indication.INDETERMINATE, SubIndication.SIGNED_DATA_NOT_FOUND, "the signed content is missing")
+            raise _Stop(
+                Indication.INDETERMINATE, SubIndication.SIGNED_DATA_NOT_FOUND, "the signed content is missing"
+            )
         malformed = SubIndication.FORMAT_FAILURE
         try:
             digest_name = algorithms.digest_label(signer.digest.oid)
             case.scheme = algorithms.signature_algorithm(signer.signature_algorithm, digest_name)
             key = certificate.public_key()
         except AlgorithmError as error:
-            raise _Stop(Indication.TOTAL_FAILED, malformed, str(error), Notice(Code.ALG_WEAK, str(error))) from error
+            raise _Stop(
+                Indication.TOTAL_FAILED, malformed, str(error), Notice(Code.ALG_WEAK, str(error))
+            ) from error
         except CertificateError as error:
             raise _Stop(Indication.INDETERMINATE, SubIndication.GENERIC, str(error)) from error
         content_digest = case.found.digest(digest_name)
         if signer.signed_octets:
             self._attributes_fit(case, signer, content_digest)
-        encodings = [algorithms.digest(case.scheme.digest, e) for e in signer.signed_octets] or [content_digest]
+        signed = (
+            algorithms.digest(case.scheme.digest, signer.signed_octets)
+            if signer.signed_octets
+            else content_digest
+        )
         try:
-            held = any(algorithms.holds(key, case.scheme, signer.signature, value) for value in encodings)
+            held = algorithms.holds(key, case.scheme, signer.signature, signed)
         except AlgorithmError as error:
             raise _Stop(Indication.TOTAL_FAILED, SubIndication.SIG_CRYPTO_FAILURE, str(error)) from error
         if not held:
@@ -195,18 +219,22 @@ class VerificationService:
         if signer.message_digest != content_digest:
             case.integrity = Integrity.BROKEN
             detail = "the signed digest is not that of the content"
-            raise _Stop(Indication.TOTAL_FAILED, SubIndication.HASH_FAILURE, detail, Notice(Code.DOC_MODIFIED, detail))
+            raise _Stop(
+                Indication.TOTAL_FAILED, SubIndication.HASH_FAILURE, detail, Notice(Code.DOC_MODIFIED, detail)
+            )
 
     def _4_document(self, case: _Case) -> None:
         """What lies outside the signed bytes (EN 319 142-1 annex; SIG_CONSTRAINTS_FAILURE of clause 5.2.8)."""
         codes = {notice.code for notice in case.notices}
-        if Code.DOC_EXTENDED in codes or case.found.coverage.later:
+        if case.found.coverage.later:
             case.integrity = Integrity.EXTENDED
         constraint = SubIndication.SIG_CONSTRAINTS_FAILURE
         if Code.DOC_MODIFIED in codes:
             raise _Stop(Indication.INDETERMINATE, constraint, "the document was changed after it was signed")
         if Code.UNOWNED_BYTES in codes:
-            raise _Stop(Indication.INDETERMINATE, constraint, "the file holds bytes that belong to no revision")
+            raise _Stop(
+                Indication.INDETERMINATE, constraint, "the file holds bytes that belong to no revision"
+            )
 
     def _5_certificate(self, case: _Case, certificate: Certificate, at: datetime) -> None:
         """Clauses 5.2.5 and 5.2.6: path, validity, status and its freshness."""
@@ -223,7 +251,9 @@ class VerificationService:
     def _6_acceptance(self, case: _Case, certificate: Certificate, weak: tuple[Notice, ...]) -> None:
         """Clause 5.2.8 and the checks P-1.3 and P-1.4: key usage, allowed algorithms."""
         if not _may_sign_documents(certificate):
-            case.notices.append(Notice(Code.SCOPE, "keyUsage allows neither digitalSignature nor nonRepudiation"))
+            case.notices.append(
+                Notice(Code.SCOPE, "keyUsage allows neither digitalSignature nor nonRepudiation")
+            )
             detail = "the certificate is not for signing documents"
             raise _Stop(Indication.INDETERMINATE, SubIndication.CHAIN_CONSTRAINTS_FAILURE, detail)
         if weak:
@@ -260,7 +290,9 @@ class VerificationService:
         )
 
 
-def _document_verdict(findings: Findings, reports: tuple[SignatureReport, ...]) -> tuple[Verdict, tuple[Notice, ...]]:
+def _document_verdict(
+    findings: Findings, reports: tuple[SignatureReport, ...]
+) -> tuple[Verdict, tuple[Notice, ...]]:
     if findings.obstacle is not None:
         damaged = findings.obstacle.code is Code.DOC_MALFORMED
         return (Verdict.MALFORMED if damaged else Verdict.INDETERMINATE), (findings.obstacle,)

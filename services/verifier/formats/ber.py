@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 
 MAX_DEPTH = 48
 MAX_CHILDREN = 20_000
@@ -179,9 +179,10 @@ def _parse_time(text: str) -> datetime:
         shift = timedelta(hours=int(text[-4:-2]), minutes=int(text[-2:])) * (1 if text[-5] == "+" else -1)
         text = text[:-5]
     text, _, fraction = text.partition(".")
-    moment = datetime.strptime(text, "%Y%m%d%H%M%S" if len(text) == 14 else "%Y%m%d%H%M")
+    form = "%Y%m%d%H%M%S" if len(text) == 14 else "%Y%m%d%H%M"
+    moment = datetime.strptime(text, form).replace(tzinfo=UTC)
     micro = int((fraction + "000000")[:6]) if fraction else 0
-    return moment.replace(microsecond=micro, tzinfo=timezone.utc) - shift
+    return moment.replace(microsecond=micro) - shift
 
 
 def tlv(tag: int, contents: bytes) -> bytes:

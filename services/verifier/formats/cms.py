@@ -54,7 +54,7 @@ class CertificateReference:
 
 @dataclass(frozen=True, slots=True)
 class SignerInfo:
-    """One signer of a SignedData. `signed_octets` are the encodings over which the signature may have been made."""
+    """One signer of a SignedData. `signed_octets`: the signed attributes' DER, empty when there are none."""
 
     issuer: bytes
     serial: int | None
@@ -62,7 +62,7 @@ class SignerInfo:
     digest: AlgorithmIdentifier
     signature_algorithm: AlgorithmIdentifier
     signature: bytes
-    signed_octets: tuple[bytes, ...]
+    signed_octets: bytes
     content_type: str | None
     message_digest: bytes | None
     signing_time: datetime | None
@@ -132,7 +132,9 @@ def _signed_data(node: Node) -> SignedData:
     ber.integer(members[0])
     members[1].expect(ber.SET, "digestAlgorithms")
     content_type, content = _encapsulated(members[2])
-    index, certificates, crls = 3, (), ()
+    index = 3
+    certificates: tuple[bytes, ...] = ()
+    crls: tuple[bytes, ...] = ()
     if members[index].tag == 0xA0:
         certificates, index = _encoded(members[index]), index + 1
     if index < len(members) and members[index].tag == 0xA1:
@@ -180,10 +182,12 @@ def _signer(node: Node) -> SignerInfo:
     ber.integer(members[0])
     issuer, serial, key_id = _signer_identifier(members[1])
     digest = algorithm(members[2])
-    index, attributes, octets = 3, {}, ()
+    index = 3
+    attributes: dict[str, list[list[Node]]] = {}
+    octets = b""
     if members[index].tag == 0xA0:
         attributes = _attributes(members[index])
-        octets = _signed_encodings(members[index])
+        octets = _signed_octets(members[index])
         index += 1
     if len(members) not in (index + 2, index + 3):
         raise BerError("SignerInfo has the wrong number of members")
@@ -227,15 +231,9 @@ def algorithm(node: Node) -> AlgorithmIdentifier:
     return AlgorithmIdentifier(ber.oid(members[0]), members[1] if len(members) == 2 else None)
 
 
-def _signed_encodings(node: Node) -> tuple[bytes, ...]:
-    """RFC 5652 5.4: the signature is over the DER of the SET OF, not over the [0] that is stored.
-
-    Signers that store the attributes in another order or with BER lengths have signed either the DER or, wrongly but
-    harmlessly, the octets as stored: both say the same, so both are tried.
-    """
-    stored = ber.tlv(ber.SET, node.contents)
-    encoded = ber.der(node, ber.SET)
-    return (encoded,)
+def _signed_octets(node: Node) -> bytes:
+    """RFC 5652 5.4: the signature is over the DER of the SET OF, whatever the encoding of the [0] that is stored."""
+    return ber.der(node, ber.SET)
 
 
 def _attributes(node: Node) -> dict[str, list[list[Node]]]:

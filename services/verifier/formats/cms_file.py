@@ -28,18 +28,22 @@ class CmsFormat:
 
 
 def _found(document: SubmittedDocument, message: cms.SignedData, index: int) -> FoundSignature:
-    name, coverage = f"SignerInfo {index + 1}", CoverageReport(Coverage.CONTENT)
+    name, coverage = f"signer-{index + 1}", CoverageReport(Coverage.UNKNOWN)
     signer = message.signers[index]
     if isinstance(signer, BerError):
-        fault = _failed(str(signer))
-        return FoundSignature(name, "CMS", coverage, fault=fault)
+        return FoundSignature(name, "CMS", coverage, fault=_failed(str(signer)))
     content, fault = _content(document, message)
-    if fault is None and content is not None and not signer.signed_octets and cms.reads_as_attributes(content):
+    if (
+        fault is None
+        and content is not None
+        and not signer.signed_octets
+        and cms.reads_as_attributes(content)
+    ):
         fault = _failed("the content is itself a set of signed attributes, lifted from another message")
     return FoundSignature(
         name=name,
-        format="CAdES" if signer.has_reference_attribute else "CMS",
-        coverage=coverage,
+        format=_level(signer),
+        coverage=coverage if content is None else CoverageReport(Coverage.WHOLE, len(content), len(content)),
         signer=signer,
         content_type=message.content_type,
         digest=None if content is None else lambda label: algorithms.digest(label, content),
@@ -49,6 +53,13 @@ def _found(document: SubmittedDocument, message: cms.SignedData, index: int) -> 
         notices=(Notice(Code.DOC_INTACT),),
         fault=fault,
     )
+
+
+def _level(signer: cms.SignerInfo) -> str:
+    """EN 319 122-1 6.3: the baseline level B-B needs the certificate's reference and the signing time, both signed."""
+    if not signer.has_reference_attribute:
+        return "CMS"
+    return "CAdES-B-B" if signer.signing_time is not None else "CAdES"
 
 
 def _content(document: SubmittedDocument, message: cms.SignedData) -> tuple[bytes | None, Fault | None]:

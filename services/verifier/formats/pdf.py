@@ -6,7 +6,7 @@ import logging
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from io import BytesIO
 
 from pyhanko.pdf_utils import generic
@@ -15,11 +15,21 @@ from pyhanko.pdf_utils.generic import EncryptedObjAccess
 from pyhanko.pdf_utils.reader import PdfFileReader
 
 from services.verifier import algorithms
-from services.verifier.domain import Code, Coverage, CoverageReport, Indication, Notice, SignatureKind, SubIndication
+from services.verifier.domain import (
+    ChangeKind,
+    Code,
+    Coverage,
+    CoverageReport,
+    Indication,
+    LaterChange,
+    Notice,
+    SignatureKind,
+    SubIndication,
+)
 from services.verifier.formats import cms, pdf_bytes, pdf_changes
 from services.verifier.formats.ber import BerError
 from services.verifier.formats.pdf_bytes import ByteRangeError, SignedRange
-from services.verifier.formats.pdf_changes import entry
+from services.verifier.formats.pdf_changes import Closing, entry
 from services.verifier.ports import Fault, Findings, FoundSignature, SubmittedDocument
 
 # The library reports every oddity of a hostile file; the findings say what matters.
@@ -29,6 +39,7 @@ MAX_SIGNATURES = 500
 MAX_FIELDS = 20_000
 MAX_FIELD_DEPTH = 32
 _DETACHED = {"/ETSI.CAdES.detached": "PAdES", "/adbe.pkcs7.detached": "PDF (adbe.pkcs7.detached)"}
+_NAMES = {"/adbe.pkcs7.sha1": "PDF (adbe.pkcs7.sha1)", "/ETSI.RFC3161": "PDF document time-stamp"}
 _SHA1 = "/adbe.pkcs7.sha1"
 _TIMESTAMP = "/ETSI.RFC3161"
 _DATE = re.compile(r"D:(\d{4})(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)?(?:(Z)|([+-])(\d\d)'?(\d\d)?'?)?")
@@ -46,7 +57,7 @@ class _Document:
 
     data: bytes
     reader: PdfFileReader
-    signature_fields: frozenset[str]
+    closing: Closing
 
 
 class PdfFormat:
@@ -63,18 +74,38 @@ class PdfFormat:
         try:
             reader = PdfFileReader(BytesIO(document.data), strict=False)
             if reader.encrypted and not _opens_without_password(reader):
-                return Findings(self.name, obstacle=Notice(Code.DOC_ENCRYPTED, "the document needs a password"))
+                return Findings(
+                    self.name, obstacle=Notice(Code.DOC_ENCRYPTED, "the document needs a password")
+                )
             _ = reader.root
         except Exception as error:  # noqa: BLE001 - the parser raises many kinds on hostile files; all mean the same
-            return Findings(self.name, obstacle=Notice(Code.DOC_MALFORMED, f"not a readable PDF ({type(error).__name__})"))
+            return Findings(
+                self.name, obstacle=Notice(Code.DOC_MALFORMED, f"not a readable PDF ({type(error).__name__})")
+            )
         try:
             fields = list(_signature_fields(reader))
         except Exception as error:  # noqa: BLE001 - as above; a form that cannot be walked may hide signatures
-            return Findings(self.name, obstacle=Notice(Code.DOC_MALFORMED, f"the form is damaged ({type(error).__name__})"))
+            return Findings(
+                self.name,
+                obstacle=Notice(Code.DOC_MALFORMED, f"the form is damaged ({type(error).__name__})"),
+            )
         if len(fields) > MAX_SIGNATURES:
-            return Findings(self.name, obstacle=Notice(Code.LIMIT_REACHED, f"more than {MAX_SIGNATURES} signatures"))
-        shared = _Document(document.data, reader, frozenset(f.name for f in fields))
+            return Findings(
+                self.name, obstacle=Notice(Code.LIMIT_REACHED, f"more than {MAX_SIGNATURES} signatures")
+            )
+        shared = _Document(document.data, reader, _closing(reader, fields))
         return Findings(self.name, [_guarded(shared, field) for field in fields])
+
+
+def _closing(reader: PdfFileReader, fields: list[_Field]) -> Closing:
+    kinds: dict[int, ChangeKind] = {}
+    for field in fields:
+        reference = field.value.container_ref
+        if isinstance(reference, generic.Reference):
+            stamp = entry(field.value, "/SubFilter") == _TIMESTAMP
+            index = reader.xrefs.get_last_change(reference)
+            kinds.setdefault(index, ChangeKind.TIMESTAMP if stamp else ChangeKind.SIGNATURE)
+    return Closing(frozenset(field.name for field in fields), kinds)
 
 
 def _opens_without_password(reader: PdfFileReader) -> bool:
@@ -124,7 +155,8 @@ def _guarded(document: _Document, field: _Field) -> FoundSignature:
 
 
 def _unreadable(field: _Field, detail: str) -> FoundSignature:
-    fault = Fault(Indication.TOTAL_FAILED, SubIndication.FORMAT_FAILURE, detail, (Notice(Code.DOC_MALFORMED, detail),))
+    notices = (Notice(Code.DOC_MALFORMED, detail),)
+    fault = Fault(Indication.TOTAL_FAILED, SubIndication.FORMAT_FAILURE, detail, notices)
     return FoundSignature(field.name, "PDF", CoverageReport(Coverage.UNKNOWN), fault=fault)
 
 
@@ -133,9 +165,11 @@ def _read(document: _Document, field: _Field) -> FoundSignature:
     subfilter = str(entry(signature, "/SubFilter", ""))
     if subfilter not in _DETACHED and subfilter not in (_SHA1, _TIMESTAMP):
         detail = f"signature encoding {subfilter[:40] or '(none)'} is not supported"
-        notices = (Notice(Code.FORMAT_UNSUPPORTED, detail),)
-        fault = Fault(Indication.INDETERMINATE, SubIndication.GENERIC, detail, notices)
-        return FoundSignature(field.name, f"PDF ({subfilter[1:40]})", CoverageReport(Coverage.UNKNOWN), fault=fault)
+        unsupported = (Notice(Code.FORMAT_UNSUPPORTED, detail),)
+        fault = Fault(Indication.INDETERMINATE, SubIndication.GENERIC, detail, unsupported)
+        return FoundSignature(
+            field.name, f"PDF ({subfilter[1:40]})", CoverageReport(Coverage.UNKNOWN), fault=fault
+        )
     span = pdf_bytes.signed_range(document.data, signature["/ByteRange"], _contents(signature))
     message, padding = cms.parse(span.contents)
     if padding.strip(b"\0"):
@@ -148,7 +182,7 @@ def _read(document: _Document, field: _Field) -> FoundSignature:
     coverage, notices = _coverage(document, signature, span)
     found = FoundSignature(
         name=field.name,
-        format=_DETACHED.get(subfilter, f"PDF ({subfilter[1:]})"),
+        format=_level(subfilter, signer),
         coverage=coverage,
         signer=signer,
         content_type=message.content_type,
@@ -158,6 +192,13 @@ def _read(document: _Document, field: _Field) -> FoundSignature:
         notices=notices,
     )
     return _with_digest(found, document.data, span, subfilter, message)
+
+
+def _level(subfilter: str, signer: cms.SignerInfo) -> str:
+    """Format with its baseline level (EN 319 142-1 6.3): B-B needs the signed reference to the certificate."""
+    if subfilter == "/ETSI.CAdES.detached" and signer.has_reference_attribute:
+        return "PAdES-B-B"
+    return _DETACHED.get(subfilter) or _NAMES[subfilter]
 
 
 def _contents(signature: generic.DictionaryObject) -> bytes:
@@ -199,28 +240,34 @@ def _coverage(
 ) -> tuple[CoverageReport, tuple[Notice, ...]]:
     reader, data = document.reader, document.data
     total = reader.xrefs.total_revisions
+    covered = span.end - (span.gap_end - span.gap_start)
     if pdf_bytes.covers_whole_file(data, span.end):
-        return CoverageReport(Coverage.WHOLE_FILE, span.end, total, total), (Notice(Code.DOC_INTACT),)
+        report = CoverageReport(Coverage.WHOLE, covered, len(data), total, total)
+        return report, (Notice(Code.DOC_INTACT),)
     try:
         revision = pdf_bytes.signed_revision(reader, data, span.end)
     except ByteRangeError as error:
         # The hash may hold, but what it holds is not a state that the document ever had as a whole.
         notices = (Notice(Code.DOC_MODIFIED, str(error)), Notice(Code.UNOWNED_BYTES, str(error)))
-        return CoverageReport(Coverage.PARTIAL, span.end, None, total), notices
+        rest = (LaterChange(0, ChangeKind.UNOWNED_BYTES, False, str(error)),)
+        return CoverageReport(Coverage.PARTIAL, covered, len(data), 0, total, rest), notices
     allowed = pdf_changes.permissions(signature)
-    changes = pdf_changes.changes_after(reader, revision, allowed, document.signature_fields)
-    report = CoverageReport(Coverage.REVISION, span.end, revision + 1, total, changes.later)
-    notices = []
+    changes = pdf_changes.changes_after(reader, revision, allowed, document.closing)
+    later, found = changes.later, []
     if not all(change.allowed for change in changes.later):
-        notices.append(Notice(Code.DOC_MODIFIED, "; ".join(c.touches for c in changes.later if not c.allowed)[:400]))
+        found.append(
+            Notice(Code.DOC_MODIFIED, "; ".join(c.touches for c in changes.later if not c.allowed)[:400])
+        )
     elif changes.extended:
-        notices.append(Notice(Code.DOC_EXTENDED, "; ".join(c.touches for c in changes.later)[:400]))
+        found.append(Notice(Code.DOC_EXTENDED, "; ".join(c.touches for c in changes.later)[:400]))
     else:
-        notices.append(Notice(Code.DOC_INTACT, "only signatures and validation material were added"))
+        found.append(Notice(Code.DOC_INTACT, "only signatures and validation material were added"))
     gaps = pdf_bytes.unowned_ranges(reader, data, span.end)
     if gaps:
-        notices.append(Notice(Code.UNOWNED_BYTES, f"bytes {gaps[0][0]} to {gaps[0][1]} belong to no revision"))
-    return report, tuple(notices)
+        detail = f"bytes {gaps[0][0]} to {gaps[0][1]} belong to no revision"
+        found.append(Notice(Code.UNOWNED_BYTES, detail))
+        later = (*later, LaterChange(0, ChangeKind.UNOWNED_BYTES, False, detail))
+    return CoverageReport(Coverage.REVISION, covered, len(data), revision + 1, total, later), tuple(found)
 
 
 def _date(value: object) -> datetime | None:
@@ -230,7 +277,8 @@ def _date(value: object) -> datetime | None:
         return None
     shift = timedelta(hours=int(match.group(9) or 0), minutes=int(match.group(10) or 0))
     try:
-        moment = datetime(*(int(match.group(i) or 0) for i in range(1, 7)), tzinfo=timezone.utc)  # type: ignore[misc]
+        year, month, day, hour, minute, second = (int(match.group(i) or 0) for i in range(1, 7))
+        moment = datetime(year, month, day, hour, minute, second, tzinfo=UTC)
         return moment - shift if match.group(8) != "-" else moment + shift
     except (ValueError, OverflowError):
         return None

@@ -100,13 +100,16 @@ def unowned_ranges(reader: PdfFileReader, data: bytes, first: int) -> list[tuple
         if sections[0].hybrid is not None:
             metas.append(sections[0].hybrid.meta_info)
             sections.append(sections[0].hybrid.xref_data)
-        for meta in metas:
-            if meta.end_location > first:
-                owned.append(_xref_span(data, meta.start_location, meta.end_location))
-        offsets = {offset for section in sections for _, offset in section.standard_xrefs.values() if offset >= first}
+        late = [meta for meta in metas if meta.end_location > first]
+        owned.extend(_xref_span(reader, data, meta.start_location, meta.end_location) for meta in late)
+        offsets = {
+            offset for section in sections for _, offset in section.standard_xrefs.values() if offset >= first
+        }
         if len(owned) + len(offsets) > _MAX_OWNED_OBJECTS:
             return [(first, len(data))]
-        owned.extend(span for span in (_object_span(reader, data, offset) for offset in offsets) if span is not None)
+        owned.extend(
+            span for span in (_object_span(reader, data, offset) for offset in offsets) if span is not None
+        )
     return _gaps(data, first, sorted(owned))
 
 
@@ -115,7 +118,7 @@ def _object_span(reader: PdfFileReader, data: bytes, offset: int) -> tuple[int, 
     stream = BytesIO(data)
     stream.seek(offset)
     try:
-        idnum, generation = read_object_header(stream, strict=False)
+        idnum, generation = read_object_header(stream, strict=False)  # type: ignore[no-untyped-call]
         generic.read_object(stream, generic.Reference(idnum, generation, reader))
     except Exception:  # noqa: BLE001 - the parser raises many kinds on hostile bytes; unreadable means unowned
         return None
@@ -123,7 +126,7 @@ def _object_span(reader: PdfFileReader, data: bytes, offset: int) -> tuple[int, 
     return (offset, position + 6) if data[position : position + 6] == b"endobj" else None
 
 
-def _xref_span(data: bytes, start: int, end: int) -> tuple[int, int]:
+def _xref_span(reader: PdfFileReader, data: bytes, start: int, end: int) -> tuple[int, int]:
     """From the keyword or stream object to its end, with the trailer dictionary of a table."""
     before = data[max(0, start - 16) : start].rstrip(_WHITE)
     if before.endswith(b"xref") and not before.endswith(b"startxref"):
@@ -138,7 +141,7 @@ def _xref_span(data: bytes, start: int, end: int) -> tuple[int, int]:
         stream: Any = BytesIO(data)
         stream.seek(_skip_white(data, trailer))
         try:
-            generic.read_object(stream, generic.TrailerReference(None))
+            generic.read_object(stream, generic.TrailerReference(reader))  # type: ignore[no-untyped-call]
         except Exception:  # noqa: BLE001 - as above: what cannot be read is not owned
             return start, end
         return start, stream.tell()

@@ -7,6 +7,7 @@ leave the document clean.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +16,7 @@ from pyhanko.pdf_utils.reader import PdfFileReader
 from pyhanko.sign.diff_analysis import DEFAULT_DIFF_POLICY, ModificationLevel, SuspiciousModification
 from pyhanko.sign.fields import FieldMDPSpec, MDPPerm
 
-from services.verifier.domain import LaterChange
+from services.verifier.domain import ChangeKind, LaterChange
 
 MAX_LATER_REVISIONS = 200
 
@@ -26,6 +27,14 @@ class Permissions:
 
     document: MDPPerm | None = None
     fields: FieldMDPSpec | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Closing:
+    """Names of the filled signature fields, and by revision index what kind of signature it brought."""
+
+    fields: frozenset[str]
+    kinds: Mapping[int, ChangeKind]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,33 +62,29 @@ def permissions(signature: generic.DictionaryObject) -> Permissions:
         parameters = entry(reference, "/TransformParams")
         if method == "/DocMDP":
             # ISO 32000-2 table 257: without P, form filling and signing are allowed.
-            document = MDPPerm(int(entry(parameters, "/P", 2))) if parameters is not None else MDPPerm.FILL_FORMS
+            document = (
+                MDPPerm(int(entry(parameters, "/P", 2))) if parameters is not None else MDPPerm.FILL_FORMS
+            )
         elif method == "/FieldMDP" and parameters is not None:
             fields = FieldMDPSpec.from_pdf_object(parameters)
     return Permissions(document, fields)
 
 
-def changes_after(
-    reader: PdfFileReader, revision: int, allowed: Permissions, signature_fields: frozenset[str]
-) -> Changes:
+def changes_after(reader: PdfFileReader, revision: int, allowed: Permissions, closing: Closing) -> Changes:
     """Judge every revision after `revision` (an index). Never raises: what cannot be compared is not allowed."""
     total = reader.xrefs.total_revisions
     if total - revision - 1 > MAX_LATER_REVISIONS:
-        change = LaterChange(total, False, f"more than {MAX_LATER_REVISIONS} later revisions; not compared")
-        return Changes((change,))
-    later: list[LaterChange] = []
-    extended = False
-    for index in range(revision + 1, total):
-        change, more = _judge(reader, revision, index, allowed, signature_fields)
-        later.append(change)
-        extended = extended or more
-    return Changes(tuple(later), extended)
+        detail = f"more than {MAX_LATER_REVISIONS} later revisions; not compared"
+        return Changes((LaterChange(total, ChangeKind.OTHER, False, detail),))
+    judged = [_judge(reader, revision, index, allowed, closing) for index in range(revision + 1, total)]
+    extensions = {ChangeKind.FORM_FILLING, ChangeKind.ANNOTATION}
+    return Changes(tuple(judged), any(change.kind in extensions for change in judged))
 
 
 def _judge(
-    reader: PdfFileReader, base: int, index: int, allowed: Permissions, signature_fields: frozenset[str]
-) -> tuple[LaterChange, bool]:
-    number = index + 1
+    reader: PdfFileReader, base: int, index: int, allowed: Permissions, closing: Closing
+) -> LaterChange:
+    number, other = index + 1, ChangeKind.OTHER
     try:
         result = DEFAULT_DIFF_POLICY.apply(
             old=reader.get_historical_resolver(base),
@@ -87,17 +92,23 @@ def _judge(
             field_mdp_spec=allowed.fields,
             doc_mdp=allowed.document,
         )
-    except SuspiciousModification as e:
-        if __import__("os").environ.get("VDBG"): print("SUSP",base,index,str(e)[:700])
-        return LaterChange(number, False, "objects of the signed revision are changed or used in another way"), False
+    except SuspiciousModification:
+        return LaterChange(
+            number, other, False, "objects of the signed revision are changed or used in another way"
+        )
     except Exception as error:  # noqa: BLE001 - the analysis raises many kinds on hostile files; then nothing is allowed
-        return LaterChange(number, False, f"cannot be compared ({type(error).__name__})"), False
+        return LaterChange(number, other, False, f"cannot be compared ({type(error).__name__})")
     level = result.modification_level
     if level <= ModificationLevel.LTA_UPDATES:
-        return LaterChange(number, True, "validation material or a time-stamp"), False
+        if closing.kinds.get(index) is ChangeKind.TIMESTAMP:
+            return LaterChange(number, ChangeKind.TIMESTAMP, True, "a document time-stamp")
+        return LaterChange(number, ChangeKind.VALIDATION_DATA, True, "validation material")
     if allowed.document is MDPPerm.NO_CHANGES:
-        return LaterChange(number, False, "the signature allows no changes at all"), False
-    filled = sorted(result.changed_form_fields - signature_fields)
+        return LaterChange(number, other, False, "the signature allows no changes at all")
+    filled = sorted(result.changed_form_fields - closing.fields)
     if level is ModificationLevel.FORM_FILLING and not filled:
-        return LaterChange(number, True, "a further signature"), False
-    return LaterChange(number, True, f"{len(filled)} form fields" if filled else "annotations"), True
+        kind = closing.kinds.get(index, ChangeKind.SIGNATURE)
+        return LaterChange(number, kind, True, "a signature field")
+    if filled:
+        return LaterChange(number, ChangeKind.FORM_FILLING, True, f"{len(filled)} form fields")
+    return LaterChange(number, ChangeKind.ANNOTATION, True, "annotations")

@@ -1,0 +1,54 @@
+"""The verifier's own figures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from services.kernel.runtime.telemetry import LATENCY_BUCKETS
+
+
+@dataclass(frozen=True, slots=True)
+class VerifierMetrics:
+    """Counters and histograms; label values come from closed sets."""
+
+    signatures: Counter
+    seconds: Histogram
+
+    @classmethod
+    def register(
+        cls, registry: CollectorRegistry, trust_age: Callable[[], float], workers_lost: Callable[[], float]
+    ) -> VerifierMetrics:
+        """Make the metrics; the two functions are asked at each scrape."""
+        Gauge(
+            "kyso_verifier_trust_age_seconds",
+            "Seconds since the registry last confirmed anchors, CA certificates and CRLs.",
+            registry=registry,
+        ).set_function(trust_age)
+        Gauge(
+            "kyso_verifier_workers_lost",
+            "Worker processes killed at the deadline or dead, since the start.",
+            registry=registry,
+        ).set_function(workers_lost)
+        return cls(
+            Counter(
+                "kyso_verifier_signatures_total",
+                "Signatures judged, by indication and sub-indication of ETSI EN 319 102-1.",
+                ["indication", "sub_indication"],
+                registry=registry,
+            ),
+            Histogram(
+                "kyso_verifier_seconds",
+                "Time from the last byte of a document to its report.",
+                buckets=LATENCY_BUCKETS,
+                registry=registry,
+            ),
+        )
+
+    def count(self, report: dict[str, Any]) -> None:
+        """Count every signature of a report."""
+        for signature in report["signatures"]:
+            self.signatures.labels(signature["indication"], signature["sub_indication"] or "").inc()

@@ -1,0 +1,141 @@
+"""Worker processes for documents: parsers of hostile input run there, never in the process that serves.
+
+Each document gets one worker for itself until the answer or the deadline. A worker that is late is killed, one that
+died is replaced; in both cases the document's verdict is indeterminate, with the limit named.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from services.kernel.errors import Overloaded
+from services.verifier import rendering, wire
+from services.verifier.config import LimitSettings
+from services.verifier.domain import DocumentReport
+from services.verifier.ports import SubmittedDocument, TrustMaterial
+
+
+class _Lost(Exception):
+    """The worker ended, or answered what is no answer."""
+
+
+@dataclass(slots=True, eq=False)
+class _Worker:
+    process: asyncio.subprocess.Process
+    trust: TrustMaterial | None = None
+    documents: int = 0
+
+    async def judge(
+        self, document: SubmittedDocument, trust: TrustMaterial, at: datetime, *, integrity_only: bool
+    ) -> dict[str, Any]:
+        """Feed one document and read the report. Raises _Lost."""
+        sink, source = self.process.stdin, self.process.stdout
+        if sink is None or source is None:
+            raise _Lost
+        self.documents += 1
+        try:
+            if trust is not self.trust:
+                sink.write(wire.trust(trust))
+                self.trust = trust
+            sink.write(wire.start(at, integrity_only=integrity_only, detached=document.detached is not None))
+            for kind, data in ((wire.DOCUMENT, document.data), (wire.DETACHED, document.detached or b"")):
+                view = memoryview(data)
+                for offset in range(0, len(view), wire.CHUNK_BYTES):
+                    sink.write(wire.frame(kind, view[offset : offset + wire.CHUNK_BYTES]))
+                    await sink.drain()
+            sink.write(wire.frame(wire.END))
+            await sink.drain()
+            size = int.from_bytes(await source.readexactly(4), "big")
+            if size > wire.MAX_REPORT_BYTES:
+                raise _Lost
+            report: dict[str, Any] = json.loads(await source.readexactly(size))
+        except (ConnectionError, asyncio.IncompleteReadError, ValueError) as error:
+            raise _Lost from error
+        return report
+
+    async def end(self) -> None:
+        if self.process.returncode is None:
+            self.process.kill()
+        await self.process.wait()
+
+
+class WorkerPool:
+    """A fixed number of worker processes. Knows nothing of gRPC; safe for many callers in one event loop."""
+
+    def __init__(self, limits: LimitSettings) -> None:
+        """Start nothing yet: `open` does."""
+        self._limits = limits
+        self._idle: asyncio.LifoQueue[_Worker | None] = asyncio.LifoQueue()
+        self._workers: set[_Worker] = set()
+        self._waiting = 0
+        self.lost = 0
+        """Workers that were killed at the deadline or died, since the start."""
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, limits: LimitSettings) -> AsyncIterator[WorkerPool]:
+        """A pool with its first worker started; all workers are ended when the block ends."""
+        pool = cls(limits)
+        for _ in range(limits.workers - 1):
+            # None is the right to start one: processes that are not needed yet are not there yet.
+            pool._idle.put_nowait(None)
+        pool._idle.put_nowait(await pool._start())
+        try:
+            yield pool
+        finally:
+            await asyncio.gather(*(worker.end() for worker in {*pool._workers}))
+
+    async def judge(
+        self, document: SubmittedDocument, trust: TrustMaterial, at: datetime, *, integrity_only: bool
+    ) -> dict[str, Any]:
+        """Report on a document in the shape of `rendering.document`. Raises Overloaded when too many wait."""
+        if self._waiting >= self._limits.max_waiting and self._idle.empty():
+            raise Overloaded("too many documents are waiting to be verified; try again in a few seconds")
+        self._waiting += 1
+        try:
+            worker = await self._idle.get()
+        finally:
+            self._waiting -= 1
+        keep: _Worker | None = None
+        try:
+            worker = worker or await self._start()
+            async with asyncio.timeout(self._limits.timeout_seconds):
+                report = await worker.judge(document, trust, at, integrity_only=integrity_only)
+            if worker.documents < self._limits.documents_per_worker:
+                keep = worker
+            return report
+        except (TimeoutError, _Lost):
+            self.lost += 1
+            return rendering.document(DocumentReport.undecided(document.data, at, integrity_only))
+        finally:
+            # Also on cancellation: a worker with half a document in it must not meet the next one.
+            if keep is None and worker is not None:
+                await asyncio.shield(self._discard(worker))
+            self._idle.put_nowait(keep)
+
+    async def _start(self) -> _Worker:
+        environment = {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "PYTHONDONTWRITEBYTECODE": "1"}
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "services.verifier.worker",
+            str(self._limits.worker_memory_bytes),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            env=environment,
+        )
+        worker = _Worker(process)
+        self._workers.add(worker)
+        return worker
+
+    async def _discard(self, worker: _Worker) -> None:
+        self._workers.discard(worker)
+        await worker.end()
