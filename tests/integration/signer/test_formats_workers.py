@@ -1,0 +1,263 @@
+"""Documents through real worker processes: what comes out, what is refused, and what happens when a worker fails."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from typing import TYPE_CHECKING
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from services.kernel.errors import (
+    BodyTooLarge,
+    DocumentDamaged,
+    DocumentEncrypted,
+    DocumentNotPdf,
+    IdempotencyConflict,
+    Overloaded,
+)
+from services.kernel.values import DigestAlgorithm
+from services.signer.document_spool import MEMORY_SPOOL_BYTES
+from services.signer.documents import CHUNK_BYTES, DocumentMetrics, DocumentSession, DocumentWorkers, replay
+from services.signer.formats.errors import SelfCheckFailed
+from tests.support import pdfs
+from tests.support.document_signers import openssl_cms_verify, pdfsig, signer
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from services.signer.formats.parameters import FormatName
+
+LIMIT = 32 << 20
+
+
+@pytest.fixture
+async def workers() -> AsyncIterator[DocumentWorkers]:
+    async with DocumentWorkers.open(workers=2, timeout_seconds=30, max_document_bytes=LIMIT) as pool:
+        yield pool
+
+
+async def feed(session: DocumentSession, data: bytes, step: int = 50_000) -> None:
+    for offset in range(0, len(data), step):
+        await session.feed(data[offset : offset + step])
+
+
+async def read(session: DocumentSession) -> bytes:
+    pieces = [piece async for piece in session.result()]
+    assert all(len(piece) <= CHUNK_BYTES for piece in pieces)
+    return b"".join(pieces)
+
+
+async def sign(
+    workers: DocumentWorkers, data: bytes, form: FormatName = "PADES"
+) -> tuple[bytes, bytes, bytes]:
+    """Return what came out, what was added, and the digest of what went in."""
+    who = signer()
+    async with workers.session() as session:
+        await feed(session, data)
+        digest = await session.prepare(form, who.parameters(reason="Duyệt"))
+        await session.complete(who.sign(digest))
+        return await read(session), await session.increment(), session.document_digest
+
+
+async def test_a_pdf_comes_back_signed_and_pdfsig_finds_it_valid(
+    workers: DocumentWorkers, tmp_path: Path
+) -> None:
+    data = pdfs.one_page_pdf()
+    out, increment, digest = await sign(workers, data)
+    assert out == data + increment
+    assert digest == DigestAlgorithm.SHA256.digest(data)
+    (tmp_path / "signed.pdf").write_bytes(out)
+    assert pdfsig(tmp_path / "signed.pdf")[0]["Signature Validation"] == "Signature is Valid."
+
+
+async def test_any_bytes_get_a_detached_container_that_openssl_verifies(
+    workers: DocumentWorkers, tmp_path: Path
+) -> None:
+    data = "Dữ liệu bất kỳ".encode() * 1000
+    out, increment, _ = await sign(workers, data, "CADES")
+    assert out == increment
+    assert openssl_cms_verify(tmp_path, out, data) == ""
+
+
+async def test_a_document_larger_than_the_memory_spool_is_signed(
+    workers: DocumentWorkers, tmp_path: Path
+) -> None:
+    objects = pdfs.page_objects()
+    filler = os.urandom(1 << 20) * (2 * MEMORY_SPOOL_BYTES // (1 << 20) + 1)
+    objects[20] = b"<</Length %d>>\nstream\n%s\nendstream" % (len(filler), filler)
+    data = pdfs.assemble(objects)
+    out, increment, digest = await sign(workers, data)
+    assert out == data + increment
+    assert digest == DigestAlgorithm.SHA256.digest(data)
+    (tmp_path / "signed.pdf").write_bytes(out)
+    assert pdfsig(tmp_path / "signed.pdf")[0]["Signature Validation"] == "Signature is Valid."
+
+
+async def test_the_same_document_and_the_stored_increment_give_the_same_bytes(
+    workers: DocumentWorkers,
+) -> None:
+    for form in ("PADES", "CADES"):
+        data = pdfs.one_page_pdf()
+        out, increment, digest = await sign(workers, data, form)
+        async with workers.session() as session:
+            await feed(session, data)
+            await replay(session, form, increment, digest)
+            assert await read(session) == out
+
+
+async def test_another_document_is_not_given_the_stored_increment(workers: DocumentWorkers) -> None:
+    _, increment, digest = await sign(workers, pdfs.one_page_pdf("one"))
+    async with workers.session() as session:
+        await feed(session, pdfs.one_page_pdf("two"))
+        with pytest.raises(IdempotencyConflict):
+            await replay(session, "PADES", increment, digest)
+
+
+@pytest.mark.parametrize(
+    ("data", "error"),
+    [
+        (b"", DocumentNotPdf),
+        (b"PK\x03\x04", DocumentNotPdf),
+        (pdfs.encrypted_pdf(), DocumentEncrypted),
+        (pdfs.one_page_pdf()[:-100], DocumentDamaged),
+        (pdfs.one_page_pdf().replace(b"/Kids [3 0 R]", b"/Kids [8 0 R]"), DocumentDamaged),
+        (
+            pdfs.one_page_pdf().replace(b"/Type /Catalog /Pages 2 0 R", b"/Type /Catalog /Pages " + b"[" * 5),
+            DocumentDamaged,
+        ),
+        (pdfs.assemble(pdfs.page_objects() | {1: b"[" * 30_000}), DocumentDamaged),
+        (pdfs.assemble({1: b"null"}), DocumentDamaged),
+    ],
+    ids=[
+        "empty",
+        "zip",
+        "encrypted",
+        "cut off",
+        "no such page",
+        "broken catalog",
+        "deep nesting",
+        "no catalog",
+    ],
+)
+async def test_a_bad_document_is_refused_and_the_worker_lives_on(
+    workers: DocumentWorkers, data: bytes, error: type[Exception]
+) -> None:
+    async with workers.session() as session:
+        await feed(session, data)
+        with pytest.raises(error):
+            await session.prepare("PADES", signer().parameters())
+    assert await sign(workers, pdfs.one_page_pdf())
+
+
+async def test_a_stream_bomb_is_refused_within_the_memory_limit(workers: DocumentWorkers) -> None:
+    import zlib
+
+    bomb = zlib.compress(bytes(300 << 20))
+    data = b"%PDF-1.5\n1 0 obj\n<</Type /XRef /W [1 8 8] /Size 20000000 /Root 1 0 R /Filter /FlateDecode "
+    data += b"/Length %d>>\nstream\n%s\nendstream\nendobj\nstartxref\n9\n%%%%EOF\n" % (len(bomb), bomb)
+    async with workers.session() as session:
+        await feed(session, data)
+        with pytest.raises(DocumentDamaged):
+            await session.prepare("PADES", signer().parameters())
+    assert await sign(workers, pdfs.one_page_pdf())
+
+
+async def test_a_document_over_the_limit_is_refused_at_the_crossing_byte(workers: DocumentWorkers) -> None:
+    async with workers.session() as session:
+        for _ in range(LIMIT >> 20):
+            await session.feed(bytes(1 << 20))
+        with pytest.raises(BodyTooLarge) as caught:
+            await session.feed(b"x")
+        assert caught.value.data["limit"] == LIMIT
+        assert session.size == LIMIT
+
+
+async def test_a_wrong_signature_value_is_not_released(workers: DocumentWorkers) -> None:
+    who, other = signer(), signer(name="Người Khác")
+    async with workers.session() as session:
+        await feed(session, pdfs.one_page_pdf())
+        digest = await session.prepare("PADES", who.parameters())
+        with pytest.raises(SelfCheckFailed):
+            await session.complete(other.sign(digest))
+        with pytest.raises(RuntimeError):
+            await session.increment()
+
+
+async def test_signing_goes_on_when_every_worker_is_killed() -> None:
+    metrics = CollectorRegistry()
+    async with DocumentWorkers.open(workers=2, timeout_seconds=30) as pool:
+        pool._metrics = DocumentMetrics(metrics)
+        for worker in list(pool._running):
+            worker.process.send_signal(signal.SIGKILL)
+        assert await sign(pool, pdfs.one_page_pdf())
+        assert await pool.check() is None
+    replaced = metrics.get_sample_value("kyso_signer_document_worker_replacements_total", {"reason": "death"})
+    assert replaced is not None
+    assert replaced >= 1
+
+
+async def test_a_worker_that_dies_between_the_steps_does_not_lose_the_document() -> None:
+    who = signer()
+    async with DocumentWorkers.open(workers=1, timeout_seconds=30) as pool, pool.session() as session:
+        await feed(session, pdfs.one_page_pdf())
+        digest = await session.prepare("PADES", who.parameters())
+        for worker in list(pool._running):
+            worker.process.send_signal(signal.SIGKILL)
+        await session.complete(who.sign(digest))
+        assert (await read(session)).startswith(pdfs.one_page_pdf())
+
+
+async def test_a_worker_that_hangs_is_killed_at_the_deadline_and_replaced() -> None:
+    async with DocumentWorkers.open(workers=1, timeout_seconds=0.5) as pool:
+        (hung,) = pool._running
+        hung.process.send_signal(signal.SIGSTOP)
+        async with pool.session() as session:
+            await feed(session, pdfs.one_page_pdf())
+            with pytest.raises(DocumentDamaged, match=r"within 0\.5 seconds"):
+                await session.prepare("PADES", signer().parameters())
+        await hung.process.wait()
+        pool.timeout_seconds = 30
+        assert await sign(pool, pdfs.one_page_pdf())
+        assert hung not in pool._running
+
+
+async def test_a_caller_that_goes_away_leaves_the_pool_whole() -> None:
+    async with DocumentWorkers.open(workers=1, timeout_seconds=30) as pool:
+        (stopped,) = pool._running
+        stopped.process.send_signal(signal.SIGSTOP)
+        task = asyncio.create_task(sign(pool, pdfs.one_page_pdf()))
+        while not pool._idle.empty():  # noqa: ASYNC110 - a yield, until the step has taken the worker
+            await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert await sign(pool, pdfs.one_page_pdf())
+
+
+async def test_a_step_that_finds_no_free_worker_in_time_is_told_to_retry() -> None:
+    async with DocumentWorkers.open(workers=0, timeout_seconds=0.05) as pool, pool.session() as session:
+        await feed(session, pdfs.one_page_pdf())
+        with pytest.raises(Overloaded):
+            await session.prepare("PADES", signer().parameters())
+        assert await pool.check() == "no document worker is running"
+
+
+async def test_workers_hold_no_secret_of_the_parent_and_end_with_the_pool(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("KYSO_TEST_SECRET", "0123")
+    async with DocumentWorkers.open(workers=1) as pool:
+        (worker,) = pool._running
+        with open(f"/proc/{worker.process.pid}/environ", "rb") as environment:
+            assert b"KYSO_TEST_SECRET" not in environment.read()
+    assert worker.process.returncode == -signal.SIGKILL
+
+
+async def test_sixty_four_documents_at_once_over_two_workers(workers: DocumentWorkers) -> None:
+    documents = [pdfs.one_page_pdf(f"document {number}") for number in range(64)]
+    results = await asyncio.gather(*(sign(workers, data) for data in documents))
+    assert [out.startswith(data) for (out, _, _), data in zip(results, documents, strict=True)] == [True] * 64
