@@ -24,7 +24,7 @@ def nats_server(tmp_path_factory: pytest.TempPathFactory, mesh_ca: MeshCa) -> It
     """A nats-server with TLS; its subjects and streams are shared, so tests use ids of their own."""
     server = NatsServer(tmp_path_factory.mktemp("nats"), tls=mesh_ca.tls("nats")).start()
     yield server
-    server.stop()
+    server.kill()
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,409 @@
+"""The bus against a real nats-server: decisions about messages, losses of the server, permissions."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from services.kernel.errors import DocumentNotPdf, FieldInvalid, HsmUnavailable, ServiceUnavailable
+from services.kernel.events import (
+    STREAM_EVENTS,
+    STREAM_JOBS,
+    STREAM_PARKED,
+    Event,
+    event_subject,
+    job_subject,
+)
+from services.kernel.runtime import consumer as consumer_module
+from services.kernel.runtime.bus import Bus, Disposition, Message, Park, PullConsumer, event_from
+from services.kernel.runtime.config import BusSettings, ConfigError
+from services.kernel.runtime.consumer import ConsumerLimits, HandleBatch, Verdict
+from services.kernel.values import new_id
+from tests.support.nats_server import NatsServer, NatsUser, eventually
+from tests.support.pki import MeshCa
+from tests.support.rpc import make_runtime
+
+
+def event(subject: str, about: str = "op_1") -> Event:
+    return Event(
+        id=new_id("ev"),
+        type="kyso.test",
+        source="kyso/test",
+        subject=about,
+        time=datetime.now(UTC),
+        data=json.dumps({"about": about}).encode(),
+        nats_subject=subject,
+    )
+
+
+@pytest.fixture
+async def bus(nats_server: NatsServer) -> AsyncIterator[Bus]:
+    async with Bus.opened(nats_server.settings(), make_runtime()) as opened:
+        yield opened
+
+
+@asynccontextmanager
+async def consuming(
+    bus: Bus,
+    stream: str,
+    durable: str,
+    subject: str,
+    handle: HandleBatch,
+    limits: ConsumerLimits | None = None,
+) -> AsyncIterator[None]:
+    task = asyncio.create_task(PullConsumer(bus, stream, durable, subject, handle, limits).run())
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+@asynccontextmanager
+async def parked(bus: Bus, durable: str, stream: str = STREAM_JOBS) -> AsyncIterator[list[Message]]:
+    """Collect what one consumer parked."""
+    got: list[Message] = []
+
+    async def handle(messages: Sequence[Message]) -> list[Verdict]:
+        got.extend(messages)
+        return [Disposition.ACK] * len(messages)
+
+    subject = f"kyso.parked.{stream}.{durable}"
+    async with consuming(bus, STREAM_PARKED, f"look-{durable}", subject, handle):
+        yield got
+
+
+async def test_an_event_published_twice_is_stored_once(bus: Bus) -> None:
+    agency = new_id("ag")
+    got: list[Event] = []
+
+    async def handle(messages: Sequence[Message]) -> list[Verdict]:
+        got.extend(event_from(message) for message in messages)
+        return [Disposition.ACK] * len(messages)
+
+    subject = event_subject("signature", "completed", agency)
+    first, last = event(subject), event(subject, "op_2")
+    for item in (first, first, last):
+        await bus.publish(item)
+    async with consuming(bus, STREAM_EVENTS, agency, subject, handle):
+        await eventually(lambda: last in got)
+    assert got == [first, last]
+
+
+async def test_a_batch_is_published_in_order(bus: Bus) -> None:
+    agency = new_id("ag")
+    got: list[str] = []
+
+    async def handle(messages: Sequence[Message]) -> list[Verdict]:
+        got.extend(event_from(message).subject for message in messages)
+        return [Disposition.ACK] * len(messages)
+
+    subject = event_subject("signature", "completed", agency)
+    numbers = [f"op_{number}" for number in range(500)]
+    assert await bus.publish_many([event(subject, number) for number in numbers]) == [None] * 500
+    async with consuming(bus, STREAM_EVENTS, agency, subject, handle):
+        await eventually(lambda: len(got) == 500)
+    assert got == numbers
+
+
+async def test_each_message_of_a_batch_gets_its_own_decision(bus: Bus) -> None:
+    client = new_id("cl")
+    seen: list[str] = []
+    wanted: dict[str, list[Verdict]] = {
+        "done": [Disposition.ACK],
+        "again": [Disposition.RETRY, Disposition.ACK],
+        "odd": [Park("FIELD_INVALID: line one\nline two")],
+        "plain": [Disposition.PARK],
+    }
+
+    async def handle(messages: Sequence[Message]) -> list[Verdict]:
+        names = [event_from(message).subject for message in messages]
+        seen.extend(names)
+        return [wanted[name].pop(0) for name in names]
+
+    subject = job_subject(client)
+    assert await bus.publish_many([event(subject, name) for name in wanted]) == [None] * 4
+    async with parked(bus, client) as aside, consuming(bus, STREAM_JOBS, client, subject, handle):
+        await eventually(lambda: len(seen) == 5 and len(aside) == 2)
+    assert sorted(seen) == ["again", "again", "done", "odd", "plain"]
+    reasons = {event_from(message).subject: message.headers["kyso-reason"] for message in aside}
+    assert reasons == {"odd": "FIELD_INVALID: line one line two", "plain": "parked by its handler"}
+    assert {message.headers["kyso-subject"] for message in aside} == {subject}
+
+
+async def test_one_bad_message_takes_no_other_along(bus: Bus) -> None:
+    client = new_id("cl")
+    done: list[str] = []
+
+    async def handle(messages: Sequence[Message]) -> list[Verdict]:
+        names = [event_from(message).subject for message in messages]
+        if "bad" in names:
+            raise DocumentNotPdf("not a PDF")
+        done.extend(names)
+        return [Disposition.ACK] * len(names)
+
+    subject = job_subject(client)
+    await bus.publish_many([event(subject, name) for name in ("a", "bad", "b")])
+    async with parked(bus, client) as aside, consuming(bus, STREAM_JOBS, client, subject, handle):
+        await eventually(lambda: len(done) == 2 and len(aside) == 1)
+    assert done == ["a", "b"]
+    assert aside[0].headers["kyso-reason"] == "DOCUMENT_NOT_PDF: not a PDF"
+
+
+@pytest.mark.parametrize("failure", [HsmUnavailable("no worker"), ZeroDivisionError("secret text")])
+async def test_what_never_succeeds_is_parked_after_its_attempts(bus: Bus, failure: Exception) -> None:
+    client = new_id("cl")
+    deliveries: list[int] = []
+
+    async def handle(messages: Sequence[Message]) -> list[Verdict]:
+        deliveries.extend(message.deliveries for message in messages)
+        raise failure
+
+    subject = job_subject(client)
+    await bus.publish(event(subject))
+    limits = ConsumerLimits(attempts=2)
+    async with parked(bus, client) as aside, consuming(bus, STREAM_JOBS, client, subject, handle, limits):
+        await eventually(lambda: len(aside) == 1)
+    assert deliveries == [1, 2]
+    assert aside[0].headers["kyso-reason"] == f"failed 2 times, at last with {type(failure).__name__}"
+
+
+async def test_a_message_that_kills_its_consumers_is_parked_without_another_try(
+    bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(consumer_module, "FETCH_SECONDS", 0.5)
+    client = new_id("cl")
+    deliveries: list[int] = []
+    taken = asyncio.Event()
+
+    async def die(messages: Sequence[Message]) -> list[Verdict]:
+        deliveries.extend(message.deliveries for message in messages)
+        taken.set()
+        await asyncio.Event().wait()
+        return []
+
+    subject, limits = job_subject(client), ConsumerLimits(attempts=2, ack_wait_seconds=0.5)
+    await bus.publish(event(subject))
+    for _ in range(2):
+        taken.clear()
+        async with consuming(bus, STREAM_JOBS, client, subject, die, limits):
+            await asyncio.wait_for(taken.wait(), 20)
+    async with parked(bus, client) as aside, consuming(bus, STREAM_JOBS, client, subject, die, limits):
+        await eventually(lambda: len(aside) == 1)
+    assert deliveries == [1, 2]
+    assert aside[0].headers["kyso-reason"] == "not finished in 2 deliveries"
+
+
+async def test_long_work_is_not_delivered_again_meanwhile(bus: Bus) -> None:
+    client = new_id("cl")
+    deliveries: list[tuple[str, int]] = []
+    quick = event(job_subject(client), "probe")
+
+    async def handle(messages: Sequence[Message]) -> list[Verdict]:
+        deliveries.extend((event_from(message).subject, message.deliveries) for message in messages)
+        if len(deliveries) == 1:
+            # Longer than ack_wait several times over; the loop's clock is the thing under test.
+            await asyncio.sleep(2.0)
+        return [Disposition.ACK] * len(messages)
+
+    limits = ConsumerLimits(batch=1, ack_wait_seconds=0.5)
+    await bus.publish(event(job_subject(client), "long"))
+    async with consuming(bus, STREAM_JOBS, client, job_subject(client), handle, limits):
+        await eventually(lambda: len(deliveries) == 1)
+        await bus.publish(quick)
+        await eventually(lambda: ("probe", 1) in deliveries)
+    assert deliveries == [("long", 1), ("probe", 1)]
+
+
+async def test_lag_and_outcomes_are_measured(nats_server: NatsServer) -> None:
+    runtime, client = make_runtime(), new_id("cl")
+
+    def metric(name: str, **labels: str) -> float | None:
+        labels |= {"stream": STREAM_JOBS, "consumer": client}
+        return runtime.telemetry.registry.get_sample_value(name, labels)
+
+    async def handle(messages: Sequence[Message]) -> list[Verdict]:
+        return [Disposition.ACK] * len(messages)
+
+    async with Bus.opened(nats_server.settings(), runtime) as bus:
+        assert runtime.telemetry.registry.get_sample_value("kyso_bus_connected") == 1
+        await bus.publish_many([event(job_subject(client)) for _ in range(3)])
+        async with consuming(bus, STREAM_JOBS, client, job_subject(client), handle):
+            await eventually(lambda: metric("kyso_consumer_lag") == 3)
+            await eventually(lambda: metric("kyso_consumer_messages_total", outcome="ack") == 3)
+
+
+async def test_core_messages_come_in_order_and_a_failing_handler_hears_the_next(bus: Bus) -> None:
+    subject = f"kyso.directory.test.{new_id('x')}"
+    got: list[tuple[str, bytes]] = []
+
+    async def handle(name: str, data: bytes) -> None:
+        got.append((name, data))
+        if data == b"0":
+            raise ZeroDivisionError
+
+    unsubscribe = await bus.subscribe_core(subject, handle)
+    for number in range(5):
+        await bus.publish_core(subject, str(number).encode())
+    await eventually(lambda: len(got) == 5)
+    assert got == [(subject, str(number).encode()) for number in range(5)]
+    await unsubscribe()
+
+
+@pytest.mark.parametrize("missing", ["ce-id", "ce-type", "ce-source", "ce-subject", "ce-time"])
+async def test_a_foreign_message_without_an_envelope_is_refused(bus: Bus, missing: str) -> None:
+    client = new_id("cl")
+    refusals: list[tuple[str, str | int]] = []
+
+    async def handle(messages: Sequence[Message]) -> list[Verdict]:
+        for message in messages:
+            with pytest.raises(FieldInvalid) as caught:
+                event_from(message)
+            refusals.append((message.id, caught.value.data["field"]))
+        return [Disposition.ACK] * len(messages)
+
+    headers = {f"ce-{name}": "x" for name in ("id", "type", "source", "subject")}
+    headers["ce-time"] = "2026-11-22T10:00:00Z"
+    for wrong in ("not a time", "2026-11-22T10:00:00"):
+        await bus.publish_raw(job_subject(client), b"{}", headers | {"ce-time": wrong})
+    del headers[missing]
+    await bus.publish_raw(job_subject(client), b"{}", headers)
+    async with consuming(bus, STREAM_JOBS, client, job_subject(client), handle):
+        await eventually(lambda: len(refusals) == 3)
+    assert [field for _, field in refusals] == ["time", "time", missing.removeprefix("ce-")]
+
+
+async def test_a_killed_server_is_found_again_and_work_goes_on(tmp_path: Path, mesh_ca: MeshCa) -> None:
+    server = NatsServer(tmp_path / "nats", tls=mesh_ca.tls("nats")).start()
+    got: list[str] = []
+
+    async def handle(messages: Sequence[Message]) -> list[Verdict]:
+        got.extend(event_from(message).subject for message in messages)
+        return [Disposition.ACK] * len(messages)
+
+    async def hear(_subject: str, data: bytes) -> None:
+        got.append(data.decode())
+
+    subject = event_subject("signature", "completed", "ag_1")
+    try:
+        async with (
+            Bus.opened(server.settings(), make_runtime()) as bus,
+            consuming(bus, STREAM_EVENTS, "audit", subject, handle),
+        ):
+            await bus.subscribe_core("kyso.directory.heartbeat", hear)
+            await bus.publish(event(subject, "before"))
+            await eventually(lambda: "before" in got)
+            server.kill()
+            await eventually(lambda: not bus.connected)
+            assert "not connected to the bus" in str(await bus.check())
+            with pytest.raises(ServiceUnavailable):
+                await bus.publish(event(subject, "during"))
+            with pytest.raises(ServiceUnavailable):
+                await bus.publish_core("kyso.directory.heartbeat", b"during")
+            server.start()
+            await eventually(lambda: bus.connected)
+            await bus.publish(event(subject, "after"))
+            await bus.publish_core("kyso.directory.heartbeat", b"beat")
+            await eventually(lambda: {"after", "beat"} <= set(got))
+            assert "during" not in got
+    finally:
+        server.stop()
+
+
+async def test_a_server_that_hangs_is_noticed_and_used_again(tmp_path: Path) -> None:
+    server = NatsServer(tmp_path / "nats").start()
+    try:
+        async with Bus.opened(server.settings(), make_runtime()) as bus:
+            server.freeze()
+            await eventually(lambda: not bus.connected, seconds=20)
+            server.thaw()
+            await eventually(lambda: bus.connected)
+            await bus.publish(event(event_subject("signature", "completed", "ag_1")))
+    finally:
+        server.stop()
+
+
+async def test_a_service_starts_without_its_bus_and_uses_it_once_it_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.kernel.runtime.bus.FIRST_CONNECT_SECONDS", 0.1)
+    server = NatsServer(tmp_path / "nats")
+    got: list[Message] = []
+
+    async def handle(messages: Sequence[Message]) -> list[Verdict]:
+        got.extend(messages)
+        return [Disposition.ACK] * len(messages)
+
+    subject = event_subject("signature", "completed", "ag_1")
+    try:
+        async with (
+            Bus.opened(server.settings(), make_runtime()) as bus,
+            consuming(bus, STREAM_EVENTS, "audit", subject, handle),
+        ):
+            assert not bus.connected
+            server.start()
+            await eventually(lambda: bus.connected)
+
+            async def published() -> bool:
+                return (await bus.publish_many([event(subject)]))[0] is None
+
+            await eventually(published)
+            await eventually(lambda: len(got) >= 1)
+    finally:
+        server.stop()
+
+
+async def test_an_outside_user_can_neither_publish_nor_read_for_others(
+    tmp_path: Path, mesh_ca: MeshCa
+) -> None:
+    outside = NatsUser(
+        "portal",
+        publish=("kyso.job.cl_own.>",),
+        subscribe=("_INBOX.portal.>",),
+    )
+    server = NatsServer(tmp_path / "nats", tls=mesh_ca.tls("nats"), users=(NatsUser("kyso"), outside)).start()
+    try:
+        async with Bus.opened(server.settings(), make_runtime()):
+            portal = await Bus.connect(server.settings("portal"), make_runtime())
+            try:
+                await portal.publish(event(job_subject("cl_own")))
+                with pytest.raises(ServiceUnavailable):
+                    await portal.publish(event(job_subject("cl_other")))
+                await eventually(lambda: "permissions violation" in portal._last_error.lower())
+            finally:
+                await portal.close()
+    finally:
+        server.stop()
+
+
+async def test_a_wrong_password_connects_nobody_and_is_not_shown(
+    nats_server: NatsServer,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("services.kernel.runtime.bus.FIRST_CONNECT_SECONDS", 1)
+    wrong = tmp_path / "password"
+    wrong.write_text("hunter2\n", encoding="utf-8")
+    bus = await Bus.connect(
+        nats_server.settings().model_copy(update={"password_file": wrong}), make_runtime()
+    )
+    try:
+        assert not bus.connected
+        await eventually(lambda: "authorization violation" in bus._last_error.lower())
+        assert "not connected to the bus" in str(await bus.check())
+    finally:
+        await bus.close()
+    assert "hunter2" not in capfd.readouterr().err
+
+
+async def test_a_missing_password_file_is_a_wrong_setting(tmp_path: Path) -> None:
+    settings = BusSettings(servers=("nats://127.0.0.1:1",), user="kyso", password_file=tmp_path / "none")
+    with pytest.raises(ConfigError, match="secret file"):
+        await Bus.connect(settings, make_runtime())
