@@ -24,7 +24,8 @@ SOFTHSM_MODULES = ("usr/lib/softhsm/libsofthsm2.so", "usr/lib/*/softhsm/libsofth
 # releases ship the second under the name of the first.
 FONT_FOLDERS = ("usr/share/fonts/truetype/liberation2", "usr/share/fonts/liberation-serif-fonts",
                 "usr/share/fonts/liberation-serif")  # fmt: skip
-LATER_FONT_FOLDER = "usr/share/fonts/truetype/liberation"
+FONT_FILE = "LiberationSerif-Regular.ttf"
+LATER_FONT = f"usr/share/fonts/truetype/liberation/{FONT_FILE}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +73,11 @@ class Tools:
 
     def serif_fonts(self) -> Path:
         """The folder with LiberationSerif-Regular.ttf, -Bold, -Italic and -BoldItalic."""
-        patterns = tuple(f"{folder}/LiberationSerif-Regular.ttf" for folder in FONT_FOLDERS)
+        patterns = tuple(f"{folder}/{FONT_FILE}" for folder in FONT_FOLDERS)
         if self._packages.find(*patterns) is None:
             self._packages.provide("fonts-liberation2")
-            patterns = (*patterns, f"{LATER_FONT_FOLDER}/LiberationSerif-Regular.ttf")
-        return self._file("the font Liberation Serif", patterns, ("fonts-liberation2",)).parent
+        found = self._packages.find(*patterns)
+        return (found or self._file("the font Liberation Serif", (LATER_FONT,), ("fonts-liberation2",))).parent
 
     def program(self, name: str, *packages: str) -> Program:
         """Find the program `name`, or fetch `packages` to have it."""
