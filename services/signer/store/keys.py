@@ -66,7 +66,9 @@ class SqlKeyStore:
     async def authority_key(self, name: str) -> AuthorityKey | None:
         """Return an authority key."""
         async with self._database.reading() as connection:
-            row = (await connection.execute(select(authority_key).where(authority_key.c.name == name))).first()
+            row = (
+                await connection.execute(select(authority_key).where(authority_key.c.name == name))
+            ).first()
         if row is None:
             return None
         subject = None if row.subject is None else bytes(row.subject)

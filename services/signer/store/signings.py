@@ -87,13 +87,24 @@ class SqlSigningStore:
         async with self._database.reading() as connection:
             rows = (await connection.execute(query)).all()
         return [
-            LedgerEntry(row.ledger, row.sequence, bytes(row.hash), bytes(row.previous_hash), bytes(row.data), row.event_id)
+            LedgerEntry(
+                row.ledger,
+                row.sequence,
+                bytes(row.hash),
+                bytes(row.previous_hash),
+                bytes(row.data),
+                row.event_id,
+            )
             for row in rows
         ]
 
     async def ledger_heads(self) -> list[Head]:
         """Return the head of every ledger of this database."""
-        newest = select(ledger.c.ledger, func.max(ledger.c.sequence).label("sequence")).group_by(ledger.c.ledger).subquery()
+        newest = (
+            select(ledger.c.ledger, func.max(ledger.c.sequence).label("sequence"))
+            .group_by(ledger.c.ledger)
+            .subquery()
+        )
         query = (
             select(ledger.c.ledger, ledger.c.sequence, ledger.c.hash)
             .join(newest, and_(ledger.c.ledger == newest.c.ledger, ledger.c.sequence == newest.c.sequence))
@@ -128,7 +139,9 @@ class SqlSigningStore:
         """Forget ended operations whose id is below (ids sort by time); their ledger entries stay. Return how many."""
         old = (
             select(signing.c.id)
-            .where(signing.c.id < before_id, signing.c.state.not_in([State.ACCEPTED.value, State.BEGUN.value]))
+            .where(
+                signing.c.id < before_id, signing.c.state.not_in([State.ACCEPTED.value, State.BEGUN.value])
+            )
             .order_by(signing.c.id)
             .limit(limit)
         )

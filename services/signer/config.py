@@ -1,0 +1,123 @@
+"""The signer's settings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from services.kernel.runtime.config import (
+    BusSettings,
+    DatabaseSettings,
+    ProcessSettings,
+    RpcClientSettings,
+    RpcServerSettings,
+    Settings,
+)
+from services.kernel.values import KeyAlgorithm
+from services.signer.failpoints import FailpointName
+from services.signer.hsm import TokenGroupSettings
+
+DOCUMENT_GROUP = "documents"
+AUTHORITY_GROUP = "authority"
+
+
+class HsmSettings(Settings):
+    """Two token groups: document keys and CA keys never share a token, a PIN or a worker."""
+
+    documents: TokenGroupSettings
+    authority: TokenGroupSettings
+
+
+class DocumentSettings(Settings):
+    """Document workers: processes that parse what callers send, without PIN, database or network."""
+
+    workers: int = Field(default=2, ge=1, le=64)
+    timeout_seconds: float = Field(default=60, gt=0, le=600)
+    """How long one step on one document may take."""
+    max_document_bytes: int = Field(default=100 * 1024 * 1024, ge=1024, le=1024 * 1024 * 1024)
+
+
+class BlobSettings(Settings):
+    """Payloads of asynchronous jobs."""
+
+    folder: Path
+    """Encrypted files, a key for each in the database."""
+    keep_seconds: float = Field(default=24 * 3600, gt=0)
+    """How long a result waits to be collected, and an upload for its job."""
+
+
+class DirectorySettings(Settings):
+    """How long the signer relies on what the registry told."""
+
+    heartbeat_limit_seconds: float = Field(default=3, gt=0, le=60)
+    """The registry waits for this and a second more where a replica does not confirm a hold."""
+    entry_seconds: float = Field(default=60, gt=0, le=60)
+    entries: int = Field(default=10_000, ge=1)
+
+
+class AuthorityKeySettings(Settings):
+    """One key that may sign certificates or CRLs."""
+
+    name: str = Field(pattern=r"^[a-z0-9-]{1,64}$")
+    role: Literal["root", "issuing"]
+    algorithm: str = "ECDSA-P384"
+    may_sign: tuple[Literal["certificate", "crl"], ...] = ("certificate", "crl")
+    create: bool = False
+    """Make the key when it is asked for the first time; false: it must be there."""
+
+    @model_validator(mode="after")
+    def _known_algorithm(self) -> AuthorityKeySettings:
+        if self.algorithm not in {algorithm.label for algorithm in KeyAlgorithm}:
+            raise ValueError(f"algorithm must be one of {', '.join(one.label for one in KeyAlgorithm)}")
+        return self
+
+
+class AuthoritySettings(Settings):
+    """Which keys may sign as an authority: this file decides, not the directory."""
+
+    keys: tuple[AuthorityKeySettings, ...] = ()
+
+    @model_validator(mode="after")
+    def _names_once(self) -> AuthoritySettings:
+        if len({key.name for key in self.keys}) != len(self.keys):
+            raise ValueError("each authority key needs a name of its own")
+        return self
+
+
+class FaultSettings(Settings):
+    """For fault tests only."""
+
+    failpoint: FailpointName | None = None
+    """The process kills itself there."""
+    after: int = Field(default=1, ge=1)
+    """At which reaching."""
+
+
+class SignerSettings(ProcessSettings):
+    """Everything that the signer needs."""
+
+    replica: str = Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")
+    """Names this replica's ledger and leases: the same after a restart, never the same as another's."""
+    rpc: RpcServerSettings
+    registry: RpcClientSettings
+    bus: BusSettings
+    database: DatabaseSettings
+    hsm: HsmSettings
+    documents: DocumentSettings = DocumentSettings()
+    blobs: BlobSettings
+    directory: DirectorySettings = DirectorySettings()
+    authority: AuthoritySettings = AuthoritySettings()
+    lease_seconds: float = Field(default=180, ge=1, le=3600)
+    """After this time an operation whose replica did not end it is taken for dead."""
+    idempotency_hours: float = Field(default=24, gt=0, le=24 * 31)
+    """How long the answer to an idempotency key is kept."""
+    development: bool = False
+    faults: FaultSettings = FaultSettings()
+
+    @model_validator(mode="after")
+    def _faults_in_development_only(self) -> SignerSettings:
+        if self.faults.failpoint is not None and not self.development:
+            raise ValueError("faults.failpoint is for development = true only")
+        return self

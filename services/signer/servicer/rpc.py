@@ -1,0 +1,145 @@
+"""SignerService of proto/kyso/v1/signer.proto."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import grpc
+
+from kyso.v1 import signer_pb2, signer_pb2_grpc
+from services.kernel.errors import FieldInvalid
+from services.kernel.runtime.telemetry import request_id
+from services.signer.authority import Authority, Purpose
+from services.signer.domain import Client
+from services.signer.ports import SigningStore, Tokens
+from services.signer.service.hashes import HashSigning
+from services.signer.service.keys import KeyService
+from services.signer.servicer import translate
+
+SERVICE_NAME = "kyso.v1.SignerService"
+MAX_LEDGER_ENTRIES = 1000
+
+_CALLERS = {
+    "registry": (
+        "GenerateKey",
+        "SignCertificationRequest",
+        "GenerateAuthorityKey",
+        "SignAuthority",
+        "ReadLedger",
+    ),
+    "gateway": (
+        "SignHashes",
+        "SignDocument",
+        "SubmitDocument",
+        "UploadDocument",
+        "GetOperation",
+        "FetchDocument",
+    ),
+}
+ALLOW: Mapping[str, frozenset[str]] = {
+    f"/{SERVICE_NAME}/{method}": frozenset({caller})
+    for caller, methods in _CALLERS.items()
+    for method in methods
+}
+"""Which service may call which RPC, by the DNS name in its certificate."""
+
+_PURPOSES = {
+    signer_pb2.AUTHORITY_PURPOSE_CERTIFICATE: Purpose.CERTIFICATE,
+    signer_pb2.AUTHORITY_PURPOSE_CRL: Purpose.CRL,
+}
+
+# Text, because the class is generic for the type checker only.
+Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
+
+
+@dataclass(frozen=True, slots=True)
+class UseCases:
+    """What the RPCs are answered by."""
+
+    tokens: Tokens
+    hashes: HashSigning
+    keys: KeyService
+    authority: Authority
+    store: SigningStore
+
+
+class SignerServicer(signer_pb2_grpc.SignerServiceServicer):
+    """Translates; every rule lies in the use cases."""
+
+    def __init__(self, use_cases: UseCases) -> None:
+        """Bind the use cases."""
+        self._use = use_cases
+
+    async def _client(self, context: Context) -> Client:
+        # 1. Who asks: the access token, verified here and not taken on the gateway's word.
+        return await self._use.tokens.verify(_bearer(context.invocation_metadata() or ()))
+
+    async def SignHashes(  # noqa: N802
+        self, request: signer_pb2.SignHashesRequest, context: Context
+    ) -> signer_pb2.SignHashesResponse:
+        """Sign digests."""
+        client = await self._client(context)
+        answer = await self._use.hashes.sign_hashes(client, translate.hash_request(request), request_id.get())
+        return translate.hash_response(answer)
+
+    async def GenerateKey(  # noqa: N802
+        self, request: signer_pb2.GenerateKeyRequest, context: Context
+    ) -> signer_pb2.GenerateKeyResponse:
+        """Make a document key."""
+        key = await self._use.keys.generate(request.credential_id, translate.key_algorithm(request.algorithm))
+        return signer_pb2.GenerateKeyResponse(key_id=key.id, spki=key.spki)
+
+    async def SignCertificationRequest(  # noqa: N802
+        self, request: signer_pb2.SignCertificationRequestRequest, context: Context
+    ) -> signer_pb2.SignCertificationRequestResponse:
+        """Sign a PKCS#10 request."""
+        made = await self._use.keys.sign_certification_request(
+            request.key_id, request.certification_request_info
+        )
+        return signer_pb2.SignCertificationRequestResponse(certification_request=made)
+
+    async def GenerateAuthorityKey(  # noqa: N802
+        self, request: signer_pb2.GenerateAuthorityKeyRequest, context: Context
+    ) -> signer_pb2.GenerateAuthorityKeyResponse:
+        """Make, or answer, an authority key."""
+        key = await self._use.authority.generate(request.name)
+        return signer_pb2.GenerateAuthorityKeyResponse(
+            spki=key.spki, algorithm=translate.key_algorithm_number(key.algorithm)
+        )
+
+    async def SignAuthority(  # noqa: N802
+        self, request: signer_pb2.SignAuthorityRequest, context: Context
+    ) -> signer_pb2.SignAuthorityResponse:
+        """Sign a certificate or a CRL."""
+        purpose = _PURPOSES.get(request.purpose)
+        if purpose is None:
+            raise FieldInvalid("name the purpose: certificate or CRL", field="purpose")
+        signed = await self._use.authority.sign(request.name, purpose, request.to_be_signed)
+        return signer_pb2.SignAuthorityResponse(signed=signed)
+
+    async def ReadLedger(  # noqa: N802
+        self, request: signer_pb2.ReadLedgerRequest, context: Context
+    ) -> signer_pb2.ReadLedgerResponse:
+        """Read ledger entries in order."""
+        heads = [translate.ledger_head(head) for head in await self._use.store.ledger_heads()]
+        if not request.ledger:
+            return signer_pb2.ReadLedgerResponse(heads=heads)
+        if request.from_sequence < 1:
+            raise FieldInvalid("from_sequence counts from 1", field="from_sequence")
+        if not 1 <= request.limit <= MAX_LEDGER_ENTRIES:
+            raise FieldInvalid(f"limit must be 1 to {MAX_LEDGER_ENTRIES}", field="limit")
+        entries = await self._use.store.ledger_entries(request.ledger, request.from_sequence, request.limit)
+        return signer_pb2.ReadLedgerResponse(
+            entries=[translate.ledger_entry(entry) for entry in entries], heads=heads
+        )
+
+
+def _bearer(metadata: Iterable[tuple[str, str | bytes]]) -> str:
+    for key, value in metadata:
+        if key == "authorization" and isinstance(value, str):
+            scheme, _, token = value.partition(" ")
+            if scheme.lower() == "bearer":
+                return token.strip()
+    return ""
