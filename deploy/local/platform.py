@@ -16,7 +16,7 @@ import httpx
 from deploy.local.bus import OUTSIDE, SERVICES, provide_bus
 from deploy.local.console import PlatformError, say, step
 from deploy.local.pki import provide_mesh
-from deploy.local.processes import Provisions, parts, public_url
+from deploy.local.processes import Provisions, public_url, waves
 from deploy.local.settings import HOST, Settings
 from deploy.local.supervisor import Supervisor, supervise
 from deploy.local.token import provide_tokens
@@ -60,8 +60,8 @@ async def running(settings: Settings, tools: Tools, outside_client: str | None) 
         settings.ports.require_free()
         provisions = _provide(settings, tools, outside_client)
         async with supervise(settings.logs) as supervisor:
-            for part in parts(settings, provisions):
-                await supervisor.start(part)
+            for parts in waves(settings, provisions):
+                await supervisor.start(*parts)
             yield Platform(settings, provisions, supervisor)
 
 

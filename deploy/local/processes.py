@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from deploy.local.bus import Bus
@@ -31,32 +31,24 @@ class Provisions:
     bus: Bus
 
 
-def parts(settings: Settings, provisions: Provisions) -> list[Part]:
-    """Write every settings file and return the processes in the order of their start."""
+def waves(settings: Settings, provisions: Provisions) -> list[tuple[Part, ...]]:
+    """Write every settings file and return the processes in the order of their start.
+
+    Registry and signer start together: the one needs the other's keys for its CA, the other the one's directory.
+    """
     ports = settings.ports
     bus = Part(
         "nats",
         (str(provisions.nats_server), "--config", str(provisions.bus.configuration)),
         f"http://{HOST}:{ports.bus_monitor}/healthz",
     )
-    return [
-        bus,
-        _service(
-            settings, "registry", "services.registry", registry(settings, provisions), ports.registry_metrics
-        ),
-        _service(
-            settings,
-            "signer",
-            "services.signer",
-            signer(settings, provisions),
-            ports.signer_metrics,
-            provisions.tokens.environment(),
-        ),
-        _service(
-            settings, "verifier", "services.verifier", verifier(settings, provisions), ports.verifier_metrics
-        ),
-        _service(settings, "gateway", "gateway", gateway(settings, provisions), ports.gateway_metrics),
-    ]
+    register = _service(settings, "registry", registry(settings, provisions), ports.registry_metrics)
+    signing = _service(settings, "signer", signer(settings, provisions), ports.signer_metrics)
+    verifying = _service(settings, "verifier", verifier(settings, provisions), ports.verifier_metrics)
+    door = _service(settings, "gateway", gateway(settings, provisions), ports.gateway_metrics)
+    # A PKCS#11 module that was unpacked rather than installed finds its libraries by the environment.
+    signing = replace(signing, environment=provisions.tokens.environment())
+    return [(bus,), (register, signing), (verifying,), (door,)]
 
 
 def public_url(ports: Ports) -> str:
@@ -64,18 +56,12 @@ def public_url(ports: Ports) -> str:
     return f"http://{HOST}:{ports.gateway_http}"
 
 
-def _service(
-    settings: Settings,
-    name: str,
-    module: str,
-    configuration: Section,
-    metrics: int,
-    environment: dict[str, str] | None = None,
-) -> Part:
+def _service(settings: Settings, name: str, configuration: Section, metrics: int) -> Part:
     path = settings.state / "config" / f"{name}.toml"
     write_private(path, toml_text(configuration).encode())
-    return Part(name, (sys.executable, "-m", module, "--config", str(path)), f"http://{HOST}:{metrics}/readyz",
-                environment or {})  # fmt: skip
+    module = name if name == "gateway" else f"services.{name}"
+    command = (sys.executable, "-m", module, "--config", str(path))
+    return Part(name, command, f"http://{HOST}:{metrics}/readyz")
 
 
 def _tls(provisions: Provisions, name: str) -> Section:

@@ -56,11 +56,9 @@ class Child:
         self._keeper: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Start it and wait until it is ready; raise PlatformError with the end of its log when it is not."""
+        """Start it; `until_ready` waits for what it needs."""
         self._rotate()
         await self._spawn()
-        await self._until_ready()
-        self._keeper = asyncio.create_task(self._keep(), name=f"keep-{self.part.name}")
 
     async def stop(self) -> None:
         """Ask it to drain and end; kill it only when it does not within the limit."""
@@ -101,7 +99,12 @@ class Child:
                 process_group=0,
             )  # fmt: skip
 
-    async def _until_ready(self) -> None:
+    async def until_ready(self) -> None:
+        """Wait until it is ready, then watch over it; raise PlatformError with the end of its log when it is not."""
+        await self._poll_readiness()
+        self._keeper = asyncio.create_task(self._keep(), name=f"keep-{self.part.name}")
+
+    async def _poll_readiness(self) -> None:
         process = self._process
         deadline = time.monotonic() + READY_SECONDS
         reason = "it does not answer"
@@ -151,13 +154,14 @@ class Supervisor:
         self._logs = logs
         self.children: dict[str, Child] = {}
 
-    async def start(self, part: Part) -> Child:
-        """Start `part` and wait until it is ready."""
-        child = Child(part, self._logs)
-        self.children[part.name] = child
-        with step(f"start {part.name}"):
-            await child.start()
-        return child
+    async def start(self, *parts: Part) -> None:
+        """Start `parts` together, for they may need each other, and wait until all are ready."""
+        for part in parts:
+            self.children[part.name] = Child(part, self._logs)
+            await self.children[part.name].start()
+        for part in parts:
+            with step(f"start {part.name}"):
+                await self.children[part.name].until_ready()
 
     async def stop(self) -> None:
         """Stop everything in the reverse order of its start."""

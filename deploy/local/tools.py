@@ -77,7 +77,9 @@ class Tools:
         if self._packages.find(*patterns) is None:
             self._packages.provide("fonts-liberation2")
         found = self._packages.find(*patterns)
-        return (found or self._file("the font Liberation Serif", (LATER_FONT,), ("fonts-liberation2",))).parent
+        return (
+            found or self._file("the font Liberation Serif", (LATER_FONT,), ("fonts-liberation2",))
+        ).parent
 
     def program(self, name: str, *packages: str) -> Program:
         """Find the program `name`, or fetch `packages` to have it."""
