@@ -164,6 +164,9 @@ def _signature(
     session: SigningSession, key: tuple[int, int | None], recipe: SigningRecipe, digest: bytes
 ) -> bytes:
     handle, order_bytes = key
+    if recipe.is_ecdsa is (order_bytes is None):
+        # Asked here, because tokens answer it with anything, even with an error that looks like a broken device.
+        raise Refusal(Status.REFUSED, "KEY_TYPE_INCONSISTENT")
     if not recipe.is_ecdsa:
         return session.signer.sign(handle, recipe, recipe.prefix + digest)
     # FIPS 186-5 section 6.4.1: the leftmost bits of a digest longer than the order. Not every token does it itself.

@@ -9,11 +9,20 @@ from __future__ import annotations
 import secrets
 import shutil
 import subprocess
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
-from services.signer.hsm import TokenGroupSettings
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa, utils
+from cryptography.hazmat.primitives.serialization import load_der_public_key
+
+from services.kernel.runtime.config import TelemetrySettings
+from services.kernel.runtime.telemetry import Telemetry
+from services.kernel.values import DigestAlgorithm, SignatureScheme, SigningAlgorithm
+from services.signer.hsm import Hsm, TokenGroupSettings
 
 _ROOT = Path(__file__).resolve().parents[2]
 _INSTALL_SOFTHSM = "SoftHSM2 is missing. Install it: apt-get install softhsm2 (or run make install)"
@@ -160,3 +169,33 @@ class ShimmedToken:
             return []
         entries = (line.split() for line in self.journal.read_text().splitlines())
         return [int(pid) for name, pid in entries if name == function]
+
+
+@asynccontextmanager
+async def open_hsm(**groups: TokenGroupSettings) -> AsyncIterator[tuple[Hsm, Telemetry]]:
+    """Open the HSM floor over token groups; yield it with the telemetry that its metrics are in."""
+    telemetry = Telemetry("signer", TelemetrySettings(log_level="error", http_listen="127.0.0.1:0"))
+    async with Hsm.open(groups, telemetry) as hsm:
+        yield hsm, telemetry
+
+
+_HASHES = {
+    DigestAlgorithm.SHA256: hashes.SHA256(),
+    DigestAlgorithm.SHA384: hashes.SHA384(),
+    DigestAlgorithm.SHA512: hashes.SHA512(),
+}
+
+
+def verify(spki: bytes, algorithm: SigningAlgorithm, digest: bytes, signature: object) -> None:
+    """Verify with OpenSSL; raise InvalidSignature, or AssertionError where there is no signature at all."""
+    assert isinstance(signature, bytes), signature
+    public = load_der_public_key(spki)
+    hashing = _HASHES[algorithm.digest]
+    prehashed = utils.Prehashed(hashing)
+    if isinstance(public, rsa.RSAPublicKey):
+        pss = padding.PSS(padding.MGF1(hashing), algorithm.digest.size)
+        is_pss = algorithm.scheme is SignatureScheme.RSA_PSS
+        public.verify(signature, digest, pss if is_pss else padding.PKCS1v15(), prehashed)
+    else:
+        assert isinstance(public, ec.EllipticCurvePublicKey)
+        public.verify(signature, digest, ec.ECDSA(prehashed))
