@@ -7,6 +7,7 @@ All of it is one callable: a chain of middlewares would cost a call and a wrappe
 
 from __future__ import annotations
 
+import asyncio
 import re
 import time
 from collections.abc import Callable
@@ -29,6 +30,9 @@ from services.kernel.values import new_id
 
 REQUEST_ID = re.compile(rb"[A-Za-z0-9_-]{8,64}")
 UNMATCHED = "unmatched"
+LINGER_SECONDS = 3.0
+LINGER_BYTES = 16 * 1024 * 1024
+"""How long, and how much of a refused body, is thrown away so that its sender can read the refusal."""
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 """Other words are counted as OTHER, so that callers cannot make up labels."""
 
@@ -75,10 +79,11 @@ class DocumentBroken(Exception):
 class _Exchange:
     """One request and its answer: counts bytes, adds headers, knows whether the body was read to its end."""
 
-    __slots__ = ("_id", "_receive", "_send", "body_left", "received", "route", "sent", "status")
+    __slots__ = ("_id", "_receive", "_send", "_unfinished", "body_left", "received", "route", "sent", "status")
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, identifier: str) -> None:
         self._receive, self._send, self._id = receive, send, identifier.encode("ascii")
+        self._unfinished = False
         self.route = UNMATCHED
         self.status = 0
         self.received = self.sent = 0
@@ -104,7 +109,33 @@ class _Exchange:
             message = {**message, "headers": headers}
         else:
             self.sent += len(message.get("body", b""))
+            if self.body_left and not message.get("more_body", False):
+                # All of the answer goes out now; its end, with which the server closes, waits for `linger`.
+                self._unfinished = True
+                message = {**message, "more_body": True}
         await self._send(message)
+
+    async def linger(self) -> None:
+        """Throw away a part of the body that nobody reads, then end the answer and the connection.
+
+        Closing at once would make the system reset the connection, and the caller, still sending, would lose the
+        answer that says why (RFC 9112 section 9.6).
+        """
+        if not self._unfinished:
+            return
+        dropped = 0
+        try:
+            async with asyncio.timeout(LINGER_SECONDS):
+                while self.body_left and dropped < LINGER_BYTES:
+                    message = await self._receive()
+                    if message["type"] != "http.request":
+                        return
+                    dropped += len(message.get("body", b""))
+                    self.body_left = message.get("more_body", False)
+        except TimeoutError:
+            # Whoever is not done by now has had its time to read the answer.
+            pass
+        await self._send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
 _SAFETY = ((b"x-content-type-options", b"nosniff"),)
@@ -150,6 +181,7 @@ class Gateway:
             self._in_flight -= 1
             self._metrics.in_flight.dec()
             self._record(scope["method"], exchange, time.perf_counter() - started)
+        await exchange.linger()
 
     async def _answer(self, scope: Scope, exchange: _Exchange, identifier: str) -> None:
         try:

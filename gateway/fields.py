@@ -139,6 +139,13 @@ class Fields:
             return None
         return parse_time(name, self._checked(name, value, 64))
 
+    def required_items(self, name: str) -> list[Any]:
+        """Return a required list as it is, however long."""
+        value = self._take(name)
+        if not isinstance(value, list):
+            raise FieldInvalid(f"field {name!r} is required: a list", field=name)
+        return value
+
     def items(self, name: str, maximum: int) -> list[Any]:
         """Return a list of at most `maximum` items; empty where it is absent or null."""
         value = self._take(name)

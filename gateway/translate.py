@@ -7,7 +7,6 @@ a value that is not there is null.
 from __future__ import annotations
 
 import base64
-import json
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
@@ -238,11 +237,7 @@ def confirmations(
 
 
 def audit_event(row: registry.AuditEvent) -> dict[str, Any]:
-    """Return an audit event; `data` is the recorded fact as an object."""
-    try:
-        data = json.loads(row.data) if row.data else None
-    except ValueError:
-        data = row.data
+    """Return an audit event; `data` stays the text that was recorded: its hash is in the ledger."""
     return {
         "id": row.id,
         "position": row.position,
@@ -254,7 +249,7 @@ def audit_event(row: registry.AuditEvent) -> dict[str, Any]:
         "time": time_text(row, "time"),
         "ledger": row.ledger or None,
         "ledger_sequence": row.ledger_sequence or None,
-        "data": data,
+        "data": row.data,
     }
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -11,7 +13,10 @@ from gateway.config import LimitSettings
 from gateway.endpoint import Endpoint, json_response, page, query
 from gateway.fields import parse_object
 from kyso.v1 import registry_pb2 as messages
-from kyso.v1.registry_pb2_grpc import RegistryServiceAsyncStub
+
+if TYPE_CHECKING:
+    # These names exist for the type checker only.
+    from kyso.v1.registry_pb2_grpc import RegistryServiceAsyncStub
 
 READ = frozenset({"registry:read"})
 WRITE = frozenset({"registry:write"})

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -10,7 +12,10 @@ from gateway.auth import Caller
 from gateway.endpoint import Endpoint, json_response, page, query
 from gateway.fields import parse_time
 from kyso.v1 import registry_pb2 as messages
-from kyso.v1.registry_pb2_grpc import RegistryServiceAsyncStub
+
+if TYPE_CHECKING:
+    # These names exist for the type checker only.
+    from kyso.v1.registry_pb2_grpc import RegistryServiceAsyncStub
 
 
 class Audit:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -14,7 +15,10 @@ from gateway.endpoint import Endpoint, json_response, page, query
 from gateway.fields import parse_object
 from gateway.routes.agencies import READ, WRITE
 from kyso.v1 import registry_pb2 as messages
-from kyso.v1.registry_pb2_grpc import RegistryServiceAsyncStub
+
+if TYPE_CHECKING:
+    # These names exist for the type checker only.
+    from kyso.v1.registry_pb2_grpc import RegistryServiceAsyncStub
 
 
 class Clients:

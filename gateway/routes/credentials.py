@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -15,8 +16,11 @@ from gateway.endpoint import Endpoint, idempotency_key, json_response, page, que
 from gateway.fields import Fields, base64_values, parse_object
 from kyso.v1 import common_pb2 as common
 from kyso.v1 import registry_pb2 as messages
-from kyso.v1.registry_pb2_grpc import RegistryServiceAsyncStub
 from services.kernel.errors import AlgorithmUnknown, FieldInvalid
+
+if TYPE_CHECKING:
+    # These names exist for the type checker only.
+    from kyso.v1.registry_pb2_grpc import RegistryServiceAsyncStub
 
 MAX_CERTIFICATES = 8
 PEM_TYPES = ("application/x-pem-file", "application/pem-certificate-chain")

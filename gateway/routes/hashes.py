@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -12,8 +14,11 @@ from gateway.endpoint import Endpoint, idempotency_key, json_response
 from gateway.fields import base64_values, parse_object
 from kyso.v1 import common_pb2 as common
 from kyso.v1 import signer_pb2 as messages
-from kyso.v1.signer_pb2_grpc import SignerServiceAsyncStub
 from services.kernel.errors import AlgorithmUnknown, BatchEmpty, BatchTooLarge
+
+if TYPE_CHECKING:
+    # These names exist for the type checker only.
+    from kyso.v1.signer_pb2_grpc import SignerServiceAsyncStub
 
 MAX_DIGESTS = 1000
 
@@ -49,7 +54,8 @@ class Hashes:
 def read_request(raw: bytes, key: str) -> messages.SignHashesRequest:
     """Read the JSON body; the signer checks what the values mean."""
     fields = parse_object(raw)
-    items = fields.items("digests", 100_000)
+    credential_id = fields.text("credential_id", 64)
+    items = fields.required_items("digests")
     if not items:
         raise BatchEmpty("field 'digests' is empty: send 1 to 1,000 digests", field="digests")
     if len(items) > MAX_DIGESTS:
@@ -59,7 +65,7 @@ def read_request(raw: bytes, key: str) -> messages.SignHashesRequest:
             limit=MAX_DIGESTS,
         )
     message = messages.SignHashesRequest(
-        credential_id=fields.text("credential_id", 64),
+        credential_id=credential_id,
         idempotency_key=key,
         digest_algorithm=fields.choice(
             "digest_algorithm", translate.DIGEST_ALGORITHMS, error=AlgorithmUnknown

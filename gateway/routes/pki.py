@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import format_datetime
+from typing import TYPE_CHECKING
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -16,7 +17,10 @@ from gateway import openapi
 from gateway.auth import Caller
 from gateway.endpoint import Endpoint, query
 from kyso.v1 import registry_pb2 as messages
-from kyso.v1.registry_pb2_grpc import PkiServiceAsyncStub
+
+if TYPE_CHECKING:
+    # These names exist for the type checker only.
+    from kyso.v1.registry_pb2_grpc import PkiServiceAsyncStub
 
 KEPT_SECONDS = 5.0
 """An answer of the registry is given again for so long: these doors are open to everyone."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -25,8 +25,11 @@ from gateway.multipart import MultipartBody, Part, safe_file_name
 from gateway.problems import UnsupportedMediaType
 from kyso.v1 import common_pb2 as common
 from kyso.v1 import signer_pb2 as messages
-from kyso.v1.signer_pb2_grpc import SignerServiceAsyncStub
 from services.kernel.errors import AlgorithmUnknown, FieldInvalid
+
+if TYPE_CHECKING:
+    # These names exist for the type checker only.
+    from kyso.v1.signer_pb2_grpc import SignerServiceAsyncStub
 
 MAX_REQUEST_PART = 64 * 1024
 MULTIPART_OVERHEAD = MAX_REQUEST_PART + 64 * 1024

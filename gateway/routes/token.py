@@ -6,6 +6,7 @@ import base64
 import binascii
 import time
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, unquote_plus
 
 from starlette.requests import Request
@@ -17,8 +18,11 @@ from gateway.config import GatewaySettings
 from gateway.endpoint import Endpoint, json_response
 from gateway.rates import RateLimit
 from kyso.v1 import registry_pb2 as messages
-from kyso.v1.registry_pb2_grpc import TokenServiceAsyncStub
 from services.kernel.errors import BodyTooLarge, DomainError
+
+if TYPE_CHECKING:
+    # These names exist for the type checker only.
+    from kyso.v1.registry_pb2_grpc import TokenServiceAsyncStub
 
 PATH = "/oauth2/token"
 MAX_FORM_BYTES = 16 * 1024

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -15,8 +15,11 @@ from gateway.document import Upstream, forward
 from gateway.endpoint import Endpoint, flag, json_response, query
 from gateway.multipart import MultipartBody, safe_file_name
 from kyso.v1 import verifier_pb2 as messages
-from kyso.v1.verifier_pb2_grpc import VerifierServiceAsyncStub
 from services.kernel.errors import PartOrder
+
+if TYPE_CHECKING:
+    # These names exist for the type checker only.
+    from kyso.v1.verifier_pb2_grpc import VerifierServiceAsyncStub
 
 RAW_TYPES = (
     "application/pdf",
