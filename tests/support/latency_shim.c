@@ -9,6 +9,8 @@
  *                                "<function> hang [times]", "<function> crash [times]"
  *   KYSO_SHIM_JOURNAL            file that gets a line "<function> <pid>" for each call
  *                                of C_Initialize, C_OpenSession and C_Login
+ *   KYSO_SHIM_SIGN_JOURNAL       file that gets a line "C_Sign <pid> <seconds since 1970>" when
+ *                                a C_Sign begins
  *
  * The control file is read at each call, so that a test can change it; "times" is counted in each
  * process, from the moment at which the file was last replaced.
@@ -22,6 +24,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 typedef unsigned long ulong_t;
@@ -34,22 +37,39 @@ enum { INITIALIZE = 0, GET_FUNCTION_LIST = 3, OPEN_SESSION = 12, LOGIN = 18, FIN
 
 static function_list real, ours;
 static useconds_t sign_delay;
-static const char *control_path, *journal_path;
+static const char *control_path, *journal_path, *sign_journal_path;
 static pthread_mutex_t counting = PTHREAD_MUTEX_INITIALIZER;
 static struct { char function[32]; unsigned long used; } counters[16];
 static ino_t counted_inode;
 
-static void journal(const char *function)
+static void write_line(const char *path, const char *line, int length)
 {
-    char line[64];
-    int length, file;
+    int file = path ? open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600) : -1;
 
-    if (!journal_path || (file = open(journal_path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600)) < 0)
+    if (file < 0)
         return;
-    length = snprintf(line, sizeof line, "%s %ld\n", function, (long)getpid());
     if (write(file, line, (size_t)length) != length)
         abort();
     close(file);
+}
+
+static void journal(const char *function)
+{
+    char line[64];
+
+    write_line(journal_path, line, snprintf(line, sizeof line, "%s %ld\n", function, (long)getpid()));
+}
+
+static void journal_sign(void)
+{
+    char line[64];
+    struct timespec now;
+
+    if (!sign_journal_path)
+        return;
+    clock_gettime(CLOCK_REALTIME, &now);
+    write_line(sign_journal_path, line,
+               snprintf(line, sizeof line, "C_Sign %ld %ld.%09ld\n", (long)getpid(), (long)now.tv_sec, now.tv_nsec));
 }
 
 /* Count a use of a rule; say whether the rule still holds. */
@@ -149,6 +169,7 @@ static ulong_t sign_init(ulong_t session, void *mechanism, ulong_t key)
 
 static ulong_t sign(ulong_t session, unsigned char *data, ulong_t size, unsigned char *signature, ulong_t *length)
 {
+    journal_sign();
     if (sign_delay)
         usleep(sign_delay);
     OBEY("C_Sign");
@@ -180,6 +201,7 @@ ulong_t C_GetFunctionList(function_list **list)
 
         control_path = getenv("KYSO_SHIM_CONTROL");
         journal_path = getenv("KYSO_SHIM_JOURNAL");
+        sign_journal_path = getenv("KYSO_SHIM_SIGN_JOURNAL");
         delay = getenv("KYSO_SHIM_SIGN_MICROSECONDS");
         sign_delay = delay ? (useconds_t)strtoul(delay, NULL, 10) : 0;
         module = path ? dlopen(path, RTLD_NOW | RTLD_LOCAL) : NULL;
