@@ -15,7 +15,7 @@ from deploy.local.letter import make_letter
 from deploy.local.platform import Platform, running, until_asked_to_stop
 from deploy.local.processes import OPERATOR_ID, operator_secret_file
 from deploy.local.rest import Api
-from deploy.local.secretfiles import read_secret
+from deploy.local.secretfiles import read_secret, write_secret
 from deploy.local.settings import HOST, Settings
 from deploy.local.tools import VAR, Tools
 
@@ -143,12 +143,7 @@ async def _keep_metrics(platform: Platform) -> None:
 
 def _tell_addresses(platform: Platform, data: DemoData) -> None:
     ports = platform.settings.ports
-    example = VAR / "example"
-    example.mkdir(parents=True, exist_ok=True)
-    # Fixed names, so that the commands in the README work as they stand there.
-    shutil.copyfile(FOLDER / "letter.pdf", example / "letter.pdf")
-    (example / "client_id").write_text(data.client_id + "\n", encoding="utf-8")
-    (example / "credential_id").write_text(data.credential_id + "\n", encoding="utf-8")
+    _provide_example(data)
     say("\nThe platform is up. Ctrl-C or `make stop` ends it.")
     say(f"  REST API, docs   {platform.url}/docs")
     say(f"  client id        {data.client_id}")
@@ -157,6 +152,16 @@ def _tell_addresses(platform: Platform, data: DemoData) -> None:
     for name in ("gateway", "signer", "verifier", "registry"):
         say(f"  {name + ' metrics':<16} http://{HOST}:{getattr(ports, name + '_metrics')}/metrics")
     say(f"  logs             {_short(platform.settings.logs)}/")
+
+
+def _provide_example(data: DemoData) -> None:
+    """Write what the commands in the README read, under fixed names, so that they work as they stand there."""
+    folder = VAR / "example"
+    folder.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(FOLDER / "letter.pdf", folder / "letter.pdf")
+    (folder / "credential_id").write_text(data.credential_id + "\n", encoding="utf-8")
+    # curl reads the secret from here: on its command line anyone on the machine could read it.
+    write_secret(folder / "client.curl", f'user = "{data.client_id}:{read_secret(data.secret_file)}"')
 
 
 def _short(path: Path) -> str:
