@@ -17,6 +17,8 @@ from services.signer.domain import ItemFailure
 
 GENESIS = bytes(32)
 """The "hash before" of a ledger's first entry."""
+PLATFORM = "platform"
+"""Stands in subjects for the agency of clients that belong to none."""
 
 
 class Outcome(Enum):
@@ -146,6 +148,6 @@ def event_of(entry: Entry, placed: LedgerEntry) -> Event:
         subject=entry.facts.operation_id,
         time=entry.time,
         data=placed.data,
-        nats_subject=event_subject("signature", verb, entry.facts.agency_id),
+        nats_subject=event_subject("signature", verb, entry.facts.agency_id or PLATFORM),
         extensions=(("ledgerhash", placed.hash.hex()), ("ledgerprevious", placed.previous_hash.hex())),
     )

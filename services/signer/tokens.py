@@ -10,6 +10,7 @@ import asyncio
 import base64
 import hashlib
 import json
+import re
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
@@ -37,6 +38,9 @@ REFRESH_PAUSE_SECONDS = 5.0
 REFRESH_SECONDS = 300.0
 CLOCK_SKEW_SECONDS = 30
 """A token of a registry whose clock is ahead by less is good."""
+
+_SUBJECT_TOKEN = re.compile(r"[A-Za-z0-9_-]{1,64}")
+"""Client and agency become part of NATS subjects."""
 
 FetchKeys = Callable[[], Awaitable[str]]
 """Returns the registry's JWK Set (RFC 7517) as JSON."""
@@ -158,7 +162,8 @@ def _read(claims: dict[str, Any]) -> tuple[Client, float]:
     types, ends_at = claims.get("document_types", []), claims.get("exp")
     if (
         not all(isinstance(value, str) for value in texts.values())
-        or not texts["sub"]
+        or not _SUBJECT_TOKEN.fullmatch(str(texts["sub"]))
+        or not _SUBJECT_TOKEN.fullmatch(str(texts["agency"]) or "none")
         or not isinstance(types, list)
         or not all(isinstance(item, str) for item in types)
         or not isinstance(ends_at, (int, float))
