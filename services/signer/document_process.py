@@ -25,6 +25,8 @@ class Worker:
 
     def __init__(self, process: asyncio.subprocess.Process, connection: socket.socket) -> None:
         self.process = process
+        self.given_up: frozenset[str] = frozenset()
+        """What the worker said it cannot reach any more; see `document_confinement`."""
         self._connection = connection
 
     @classmethod
@@ -44,7 +46,8 @@ class Worker:
         worker = cls(process, ours)
         try:
             async with asyncio.timeout(START_SECONDS):
-                await worker._receive()
+                greeting, _ = await worker._receive()
+            worker.given_up = frozenset(greeting["given_up"])
         except EOFError as error:
             await worker.kill()
             raise OSError(f"a document worker ended while starting, status {process.returncode}") from error

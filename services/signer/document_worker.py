@@ -7,19 +7,17 @@ Started as `python -m services.signer.document_worker FD MEMORY_BYTES`, FD being
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import gc
 import json
 import logging
 import os
-import resource
-import signal
 import socket
 import sys
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from services.kernel.errors import DocumentDamaged, DomainError, Internal
+from services.signer import document_confinement as confinement
 from services.signer.document_wire import HEAD, pack, unpack_head
 from services.signer.formats.parameters import SignatureParameters
 
@@ -29,31 +27,22 @@ if TYPE_CHECKING:
 IN_MEMORY_BYTES = 8 << 20
 """Documents up to this size are read at once; larger ones are read where they lie."""
 MAX_DETAIL_CHARACTERS = 160
-_PR_SET_PDEATHSIG = 1
-_DESCRIPTORS = 64
-
-
-def confine(memory_bytes: int) -> None:
-    """Bound memory and descriptors, write no core dump, and die with the parent."""
-    resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_NOFILE, (_DESCRIPTORS, _DESCRIPTORS))
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    # Ctrl-C on a terminal goes to the whole group; the parent decides when its workers end.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 class Worker:
     """Answers requests on one socket until the other end closes it."""
 
-    def __init__(self, connection: socket.socket, formats: dict[str, SignatureFormat]) -> None:
-        """Take the connection and the formats by name."""
+    def __init__(
+        self, connection: socket.socket, formats: dict[str, SignatureFormat], given_up: frozenset[str]
+    ) -> None:
+        """Take the connection, the formats by name, and what this process cannot reach any more."""
         self._connection = connection
         self._formats = formats
+        self._given_up = given_up
 
     def run(self) -> None:
         """Say that we are ready, then answer."""
-        self._connection.sendall(pack(b"{}", b""))
+        self._connection.sendall(pack(json.dumps({"given_up": sorted(self._given_up)}).encode(), b""))
         with contextlib.suppress(EOFError):
             while True:
                 meta, body, descriptor = self._receive()
@@ -133,19 +122,22 @@ def _opened(descriptor: int, size: int) -> BinaryIO:
 
 
 def main() -> None:
-    """Confine this process, load the formats, serve."""
+    """Give up what a parser does not need, load the formats, serve."""
     descriptor, memory_bytes = int(sys.argv[1]), int(sys.argv[2])
-    confine(memory_bytes)
+    confinement.limit_resources(memory_bytes)
+    given_up = frozenset({confinement.NETWORK} if confinement.leave_network() else ())
+    confinement.die_with_parent()
     # The libraries' warnings would tell about documents: nobody may read them.
     logging.disable(logging.CRITICAL)
     from services.signer.formats.cades import CadesDetached
     from services.signer.formats.pades import PadesBaseline
 
+    given_up |= confinement.leave_files()
     # What is loaded now stays: the collector need not look at it with every document.
     gc.collect()
     gc.freeze()
     with socket.socket(fileno=descriptor) as connection:
-        Worker(connection, {"PADES": PadesBaseline(), "CADES": CadesDetached()}).run()
+        Worker(connection, {"PADES": PadesBaseline(), "CADES": CadesDetached()}, given_up).run()
 
 
 if __name__ == "__main__":

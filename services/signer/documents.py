@@ -24,6 +24,7 @@ from services.kernel.errors import (
     error_class,
 )
 from services.kernel.runtime.telemetry import LATENCY_BUCKETS
+from services.signer.document_confinement import FILES, NETWORK, TCP
 from services.signer.document_process import Worker, WorkerDied
 from services.signer.document_spool import Spool
 from services.signer.document_wire import WireError
@@ -50,6 +51,12 @@ class DocumentMetrics:
 
     def __init__(self, registry: CollectorRegistry) -> None:
         """Register the metrics."""
+        self.confined = Gauge(
+            "kyso_signer_document_workers_confined",
+            "1 where the newest document worker gave up what the label names.",
+            ["what"],
+            registry=registry,
+        )
         self.seconds = Histogram(
             "kyso_signer_document_seconds",
             "Time of one step in a document worker.",
@@ -72,12 +79,13 @@ class DocumentWorkers:
     """The pool of document workers. Make it with `open`; it does not queue documents, it queues their steps."""
 
     def __init__(
-        self, timeout_seconds: float, max_document_bytes: int, metrics: DocumentMetrics | None
+        self, timeout_seconds: float, max_document_bytes: int, telemetry: Telemetry | None = None
     ) -> None:
         """Keep the limits; `open` starts the workers."""
         self.timeout_seconds = timeout_seconds
         self.max_document_bytes = max_document_bytes
-        self._metrics = metrics
+        self._metrics = DocumentMetrics(telemetry.registry) if telemetry is not None else None
+        self._log = telemetry.log if telemetry is not None else None
         self._idle: asyncio.Queue[Worker] = asyncio.Queue()
         self._running: set[Worker] = set()
         self._dying: set[Worker] = set()
@@ -93,8 +101,7 @@ class DocumentWorkers:
         telemetry: Telemetry | None = None,
     ) -> AsyncIterator[DocumentWorkers]:
         """Start the workers; on leaving, end them. A step may wait for a worker, and take, `timeout_seconds` each."""
-        metrics = DocumentMetrics(telemetry.registry) if telemetry is not None else None
-        pool = cls(timeout_seconds, max_document_bytes, metrics)
+        pool = cls(timeout_seconds, max_document_bytes, telemetry)
         try:
             async with asyncio.TaskGroup() as group:
                 for _ in range(workers):
@@ -172,6 +179,9 @@ class DocumentWorkers:
         worker = await Worker.start(WORKER_MEMORY_BYTES)
         self._running.add(worker)
         self._count()
+        if self._metrics is not None:
+            for what in (FILES, NETWORK, TCP):
+                self._metrics.confined.labels(what).set(what in worker.given_up)
         self._idle.put_nowait(worker)
 
     def _replace(self, worker: Worker, reason: str) -> None:
@@ -180,6 +190,8 @@ class DocumentWorkers:
         self._count()
         if self._metrics is not None:
             self._metrics.replacements.labels(reason).inc()
+        if self._log is not None:
+            self._log.warning("document_worker_replaced", reason=reason, pid=worker.process.pid)
         task = asyncio.create_task(self._replacement(worker))
         self._replacing.add(task)
         task.add_done_callback(self._replacing.discard)

@@ -8,6 +8,7 @@ import signal
 from typing import TYPE_CHECKING
 
 import pytest
+import pytest_asyncio
 from prometheus_client import CollectorRegistry
 
 from services.kernel.errors import (
@@ -31,10 +32,11 @@ if TYPE_CHECKING:
 
     from services.signer.formats.parameters import FormatName
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 LIMIT = 32 << 20
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def workers() -> AsyncIterator[DocumentWorkers]:
     async with DocumentWorkers.open(workers=2, timeout_seconds=30, max_document_bytes=LIMIT) as pool:
         yield pool
