@@ -1,1 +1,1 @@
-"""The registry: agencies, subscribers, clients, credentials, certificates, tokens, audit log."""
+"""The registry: agencies, subscribers, clients, credentials and their certificates, access tokens, the audit log."""

@@ -1,0 +1,112 @@
+"""Settings of the registry: one TOML file, every key checked, secrets by file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field, model_validator
+
+from services.kernel.runtime.config import (
+    BusSettings,
+    DatabaseSettings,
+    ProcessSettings,
+    RpcClientSettings,
+    RpcServerSettings,
+    Settings,
+)
+
+_HOUR = 3600.0
+
+
+class AuthorityNames(Settings):
+    """Distinguished name of one CA: C=VN, O, CN."""
+
+    organization: str = Field(min_length=1, max_length=64)
+    common_name: str = Field(min_length=1, max_length=64)
+    validity_days: int = Field(ge=1, le=7305)
+    """RG-05: a CA's certificate lives 20 years at most."""
+
+
+class CaSettings(Settings):
+    """The two-level CA."""
+
+    public_base_url: str = Field(pattern=r"^http://[^\s/?#]+(/[^\s?#]*[^\s/?#])?$", max_length=200)
+    """Address of the gateway's /pki as outsiders reach it: plain HTTP, no slash at the end (RFC 5280 section 8)."""
+    create_at_first_start: bool = False
+    """Make root and issuing CA where there are none. For development: elsewhere the root is offline."""
+    root: AuthorityNames = AuthorityNames(
+        organization="Kyso", common_name="Kyso Development Root CA", validity_days=7305
+    )
+    issuing: AuthorityNames = AuthorityNames(
+        organization="Kyso", common_name="Kyso Development Issuing CA", validity_days=3652
+    )
+    root_crl_interval_seconds: float = Field(default=7 * 24 * _HOUR, ge=1)
+    """A new CRL of the root this often, besides those on revocation."""
+    root_crl_validity_seconds: float = Field(default=31 * 24 * _HOUR, ge=2)
+    """nextUpdate less thisUpdate."""
+    issuing_crl_interval_seconds: float = Field(default=4 * _HOUR, ge=1)
+    issuing_crl_validity_seconds: float = Field(default=24 * _HOUR, ge=2)
+    reconcile_seconds: float = Field(default=5, gt=0, le=_HOUR)
+    """Between looks for work that a crash left unfinished."""
+    outside_anchor_files: tuple[Path, ...] = ()
+    """PEM files with CA certificates of others that are trusted; a chain that a client imports never is by itself."""
+
+    @model_validator(mode="after")
+    def _crls_overlap(self) -> CaSettings:
+        # With validity no longer than the interval there are times without a valid CRL.
+        if self.root_crl_validity_seconds <= self.root_crl_interval_seconds:
+            raise ValueError("root_crl_validity_seconds must be longer than root_crl_interval_seconds")
+        if self.issuing_crl_validity_seconds <= self.issuing_crl_interval_seconds:
+            raise ValueError("issuing_crl_validity_seconds must be longer than issuing_crl_interval_seconds")
+        return self
+
+
+class TokenSettings(Settings):
+    """Access tokens."""
+
+    key_file: Path
+    """JWK Set with the private signing keys (ES256), made at first start with mode 0600; the last one signs."""
+    lifetime_seconds: int = Field(default=600, ge=30, le=3600)
+
+
+class BootstrapSettings(Settings):
+    """The first client: the operator, with every scope over the whole tree."""
+
+    client_id: str = Field(pattern=r"^[a-z0-9_-]{3,64}$")
+    client_secret_file: Path
+    """At least 32 characters; a changed file replaces the secret at the next start."""
+    agency_name: str = Field(default="Kyso", min_length=1, max_length=200)
+    """Name of the platform's own agency, the root of the tree."""
+
+
+class DirectorySettings(Settings):
+    """What holds and signers agree on."""
+
+    heartbeat_interval_seconds: float = Field(default=1, gt=0, le=60)
+    heartbeat_limit_seconds: float = Field(default=3, gt=0, le=300)
+    """A signer that has heard nothing for this long asks before it signs; the signers' own setting is the same."""
+    cache_seconds: float = Field(default=60, gt=0, le=3600)
+    """How long a signer keeps an entry; the signers' own setting is the same."""
+
+
+class AuditSettings(Settings):
+    """The audit log."""
+
+    batch: int = Field(default=500, ge=1, le=1000)
+    reconcile_seconds: float = Field(default=10, gt=0, le=_HOUR)
+    """Between comparisons with the signer's ledgers; an entry missing for this long is fetched."""
+
+
+class RegistrySettings(ProcessSettings):
+    """The whole file."""
+
+    replica: str = Field(pattern=r"^[a-z0-9-]{1,64}$")
+    rpc: RpcServerSettings
+    signer: RpcClientSettings
+    bus: BusSettings
+    database: DatabaseSettings
+    ca: CaSettings
+    tokens: TokenSettings
+    bootstrap: BootstrapSettings
+    directory: DirectorySettings = DirectorySettings()
+    audit: AuditSettings = AuditSettings()

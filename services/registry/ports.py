@@ -1,0 +1,247 @@
+"""What the use cases need of the world: rows in transactions, the signer, the directory's bus. No adapter is known here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from services.kernel.events import Event
+from services.kernel.values import KeyAlgorithm
+from services.registry.domain.audit import AuditEvent, AuditFilter, AuditRow
+from services.registry.domain.authority import Authority, Crl, OutsideAuthority
+from services.registry.domain.credentials import (
+    Certificate,
+    Credential,
+    Hold,
+    Resolution,
+    RevocationGround,
+    Revoked,
+)
+from services.registry.domain.ledger import Entry, Head
+from services.registry.domain.paging import Page
+from services.registry.domain.parties import Agency, Client, SecretHash, Subscriber
+
+
+class PartyRows(Protocol):
+    """Agencies, subscribers, clients. `below` is an agency: only it and what lies under it is found."""
+
+    async def add_agency(self, agency: Agency) -> None:
+        """Insert; raise Conflict where the OrganId is taken."""
+
+    async def agency(self, agency_id: str) -> Agency | None: ...
+
+    async def root_agency(self) -> Agency | None: ...
+
+    async def agencies(self, agency_ids: Sequence[str]) -> Mapping[str, Agency]: ...
+
+    async def list_agencies(self, below: str, parent_id: str, page: Page) -> list[Agency]:
+        """Return one row more than the page holds, where there is one."""
+
+    async def add_subscriber(self, subscriber: Subscriber) -> None: ...
+
+    async def subscriber(self, subscriber_id: str) -> Subscriber | None: ...
+
+    async def list_subscribers(self, below: str, agency_id: str, page: Page) -> list[Subscriber]: ...
+
+    async def add_client(self, client: Client) -> None: ...
+
+    async def client(self, client_id: str) -> Client | None: ...
+
+    async def set_client_enabled(self, client_id: str, enabled: bool) -> None: ...
+
+    async def set_client_secret(self, client_id: str, secret: SecretHash) -> None: ...
+
+    async def list_clients(self, below: str, agency_id: str, page: Page) -> list[Client]: ...
+
+    async def use_assertion(self, client_id: str, jti: str, expires_at: datetime, now: datetime) -> bool:
+        """Remember an assertion as used; False where it was used before. Forgets those that ended before `now`."""
+
+
+class CredentialRows(Protocol):
+    """Credentials, their certificates, holds and readers."""
+
+    async def add(self, credential: Credential) -> None: ...
+
+    async def get(self, credential_id: str, *, lock: bool = False) -> Credential | None:
+        """Return it, where `lock` so that no other transaction changes it before this one ends."""
+
+    async def made_by(self, client_id: str, idempotency_key: str) -> Credential | None: ...
+
+    async def list_below(self, below: str, agency_id: str, page: Page) -> list[Credential]: ...
+
+    async def unfinished(self, before: datetime, limit: int) -> list[str]:
+        """Return ids of credentials made before that moment whose making is not done."""
+
+    async def update(self, credential: Credential, *, unfinished: bool | None = None) -> None:
+        """Write status, version, key and current certificate."""
+
+    async def open_certificate(self, credential_id: str) -> Certificate | None:
+        """Return the certificate whose to-be-signed bytes are kept and which is not issued yet."""
+
+    async def add_certificate(self, certificate: Certificate, at: datetime) -> None:
+        """Insert; raise Conflict where the issuer has given the serial number before."""
+
+    async def finish_certificate(self, certificate: Certificate, at: datetime) -> None:
+        """Write state and chain of an issued certificate."""
+
+    async def revoke_certificates(
+        self, credential_id: str, ground: RevocationGround, reference: str, at: datetime
+    ) -> None:
+        """Write when and why all certificates of a credential were revoked; what was written first stands."""
+
+    async def revoked(self, issuer_id: str) -> list[Revoked]:
+        """Return what a CA of ours has revoked, oldest first."""
+
+    async def add_hold(self, hold: Hold) -> None: ...
+
+    async def open_hold(self, credential_id: str) -> Hold | None: ...
+
+    async def end_hold(self, hold_id: str, client_id: str, confirmation: str, at: datetime) -> None: ...
+
+    async def record_reader(self, credential_id: str, replica: str, at: datetime) -> None: ...
+
+    async def readers(self, credential_id: str, since: datetime) -> list[str]: ...
+
+    async def forget_readers(self, before: datetime) -> None: ...
+
+    async def resolve(self, credential_id: str) -> Resolution | None:
+        """Read state, path and head in one statement, so that they fit one another."""
+
+
+class AuthorityRows(Protocol):
+    """Our CAs, their CRLs, and CA certificates of others."""
+
+    async def add(self, authority: Authority, at: datetime) -> bool:
+        """Insert; False where it is there already."""
+
+    async def get(self, name: str, *, lock: bool = False) -> Authority | None: ...
+
+    async def set_certificate(self, name: str, certificate: bytes) -> bool:
+        """Write the signed certificate; False where one is there already."""
+
+    async def add_outside(self, certificate: OutsideAuthority, at: datetime) -> None:
+        """Insert, or make it an anchor; an anchor stays one."""
+
+    async def outside(self) -> list[OutsideAuthority]: ...
+
+    async def newest_crl(self, name: str) -> Crl | None:
+        """Return the newest signed CRL."""
+
+    async def unsigned_crl(self, name: str) -> Crl | None: ...
+
+    async def last_crl_number(self, name: str) -> int:
+        """Return the highest number given, signed or not; 0 where none was."""
+
+    async def add_crl(self, crl: Crl) -> None: ...
+
+    async def finish_crl(self, name: str, number: int, der: bytes) -> bool:
+        """Write the signed CRL; False where it is there already."""
+
+
+class AuditRows(Protocol):
+    """The audit log: one line after the other, positions without a gap."""
+
+    async def append(self, rows: Sequence[AuditRow]) -> None: ...
+
+    async def heads(self, ledgers: Sequence[str], *, lock: bool = False) -> Mapping[str, Head]:
+        """Return how far each ledger is taken in; one that is not there yet stands at the start."""
+
+    async def set_heads(self, heads: Mapping[str, Head]) -> None: ...
+
+    async def list_below(self, below: str | None, wanted: AuditFilter, page: Page) -> list[AuditEvent]:
+        """List lines that concern agencies at or under `below`; None: every line, the platform's own too."""
+
+
+class Unit(Protocol):
+    """One transaction: committed where its block ends, rolled back where it raises."""
+
+    @property
+    def parties(self) -> PartyRows: ...
+
+    @property
+    def credentials(self) -> CredentialRows: ...
+
+    @property
+    def authorities(self) -> AuthorityRows: ...
+
+    @property
+    def audit(self) -> AuditRows: ...
+
+    async def next_version(self) -> int:
+        """Move the directory's head by one and return it. Holds its row until the end: call it late."""
+
+    async def directory_head(self) -> int: ...
+
+    async def publish(self, event: Event) -> None:
+        """Write an event to the outbox."""
+
+
+class Store(Protocol):
+    """The registry's database."""
+
+    def transaction(self) -> AbstractAsyncContextManager[Unit]:
+        """Open a transaction for writing."""
+
+    def reading(self) -> AbstractAsyncContextManager[Unit]:
+        """Open a transaction for reading."""
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentKey:
+    """A key that the signer made: its id there and its SubjectPublicKeyInfo, DER."""
+
+    id: str
+    spki: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class AuthorityKey:
+    """A CA key at the signer."""
+
+    spki: bytes
+    algorithm: KeyAlgorithm
+
+
+class Signer(Protocol):
+    """The keys. Every method raises ServiceUnavailable, or the signer's own error, where it cannot answer."""
+
+    async def document_key(self, credential_id: str, algorithm: KeyAlgorithm) -> DocumentKey:
+        """Make the key of a credential; the same answer every time."""
+
+    async def certification_request(self, key_id: str, info: bytes) -> bytes:
+        """Sign a CertificationRequestInfo; return the whole CertificationRequest, DER."""
+
+    async def authority_key(self, name: str) -> AuthorityKey:
+        """Make, or find, a CA key."""
+
+    async def sign_certificate(self, authority: str, tbs: bytes) -> bytes:
+        """Sign a TBSCertificate; return the whole certificate, DER."""
+
+    async def sign_crl(self, authority: str, tbs: bytes) -> bytes:
+        """Sign a TBSCertList; return the whole CRL, DER."""
+
+
+class Ledgers(Protocol):
+    """The signer's ledgers, for what the bus did not bring."""
+
+    async def heads(self) -> Mapping[str, Head]:
+        """Return where every ledger stands."""
+
+    async def read(self, ledger: str, from_sequence: int, limit: int) -> list[Entry]:
+        """Return entries in order; none past the head."""
+
+
+class Directory(Protocol):
+    """Core messages between registry and signers; lost when nobody listens."""
+
+    @property
+    def connected(self) -> bool: ...
+
+    async def announce_change(self, credential_id: str, version: int, status: str) -> None:
+        """Publish kyso.directory.changed, and wake whoever moves the outbox."""
+
+    async def announce_head(self, head: int, sent_at: datetime) -> None:
+        """Publish kyso.directory.heartbeat."""

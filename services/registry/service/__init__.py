@@ -1,0 +1,1 @@
+"""Use cases of the register, one module for each aggregate; they know ports, not adapters."""

@@ -1,0 +1,1 @@
+"""gRPC faces of the registry: proto to domain and back, nothing else."""

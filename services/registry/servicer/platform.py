@@ -1,0 +1,116 @@
+"""The faces for the other services: tokens, directory, PKI. Their callers are known by certificate, not by token."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any, TypeAlias
+
+import grpc
+
+from kyso.v1 import registry_pb2, registry_pb2_grpc
+from services.kernel.errors import FieldInvalid
+from services.registry.service.authorities import AuthorityService
+from services.registry.service.directory import DirectoryService
+from services.registry.service.tokens import TokenRequest, TokenService
+from services.registry.servicer import convert
+
+Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
+
+_REPLICA = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+
+class TokenServicer(registry_pb2_grpc.TokenServiceServicer):
+    """TokenService."""
+
+    def __init__(self, tokens: TokenService) -> None:
+        """Bind the use case."""
+        self._tokens = tokens
+
+    async def IssueToken(  # noqa: N802 - the contract's name; the same below
+        self, request: registry_pb2.IssueTokenRequest, _context: Context
+    ) -> registry_pb2.IssueTokenResponse:
+        """Issue an access token."""
+        if not request.client_secret and not request.client_assertion:
+            raise FieldInvalid("send a client secret or a client assertion", field="proof")
+        issued = await self._tokens.issue(
+            TokenRequest(
+                client_id=request.client_id,
+                secret=request.client_secret,
+                assertion=request.client_assertion,
+                scope=request.scope,
+                token_endpoint=request.token_endpoint,
+            )
+        )
+        return registry_pb2.IssueTokenResponse(
+            access_token=issued.access_token, expires_in=issued.expires_in, scope=issued.scope
+        )
+
+    async def GetTokenKeys(  # noqa: N802
+        self, _request: registry_pb2.GetTokenKeysRequest, _context: Context
+    ) -> registry_pb2.GetTokenKeysResponse:
+        """Answer the public keys."""
+        return registry_pb2.GetTokenKeysResponse(jwks=self._tokens.jwks)
+
+
+class DirectoryServicer(registry_pb2_grpc.DirectoryServiceServicer):
+    """DirectoryService."""
+
+    def __init__(self, directory: DirectoryService) -> None:
+        """Bind the use case."""
+        self._directory = directory
+
+    async def ResolveCredential(  # noqa: N802
+        self, request: registry_pb2.ResolveCredentialRequest, _context: Context
+    ) -> registry_pb2.ResolveCredentialResponse:
+        """Answer a credential's present state; the reader is recorded whether it keeps the answer or not."""
+        if not _REPLICA.fullmatch(request.replica):
+            raise FieldInvalid("replica is required: 1 to 64 letters, digits, '.', '_', '-'", field="replica")
+        return convert.resolution(await self._directory.resolve(request.credential_id[:64], request.replica))
+
+
+class PkiServicer(registry_pb2_grpc.PkiServiceServicer):
+    """PkiService."""
+
+    def __init__(self, authorities: AuthorityService, clock: Callable[[], datetime]) -> None:
+        """Bind the use case and the clock that dates what was read."""
+        self._authorities, self._clock = authorities, clock
+
+    async def GetCrl(  # noqa: N802
+        self, request: registry_pb2.GetCrlRequest, _context: Context
+    ) -> registry_pb2.GetCrlResponse:
+        """Answer the newest CRL."""
+        crl = await self._authorities.crl(request.ca)
+        return registry_pb2.GetCrlResponse(
+            crl=crl.der,
+            this_update=convert.timestamp(crl.this_update),
+            next_update=convert.timestamp(crl.next_update),
+        )
+
+    async def GetCaCertificate(  # noqa: N802
+        self, request: registry_pb2.GetCaCertificateRequest, _context: Context
+    ) -> registry_pb2.GetCaCertificateResponse:
+        """Answer a CA's certificate."""
+        return registry_pb2.GetCaCertificateResponse(
+            certificate=await self._authorities.certificate(request.ca)
+        )
+
+    async def GetTrust(  # noqa: N802
+        self, _request: registry_pb2.GetTrustRequest, _context: Context
+    ) -> registry_pb2.GetTrustResponse:
+        """Answer anchors, CA certificates and CRLs."""
+        read_at = self._clock()
+        trust = await self._authorities.trust()
+        return registry_pb2.GetTrustResponse(
+            anchors=[
+                *(registry_pb2.TrustAnchor(certificate=der, scope="own") for der in trust.own_anchors),
+                *(
+                    registry_pb2.TrustAnchor(certificate=der, scope="outside")
+                    for der in trust.outside_anchors
+                ),
+            ],
+            intermediates=trust.intermediates,
+            crls=trust.crls,
+            read_at=convert.timestamp(read_at),
+        )

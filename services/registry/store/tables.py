@@ -1,0 +1,258 @@
+"""The registry's tables. Revisions in `migrations/` make them; a test holds the two together."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+from sqlalchemy.engine import Dialect
+from sqlalchemy.types import TypeDecorator
+
+from services.kernel.runtime.outbox import outbox_table
+
+metadata = MetaData()
+
+
+class Moment(TypeDecorator[datetime]):
+    """An aware UTC time. SQLite keeps times without their zone, so it is taken off and put back here."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Refuse a time without zone: it would be read back as another moment."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("times are kept with their zone")
+        value = value.astimezone(UTC)
+        return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
+        """Give back the same moment in UTC."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+def _id(name: str = "id") -> Column[str]:
+    return Column(name, String(64), primary_key=True)
+
+
+agency = Table(
+    "agency",
+    metadata,
+    _id(),
+    Column("parent_id", String(64), ForeignKey("agency.id")),
+    Column("name", String(200), nullable=False),
+    Column("organ_id", String(13), unique=True),
+    # "/ag_1/ag_2/": every ancestor from the root down and the agency itself.
+    Column("path", Text, nullable=False),
+    Column("created_at", Moment, nullable=False),
+)
+
+subscriber = Table(
+    "subscriber",
+    metadata,
+    _id(),
+    Column("agency_id", String(64), ForeignKey("agency.id"), nullable=False, index=True),
+    Column("kind", String(20), nullable=False),
+    Column("name", String(200), nullable=False),
+    Column("tax_code", String(14), nullable=False),
+    Column("citizen_number", String(12), nullable=False),
+    Column("email", String(254), nullable=False),
+    Column("title", String(200), nullable=False),
+    Column("created_at", Moment, nullable=False),
+)
+
+client = Table(
+    "client",
+    metadata,
+    _id(),
+    Column("agency_id", String(64), ForeignKey("agency.id"), nullable=False, index=True),
+    Column("name", String(200), nullable=False),
+    Column("scopes", Text, nullable=False),
+    Column("document_types", Text, nullable=False),
+    Column("label_required", Boolean, nullable=False),
+    Column("enabled", Boolean, nullable=False),
+    Column("secret_salt", LargeBinary),
+    Column("secret_hash", LargeBinary),
+    Column("jwks", Text, nullable=False),
+    Column("created_at", Moment, nullable=False),
+)
+
+# Assertions (RFC 7523) already used, kept while they could still be replayed.
+assertion = Table(
+    "assertion",
+    metadata,
+    Column("client_id", String(64), primary_key=True),
+    Column("jti", String(128), primary_key=True),
+    Column("expires_at", Moment, nullable=False, index=True),
+)
+
+credential = Table(
+    "credential",
+    metadata,
+    _id(),
+    Column("agency_id", String(64), ForeignKey("agency.id"), nullable=False, index=True),
+    Column("subscriber_id", String(64), ForeignKey("subscriber.id"), nullable=False, index=True),
+    Column("status", String(20), nullable=False),
+    Column("version", BigInteger, nullable=False),
+    Column("key_algorithm", String(20), nullable=False),
+    Column("key_id", String(64), nullable=False),
+    Column("spki", LargeBinary, nullable=False),
+    Column("activation", String(20), nullable=False),
+    Column("client_ids", Text, nullable=False),
+    Column("issuer", String(20), nullable=False),
+    Column("profile", String(40), nullable=False),
+    Column("validity_days", Integer, nullable=False),
+    # No foreign key: certificate names credential, and one of the two must come first.
+    Column("certificate_id", String(64)),
+    # True until everything that its making takes is done: what the reconcile loop looks for.
+    Column("unfinished", Boolean, nullable=False, index=True),
+    Column("request_client_id", String(64), nullable=False),
+    Column("idempotency_key", String(128), nullable=False),
+    Column("request_sha256", LargeBinary, nullable=False),
+    Column("created_at", Moment, nullable=False),
+    UniqueConstraint("request_client_id", "idempotency_key", name="credential_made_once"),
+)
+
+certificate = Table(
+    "certificate",
+    metadata,
+    _id(),
+    Column("credential_id", String(64), ForeignKey("credential.id"), nullable=False, index=True),
+    Column("issuer_id", String(80), nullable=False),
+    Column("serial_number", String(64), nullable=False),
+    Column("state", String(20), nullable=False),
+    Column("not_before", Moment, nullable=False),
+    Column("not_after", Moment, nullable=False),
+    Column("tbs", LargeBinary, nullable=False),
+    # JSON list of base64, leaf first, without the root; empty text until it is issued.
+    Column("chain", Text, nullable=False),
+    Column("reserved_at", Moment, nullable=False),
+    Column("issued_at", Moment),
+    Column("revoked_at", Moment),
+    Column("revocation_ground", String(40)),
+    Column("revocation_reference", String(200)),
+    UniqueConstraint("issuer_id", "serial_number", name="certificate_serial_once"),
+    Index("certificate_revoked", "issuer_id", "revoked_at"),
+)
+
+credential_hold = Table(
+    "credential_hold",
+    metadata,
+    _id(),
+    Column("credential_id", String(64), ForeignKey("credential.id"), nullable=False, index=True),
+    Column("client_id", String(64), nullable=False),
+    Column("reason", String(40), nullable=False),
+    Column("suspected_since", Moment),
+    Column("reporter", String(200), nullable=False),
+    Column("held_at", Moment, nullable=False),
+    Column("released_at", Moment),
+    Column("released_by", String(64)),
+    Column("confirmation", String(200)),
+)
+
+# Which signer replicas may hold or be using a credential's state: those that must confirm a hold.
+credential_reader = Table(
+    "credential_reader",
+    metadata,
+    Column("credential_id", String(64), primary_key=True),
+    Column("replica", String(64), primary_key=True),
+    Column("read_at", Moment, nullable=False),
+)
+
+authority = Table(
+    "authority",
+    metadata,
+    Column("name", String(20), primary_key=True),
+    Column("algorithm", String(20), nullable=False),
+    Column("issuer", String(20), nullable=False),
+    Column("state", String(20), nullable=False),
+    Column("serial_number", String(64), nullable=False),
+    Column("not_before", Moment, nullable=False),
+    Column("not_after", Moment, nullable=False),
+    Column("tbs", LargeBinary, nullable=False),
+    Column("certificate", LargeBinary, nullable=False),
+    Column("created_at", Moment, nullable=False),
+    UniqueConstraint("issuer", "serial_number", name="authority_serial_once"),
+)
+
+# CA certificates that are not ours: from imported chains, and the anchors that the settings name.
+outside_authority = Table(
+    "outside_authority",
+    metadata,
+    Column("sha256", String(64), primary_key=True),
+    Column("certificate", LargeBinary, nullable=False),
+    Column("anchor", Boolean, nullable=False),
+    Column("added_at", Moment, nullable=False),
+)
+
+crl = Table(
+    "crl",
+    metadata,
+    Column("authority", String(20), ForeignKey("authority.name"), primary_key=True),
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("this_update", Moment, nullable=False),
+    Column("next_update", Moment, nullable=False),
+    Column("entries", Integer, nullable=False),
+    Column("tbs", LargeBinary, nullable=False),
+    # Empty until it is signed.
+    Column("der", LargeBinary, nullable=False),
+)
+
+# Numbers without gaps, taken in the transaction that uses them: "directory" (the head), "audit" (the last position).
+counter = Table(
+    "counter",
+    metadata,
+    Column("name", String(20), primary_key=True),
+    Column("value", BigInteger, nullable=False),
+)
+
+audit_event = Table(
+    "audit_event",
+    metadata,
+    Column("position", BigInteger, primary_key=True, autoincrement=False),
+    Column("id", String(64), nullable=False, unique=True),
+    Column("type", String(64), nullable=False),
+    Column("agency_id", String(64), nullable=False),
+    Column("client_id", String(64), nullable=False),
+    Column("credential_id", String(64), nullable=False),
+    Column("operation_id", String(64), nullable=False),
+    Column("time", Moment, nullable=False),
+    Column("ledger", String(64)),
+    Column("ledger_sequence", BigInteger),
+    Column("entry_hash", LargeBinary),
+    Column("intact", Boolean, nullable=False),
+    Column("data", Text, nullable=False),
+    UniqueConstraint("ledger", "ledger_sequence", name="audit_ledger_entry_once"),
+    Index("audit_by_agency", "agency_id", "position"),
+    Index("audit_by_credential", "credential_id", "position"),
+    Index("audit_by_operation", "operation_id"),
+)
+
+# How far each signer's ledger is taken in without a gap.
+audit_ledger = Table(
+    "audit_ledger",
+    metadata,
+    Column("ledger", String(64), primary_key=True),
+    Column("sequence", BigInteger, nullable=False),
+    Column("hash", LargeBinary, nullable=False),
+)
+
+outbox = outbox_table(metadata)
