@@ -77,8 +77,9 @@ def site(tmp_path_factory: pytest.TempPathFactory, postgres_server: PostgresServ
     layout = Layout(
         signers=2,
         databases={"signer": postgres_server.fresh_database(), "registry": postgres_server.fresh_database()},
-        overrides={"signer": {"hsm": {"documents": {"module": build_shim(folder)}}}},
-        environment=environment,
+        overrides={
+            "signer": {"hsm": {"documents": {"module": build_shim(folder), "environment": environment}}}
+        },
     )
     with running_platform(folder / "platform", layout) as platform:
         world = World(platform)

@@ -134,8 +134,6 @@ class Layout:
     """By "signer" and "registry"; SQLite files where not given."""
     overrides: Mapping[str, Overrides] = field(default_factory=dict)
     """By service, also "signer-2"; laid over the one-machine settings."""
-    environment: Mapping[str, str] = field(default_factory=dict)
-    """Added to the signers' environment."""
 
 
 class TestPlatform:
@@ -222,8 +220,9 @@ class TestPlatform:
         self._service("registry", "services.registry", ports.registry_metrics)
         signers = [ports, *self.signer_ports]
         for number, own in enumerate(signers, start=1):
-            self._service(f"signer-{number}", "services.signer", own.signer_metrics,
-                          provisions.tokens.environment() | dict(self.layout.environment))  # fmt: skip
+            self._service(
+                f"signer-{number}", "services.signer", own.signer_metrics, provisions.tokens.environment()
+            )
         self._service("verifier", "services.verifier", ports.verifier_metrics)
         self._service("gateway", "gateway", ports.gateway_metrics)
 
