@@ -123,6 +123,7 @@ def registry(settings: Settings, provisions: Provisions) -> Section:
         "ca": {
             "public_base_url": f"{public_url(ports)}/pki",
             "create_at_first_start": True,
+            "reconcile_seconds": 1,
             "root": {
                 "organization": CA_ORGANIZATION,
                 "common_name": "Kyso Demo Root CA",

@@ -12,7 +12,7 @@ import ctypes
 import os
 import signal
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -178,7 +178,21 @@ async def supervise(logs: Path) -> AsyncIterator[Supervisor]:
         yield supervisor
     finally:
         with step("stop everything"):
-            await asyncio.shield(asyncio.create_task(supervisor.stop()))
+            await _whatever_happens(supervisor.stop())
+
+
+async def _whatever_happens(work: Coroutine[None, None, None]) -> None:
+    """Await `work` to its end, also when this task is cancelled again and again; then be cancelled."""
+    task = asyncio.create_task(work)
+    cancelled = False
+    while not task.done():
+        try:
+            await asyncio.shield(task)
+        except asyncio.CancelledError:
+            cancelled = True
+    await task
+    if cancelled:
+        raise asyncio.CancelledError
 
 
 _LIBC = ctypes.CDLL(None, use_errno=True)
