@@ -72,19 +72,21 @@ class PadesBaseline:
         if len(container) > length - 2:
             raise SelfCheckFailed("the signature container is larger than the room reserved for it")
         increment[start + 1 : start + 1 + len(container)] = container
-        check(document, increment, parts, parameters.algorithm.digest)
+        check(document, increment, start, parts, parameters.algorithm.digest)
         return bytes(increment)
 
 
-def check(document: Document, increment: bytearray, parts: cms.SignerParts, digest: DigestAlgorithm) -> None:
+def check(
+    document: Document, increment: bytearray, start: int, parts: cms.SignerParts, digest: DigestAlgorithm
+) -> None:
     """Verify a finished signature from the bytes alone: byte range, digest, signed attributes, signature value."""
-    written = _WRITTEN_RANGE.findall(increment)
-    if len(written) != 1:
-        raise SelfCheckFailed("the update does not hold exactly one byte range")
-    match = _WRITTEN_RANGE.search(increment)
-    assert match is not None  # noqa: S101 - findall found it
+    # A text that a caller chose may look like a byte range; only the one at our reserved room counts.
+    found = [match for match in _WRITTEN_RANGE.finditer(increment) if match.start(4) - 1 == start]
+    if len(found) != 1:
+        raise SelfCheckFailed("the update holds no byte range before its /Contents")
+    match = found[0]
     first, second, last = (int(match[group]) for group in (1, 2, 3))
-    start, end = match.start(4) - 1, match.end(4) + 1
+    end = match.end(4) + 1
     total = document.size + len(increment)
     if (first, second, second + last) != (document.size + start, document.size + end, total):
         raise SelfCheckFailed("the byte range does not cover the whole file but /Contents")

@@ -52,7 +52,7 @@ def open_pdf(document: Document) -> PdfFileReader:
     reader = PdfFileReader(document.stream, strict=True)
     if "/Encrypt" in reader.trailer:
         raise DocumentEncrypted(
-            "the PDF file is encrypted: remove its protection, sign, then protect the signed copy otherwise"
+            "the PDF file is encrypted, so its signature could not be checked by others: send it without protection"
         )
     if reader.xrefs.total_revisions > MAX_REVISIONS:
         raise DocumentDamaged(f"the PDF file has more than {MAX_REVISIONS} revisions", limit=MAX_REVISIONS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import random
 import signal
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ from services.kernel.errors import (
     DocumentDamaged,
     DocumentEncrypted,
     DocumentNotPdf,
+    DomainError,
     IdempotencyConflict,
     Overloaded,
 )
@@ -153,6 +155,52 @@ async def test_a_bad_document_is_refused_and_the_worker_lives_on(
         with pytest.raises(error):
             await session.prepare("PADES", signer().parameters())
     assert await sign(workers, pdfs.one_page_pdf())
+
+
+def mutated(data: bytes, chance: random.Random) -> bytes:
+    """Change some places as damage and attackers do: flipped bits, lost bytes, tokens, other numbers."""
+    out = bytearray(data)
+    tokens = (b"<<", b">>", b"[", b"]", b" 0 R", b"99999999999", b"(", b"-1", b"/Kids", b"null", b"\x00")
+    for _ in range(chance.choice((1, 1, 2, 5, 30))):
+        place = chance.randrange(len(out))
+        match chance.randrange(4):
+            case 0:
+                out[place] ^= 1 << chance.randrange(8)
+            case 1:
+                del out[place : place + chance.randrange(1, 20)]
+            case 2:
+                out[place:place] = chance.choice(tokens)
+            case _:
+                digits = [index for index, byte in enumerate(out) if 48 <= byte <= 57]
+                out[chance.choice(digits)] = 48 + chance.randrange(10)
+    return bytes(out)
+
+
+async def test_a_mutated_file_is_signed_validly_or_refused_with_a_document_error(
+    workers: DocumentWorkers, tmp_path: Path
+) -> None:
+    chance = random.Random(20261122)  # noqa: S311 - the same mutations in every run
+    originals = (
+        pdfs.one_page_pdf(),
+        pdfs.assemble_with_streams(pdfs.page_objects(), frozenset({1, 2, 3, 4})),
+        pdfs.hybrid_pdf(),
+        pdfs.form_pdf(b"/FT /Sig /T (Leader)", b"/FT /Tx /T (Note)"),
+    )
+    signed, refusals = 0, []
+    for number in range(200):
+        data = mutated(originals[number % len(originals)], chance)
+        try:
+            out, _, _ = await sign(workers, data)
+        except DomainError as error:
+            refusals.append(error.code)
+            continue
+        path = tmp_path / f"{number}.pdf"
+        path.write_bytes(out)
+        assert pdfsig(path)[-1]["Signature Validation"] == "Signature is Valid.", number
+        signed += 1
+    codes = {"DOCUMENT_NOT_PDF", "DOCUMENT_DAMAGED", "DOCUMENT_ENCRYPTED", "DOCUMENT_LOCKED"}
+    assert set(refusals) <= codes
+    assert min(signed, len(refusals)) > 10
 
 
 async def test_a_stream_bomb_is_refused_within_the_memory_limit(workers: DocumentWorkers) -> None:

@@ -193,6 +193,11 @@ def test_vietnamese_texts_arrive_and_the_time_is_the_signing_time(tmp_path: Path
     assert str(value["/Reason"]) == "a (b) \\ c"
 
 
+def test_a_text_that_looks_like_a_byte_range_confuses_nobody(tmp_path: Path) -> None:
+    text = "/ByteRange [0 1 2 3] /Contents <AB>"
+    assert_all_valid(tmp_path, sign(sign(pdfs.one_page_pdf(), reason=text), location=text), 2)
+
+
 def test_the_cms_has_no_signing_time() -> None:
     # EN 319 142-1 section 6.3 table 1: the attribute shall not be there, /M carries the time.
     container, _ = pdf_signature_parts(sign(pdfs.one_page_pdf()))
