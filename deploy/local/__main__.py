@@ -13,6 +13,9 @@ from deploy.local.console import PlatformError, say, step
 from deploy.local.platform import stop
 from deploy.local.tools import Tools
 
+TEST_PROGRAMS = {"openssl": ("openssl",), "xmlsec1": ("xmlsec1",), "gcc": ("gcc", "libc6-dev")}
+"""Programs that only tests use, and the packages that bring them."""
+
 
 def _stop(_: argparse.Namespace) -> int:
     for kind in ("platform", "demo"):
@@ -25,11 +28,8 @@ def _tools(_: argparse.Namespace) -> int:
     tools = Tools()
     with step("tools of the tests") as current:
         found = [tools.nats_server(), tools.softhsm_module(), tools.softhsm_util().path, tools.pdfsig().path]
-        found += [
-            tools.program("openssl", "openssl").path,
-            tools.program("xmlsec1", "xmlsec1").path,
-            tools.serif_fonts(),
-        ]
+        found += [tools.program(name, *packages).path for name, packages in TEST_PROGRAMS.items()]
+        found.append(tools.serif_fonts())
         current.note(", ".join(path.name for path in found))
     return 0
 
