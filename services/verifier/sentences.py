@@ -153,6 +153,11 @@ def of_code(code: Code) -> tuple[str, str]:
     return _CODES[code]
 
 
+def reason(sub: SubIndication) -> tuple[str, str]:
+    """Why a signature did not pass, as a clause without capital and full stop."""
+    return _REASONS[sub]
+
+
 def of_signature(report: SignatureReport, *, integrity_only: bool = False) -> tuple[str, str]:
     """One sentence on a signature: the verdict and, where it did not pass, the reason."""
     if report.sub_indication is None:
@@ -166,7 +171,7 @@ def of_signature(report: SignatureReport, *, integrity_only: bool = False) -> tu
         return (f"{vi[:-1]}: {who}.", f"{en[:-1]}: {who}.") if who else (vi, en)
     failed = report.indication.value == "TOTAL-FAILED"
     vi, en = _CODES[Code.SIG_INVALID if failed else Code.SIG_INDETERMINATE]
-    why_vi, why_en = _REASONS[report.sub_indication]
+    why_vi, why_en = reason(report.sub_indication)
     return f"{vi[:-1]}: {why_vi}.", f"{en[:-1]}: {why_en}."
 
 
