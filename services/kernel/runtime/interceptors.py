@@ -12,12 +12,14 @@ import inspect
 import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing
+from types import TracebackType
 from typing import Any, TypeAlias
 
 import grpc
 from grpc_status import rpc_status
 from prometheus_client import Counter, Gauge, Histogram
+from structlog.typing import FilteringBoundLogger
 
 from services.kernel.errors import CallerNotAllowed, DeadlineExceeded, DomainError, Internal, Kind
 from services.kernel.runtime.errormap import to_status
@@ -35,12 +37,115 @@ Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 
 
 class _Method:
-    """Figures and callers of one RPC, looked up once instead of at every call."""
+    """What is known of one RPC: looked up once, not at every call."""
 
-    __slots__ = ("allowed", "name", "running", "seconds")
+    __slots__ = ("allowed", "counts", "name", "requests", "running", "seconds")
 
-    def __init__(self, name: str, allowed: frozenset[str], seconds: Any, running: Any) -> None:
-        self.name, self.allowed, self.seconds, self.running = name, allowed, seconds, running
+    def __init__(self, name: str, allowed: frozenset[str], requests: Counter, seconds: Histogram) -> None:
+        self.name, self.allowed, self.requests = name, allowed, requests
+        self.seconds = seconds.labels(name)
+        self.counts: dict[str, Counter] = {}
+        self.running = 0
+
+    def count(self, outcome: str) -> None:
+        """Count one call; outcomes are error codes, so there are not many."""
+        child = self.counts.get(outcome)
+        if child is None:
+            child = self.counts[outcome] = self.requests.labels(self.name, outcome)
+        child.inc()
+
+
+class _Call:
+    """One call, from its arrival to its answer: `async with` it round the handler. The numbered steps are the order."""
+
+    __slots__ = ("_context", "_limit", "_log", "_method", "_seconds", "_started")
+
+    def __init__(
+        self, method: _Method, context: Context, max_seconds: float, log: FilteringBoundLogger
+    ) -> None:
+        self._method, self._context, self._seconds, self._log = method, context, max_seconds, log
+        self._limit: asyncio.Timeout | None = None
+        self._started = 0.0
+
+    async def __aenter__(self) -> None:
+        # 1. Request id: taken over from the caller, or made here, so that every line of log has it.
+        request_id.set(_request_id(self._context.invocation_metadata() or ()))
+        # 2. Metrics: they count refusals too.
+        self._started = time.perf_counter()
+        self._method.running += 1
+        # 3. Errors: what leaves from here on is a status with a code, never a trace (see __aexit__).
+        try:
+            # 4. Authorization: the caller's certificate must be on the list of this very RPC.
+            self._authorize()
+            # 5. Deadline: the caller's own, else ours; calls made on the way may not outlive it.
+            await self._limit_time()
+        except BaseException as error:
+            await self._leave(error)
+            raise
+        # 6. The handler runs in the body of the `async with`.
+
+    async def __aexit__(
+        self, _kind: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        if self._limit is not None:
+            try:
+                await self._limit.__aexit__(_kind, error, _trace)
+            except TimeoutError:
+                error = DeadlineExceeded(f"the call took longer than {self._seconds:g} s")
+        await self._leave(error)
+
+    def _authorize(self) -> None:
+        method, names = self._method, peer_names(self._context)
+        name = next((name for name in names if name in method.allowed), None)
+        caller.set(name or ",".join(names)[:200])
+        if name is None:
+            raise CallerNotAllowed(
+                f"the calling service may not call {method.name}; add its certificate's name to the allow-list",
+                method=method.name,
+            )
+
+    async def _limit_time(self) -> None:
+        remaining = _time_remaining(self._context)
+        if remaining is None:
+            remaining = self._seconds
+            self._limit = asyncio.timeout(remaining)
+            await self._limit.__aenter__()
+        # Where the caller set a deadline, gRPC itself cancels the handler when it is over.
+        call_deadline.set(time.monotonic() + remaining)
+
+    async def _leave(self, error: BaseException | None) -> None:
+        """Count the call; where it failed, answer with its status (which raises), or let a cancellation pass."""
+        method = self._method
+        method.running -= 1
+        method.seconds.observe(time.perf_counter() - self._started)
+        if error is None:
+            method.count("OK")
+        elif isinstance(error, grpc.aio.AbortError):
+            # Already an answer: it must pass untouched.
+            method.count("ABORTED")
+        elif isinstance(error, DomainError):
+            method.count(error.code)
+            self._log_refusal(error)
+            await self._context.abort_with_status(rpc_status.to_status(to_status(error)))
+        elif isinstance(error, Exception):
+            # Whatever else a handler raises is our fault: the log gets all of it, the caller an id to quote.
+            method.count("INTERNAL")
+            self._log.error("rpc_failed", method=method.name, exc_info=error)
+            identifier = request_id.get()
+            internal = Internal(
+                f"an internal error occurred; quote request id {identifier}", request_id=identifier
+            )
+            await self._context.abort_with_status(rpc_status.to_status(to_status(internal)))
+        else:
+            method.count("DEADLINE_EXCEEDED" if _is_over(self._context) else "CANCELLED")
+
+    def _log_refusal(self, error: DomainError) -> None:
+        if error.kind is Kind.INTERNAL:
+            self._log.error("rpc_failed", method=self._method.name, code=error.code, exc_info=error)
+        elif isinstance(error, CallerNotAllowed):
+            self._log.warning("rpc_caller_refused", method=self._method.name, code=error.code)
+        else:
+            self._log.info("rpc_refused", method=self._method.name, code=error.code, message=error.message)
 
 
 class ServerChain(grpc.aio.ServerInterceptor):
@@ -87,90 +192,9 @@ class ServerChain(grpc.aio.ServerInterceptor):
             kept = self._wrapped[name] = (handler, self._wrap(name, handler))
         return kept[1]
 
-    @asynccontextmanager
-    async def _around(self, method: _Method, context: Context) -> AsyncIterator[None]:
-        """Do everything round one call; the numbered steps are the order."""
-        # 1. Request id: taken over from the caller, or made here, so that every line of log has it.
-        identifier = _request_id(context.invocation_metadata() or ())
-        request_id.set(identifier)
-        # 2. Metrics: they count refusals too.
-        started, outcome = time.perf_counter(), "OK"
-        method.running.inc()
-        try:
-            # 3. Errors: what leaves from here on is a status with a code, never a trace.
-            try:
-                # 4. Authorization: the caller's certificate must be on the list of this very RPC.
-                self._authorize(method, context)
-                # 5. Deadline: the caller's own, else ours; calls made on the way may not outlive it.
-                async with self._deadline(context):
-                    # 6. The handler.
-                    yield
-            except grpc.aio.AbortError:
-                # Already an answer: it must pass untouched.
-                outcome = "ABORTED"
-                raise
-            except DomainError as error:
-                outcome = error.code
-                self._log_refusal(method, error)
-                await context.abort_with_status(rpc_status.to_status(to_status(error)))
-            except asyncio.CancelledError:
-                outcome = "DEADLINE_EXCEEDED" if _is_over(context) else "CANCELLED"
-                raise
-            except Exception:  # noqa: BLE001
-                # Whatever else a handler raises is our fault: the log gets all of it, the caller an id to quote.
-                outcome = "INTERNAL"
-                self._log.exception("rpc_failed", method=method.name)
-                internal = Internal(
-                    f"an internal error occurred; quote request id {identifier}", request_id=identifier
-                )
-                await context.abort_with_status(rpc_status.to_status(to_status(internal)))
-        finally:
-            method.running.dec()
-            method.seconds.observe(time.perf_counter() - started)
-            self._requests.labels(method.name, outcome).inc()
-
-    def _authorize(self, method: _Method, context: Context) -> None:
-        names = peer_names(context)
-        name = next((name for name in names if name in method.allowed), None)
-        caller.set(name or ",".join(names)[:200])
-        if name is None:
-            raise CallerNotAllowed(
-                f"the calling service may not call {method.name}; add its certificate's name to the allow-list",
-                method=method.name,
-            )
-
-    @asynccontextmanager
-    async def _deadline(self, context: Context) -> AsyncIterator[None]:
-        remaining = _time_remaining(context)
-        if remaining is not None:
-            # gRPC itself cancels the handler when this time is over.
-            call_deadline.set(time.monotonic() + remaining)
-            yield
-            return
-        call_deadline.set(time.monotonic() + self._max_call_seconds)
-        try:
-            async with asyncio.timeout(self._max_call_seconds) as limit:
-                yield
-        except TimeoutError:
-            if not limit.expired():
-                raise
-            raise DeadlineExceeded(f"the call took longer than {self._max_call_seconds:g} s") from None
-
-    def _log_refusal(self, method: _Method, error: DomainError) -> None:
-        if error.kind is Kind.INTERNAL:
-            self._log.error("rpc_failed", method=method.name, code=error.code, exc_info=error)
-        elif isinstance(error, CallerNotAllowed):
-            self._log.warning("rpc_caller_refused", method=method.name, code=error.code)
-        else:
-            self._log.info("rpc_refused", method=method.name, code=error.code, message=error.message)
-
     def _wrap(self, name: str, handler: Handler) -> Handler:
-        method = _Method(
-            name,
-            self._allow.get(name, frozenset()),
-            self._seconds.labels(name),
-            self._running.labels(name),
-        )
+        method = _Method(name, self._allow.get(name, frozenset()), self._requests, self._seconds)
+        self._running.labels(name).set_function(lambda: method.running)
         if handler.request_streaming and handler.response_streaming:
             behavior, make = handler.stream_stream, grpc.stream_stream_rpc_method_handler
         elif handler.request_streaming:
@@ -189,14 +213,17 @@ class ServerChain(grpc.aio.ServerInterceptor):
 
     def _coroutine(self, method: _Method, behavior: Any) -> Callable[[Any, Context], Awaitable[Any]]:
         async def answer(request: Any, context: Context) -> Any:
-            async with self._around(method, context):
+            async with _Call(method, context, self._max_call_seconds, self._log):
                 return await behavior(request, context)
 
         return answer
 
     def _generator(self, method: _Method, behavior: Any) -> Callable[[Any, Context], AsyncIterator[Any]]:
         async def answers(request: Any, context: Context) -> AsyncIterator[Any]:
-            async with self._around(method, context), aclosing(behavior(request, context)) as items:
+            async with (
+                _Call(method, context, self._max_call_seconds, self._log),
+                aclosing(behavior(request, context)) as items,
+            ):
                 async for item in items:
                     yield item
 
