@@ -1,0 +1,3 @@
+from kyso_client.cli import main
+
+main()

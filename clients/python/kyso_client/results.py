@@ -1,0 +1,177 @@
+"""What the platform answers, as values."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Self
+
+Json = dict[str, Any]
+
+
+def _time(value: Any) -> datetime | None:
+    return None if value is None else datetime.fromisoformat(str(value))
+
+
+@dataclass(frozen=True, slots=True)
+class SignedDocument:
+    """A signed document, or a detached signature."""
+
+    operation_id: str
+    media_type: str
+    file_name: str
+    """Name that the platform proposes for it."""
+    size: int
+    """Bytes."""
+    content: bytes | None
+    """The bytes, unless they went to a file."""
+
+
+@dataclass(frozen=True, slots=True)
+class SubmittedDocument:
+    """A document accepted to be signed later."""
+
+    operation_id: str
+    status_url: str
+
+
+@dataclass(frozen=True, slots=True)
+class HashOutcome:
+    """What became of one digest: a signature, or the reason why there is none."""
+
+    signature: bytes | None
+    error_code: str
+    error_message: str
+    retryable: bool
+
+    @classmethod
+    def of(cls, row: Json) -> Self:
+        """Read one row of the answer."""
+        error = row.get("error")
+        if error is None:
+            return cls(base64.b64decode(row["signature"]), "", "", retryable=False)
+        return cls(None, str(error["code"]), str(error["message"]), bool(error["retryable"]))
+
+
+@dataclass(frozen=True, slots=True)
+class SignedHashes:
+    """Outcomes in the order of the digests, and the certificates that go with the signatures."""
+
+    operation_id: str
+    outcomes: tuple[HashOutcome, ...]
+    scheme: str
+    certificate_chain: tuple[bytes, ...]
+    """DER, leaf first, without the root."""
+
+    @classmethod
+    def of(cls, document: Json) -> Self:
+        """Read the answer of POST /v1/hashes:sign."""
+        return cls(
+            str(document["operation_id"]),
+            tuple(HashOutcome.of(row) for row in document["signatures"]),
+            str(document["scheme"]),
+            tuple(base64.b64decode(item) for item in document["certificate_chain"]),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """Where an operation stands."""
+
+    operation_id: str
+    state: str
+    """accepted, begun, signed, refused, failed or outcome_unknown."""
+    document_url: str | None
+    file_name: str | None
+    error_code: str
+    error_message: str
+    document: Json
+    """The whole answer."""
+
+    @property
+    def ended(self) -> bool:
+        """Whether it will not change any more."""
+        return self.state not in {"accepted", "begun"}
+
+    @classmethod
+    def of(cls, document: Json) -> Self:
+        """Read the answer of GET /v1/signatures/{id}."""
+        error = document.get("error") or {}
+        return cls(
+            operation_id=str(document["operation_id"]),
+            state=str(document["state"]),
+            document_url=document.get("document_url"),
+            file_name=document.get("file_name"),
+            error_code=str(error.get("code", "")),
+            error_message=str(error.get("message", "")),
+            document=document,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """A credential: key, certificates, owner, status."""
+
+    id: str
+    status: str
+    """pending, active, held or revoked."""
+    key_algorithm: str
+    subscriber_id: str
+    agency_id: str
+    serial_number: str | None
+    not_after: datetime | None
+    certificate_chain: tuple[bytes, ...]
+    document: Json
+    """The whole answer."""
+
+    @classmethod
+    def of(cls, document: Json) -> Self:
+        """Read one credential."""
+        return cls(
+            id=str(document["id"]),
+            status=str(document["status"]),
+            key_algorithm=str(document["key_algorithm"]),
+            subscriber_id=str(document["subscriber_id"]),
+            agency_id=str(document["agency_id"]),
+            serial_number=document.get("serial_number"),
+            not_after=_time(document.get("not_after")),
+            certificate_chain=tuple(base64.b64decode(item) for item in document["certificate_chain"]),
+            document=document,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """The verifier's report."""
+
+    verdict: str
+    """valid, invalid, indeterminate, malformed or unsigned."""
+    clean: bool
+    sentence_vi: str
+    sentence_en: str
+    signatures: tuple[Json, ...]
+    document: Json
+    """The whole answer."""
+
+    @classmethod
+    def of(cls, document: Json) -> Self:
+        """Read the answer of POST /v1/verifications."""
+        return cls(
+            verdict=str(document["verdict"]),
+            clean=bool(document["clean"]),
+            sentence_vi=str(document["sentence_vi"]),
+            sentence_en=str(document["sentence_en"]),
+            signatures=tuple(document["signatures"]),
+            document=document,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """Whether the platform takes requests."""
+
+    ready: bool
+    reasons: dict[str, str]
+    services: dict[str, str]
+    """Service -> reachable or unreachable."""
