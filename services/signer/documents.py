@@ -15,9 +15,14 @@ from typing import TYPE_CHECKING, Any
 from prometheus_client import Counter, Gauge, Histogram
 
 from services.kernel.errors import (
+    AlgorithmMismatch,
     BodyTooLarge,
     DocumentDamaged,
+    DocumentEncrypted,
+    DocumentLocked,
+    DocumentNotPdf,
     DomainError,
+    FieldInvalid,
     IdempotencyConflict,
     Internal,
     Overloaded,
@@ -28,6 +33,7 @@ from services.signer.document_confinement import FILES, NETWORK, TCP
 from services.signer.document_process import Worker, WorkerDied
 from services.signer.document_spool import Spool
 from services.signer.document_wire import WireError
+from services.signer.formats.errors import SelfCheckFailed
 from services.signer.formats.parameters import APPENDING_FORMATS
 
 if TYPE_CHECKING:
@@ -44,6 +50,18 @@ WORKER_MEMORY_BYTES = 1 << 30
 _RESTART_PAUSE_SECONDS = 1.0
 _ATTEMPTS = 3
 """A step signs nothing, so it may be done again: workers also die for reasons that are not the document's."""
+
+_WORKER_ERRORS = (
+    AlgorithmMismatch,
+    DocumentDamaged,
+    DocumentEncrypted,
+    DocumentLocked,
+    DocumentNotPdf,
+    FieldInvalid,
+    Internal,
+    SelfCheckFailed,
+)
+"""What a worker may say: one that was taken over cannot pass off, say, a missing scope."""
 
 
 class DocumentMetrics:
@@ -223,7 +241,7 @@ class DocumentWorkers:
 
 
 class DocumentSession:
-    """One document on its way: fed, prepared, completed (or replayed), read out. Not for several tasks at once."""
+    """One document on its way: fed, prepared, completed (or restored), read out. Not for several tasks at once."""
 
     def __init__(self, workers: DocumentWorkers, spool: Spool) -> None:
         """Made by `DocumentWorkers.session`."""
@@ -284,7 +302,10 @@ class DocumentSession:
         return self._addition
 
     def restore(self, format: FormatName, increment: bytes, document_digest: bytes) -> None:  # noqa: A002
-        """Take an earlier signature's increment instead of signing; see `replay`."""
+        """Take an earlier signature's increment instead of signing: `result()` then gives the same bytes again.
+
+        Raises IdempotencyConflict where `document_digest`, kept with it, is not the SHA-256 of what was fed.
+        """
         if document_digest != self.document_digest:
             raise IdempotencyConflict(
                 "the document is not the one that was signed under this idempotency key"
@@ -303,19 +324,6 @@ class DocumentSession:
             yield self._addition[offset : offset + CHUNK_BYTES]
 
 
-async def replay(
-    session: DocumentSession,
-    format: FormatName,  # noqa: A002
-    increment: bytes,
-    document_digest: bytes,
-) -> None:
-    """Give an idempotent answer again: after this, `result()` streams the bytes that were signed the first time.
-
-    The session must have been fed the same document: raises IdempotencyConflict where its SHA-256 is another.
-    """
-    session.restore(format, increment, document_digest)
-
-
 def _stopped(step: str, reason: str, text: str) -> DomainError:
     if step == "prepare":
         return DocumentDamaged(text, reason=reason)
@@ -323,10 +331,10 @@ def _stopped(step: str, reason: str, text: str) -> DomainError:
 
 
 def _raised(answer: dict[str, Any]) -> DomainError:
-    """Make the worker's error again; a code that we do not know is an internal error."""
+    """Make the worker's error again; a code that no document can cause is an internal error."""
     known = error_class(str(answer["code"]))
     text, data = str(answer.get("message"))[:1000], answer.get("data")
-    if known is None or not isinstance(data, dict):
+    if known not in _WORKER_ERRORS or not isinstance(data, dict):
         return Internal("a document worker failed")
     return known(
         text,

@@ -23,7 +23,7 @@ from services.kernel.errors import (
 )
 from services.kernel.values import DigestAlgorithm
 from services.signer.document_spool import MEMORY_SPOOL_BYTES
-from services.signer.documents import CHUNK_BYTES, DocumentMetrics, DocumentSession, DocumentWorkers, replay
+from services.signer.documents import CHUNK_BYTES, DocumentMetrics, DocumentSession, DocumentWorkers
 from services.signer.formats.errors import SelfCheckFailed
 from tests.support import pdfs
 from tests.support.document_signers import openssl_cms_verify, pdfsig, signer
@@ -109,7 +109,7 @@ async def test_the_same_document_and_the_stored_increment_give_the_same_bytes(
         out, increment, digest = await sign(workers, data, form)
         async with workers.session() as session:
             await feed(session, data)
-            await replay(session, form, increment, digest)
+            session.restore(form, increment, digest)
             assert await read(session) == out
 
 
@@ -118,7 +118,7 @@ async def test_another_document_is_not_given_the_stored_increment(workers: Docum
     async with workers.session() as session:
         await feed(session, pdfs.one_page_pdf("two"))
         with pytest.raises(IdempotencyConflict):
-            await replay(session, "PADES", increment, digest)
+            session.restore("PADES", increment, digest)
 
 
 @pytest.mark.parametrize(
