@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Awaitable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,8 @@ async def demo(settings: Settings, pdf: Path | None) -> int:
     """Start a platform, show the whole road, stop everything; 0 if every step held."""
     started = time.monotonic()
     source = _own_file(pdf)
+    # A demo is nobody's fixed address: where its usual ports are taken it takes others.
+    settings = replace(settings, ports=settings.ports.with_free_ones())
     tools = Tools()
     async with running(settings, tools, recorded_client(settings.state)) as platform:
         await _show(platform, tools, source)
