@@ -155,13 +155,21 @@ class Supervisor:
         self.children: dict[str, Child] = {}
 
     async def start(self, *parts: Part) -> None:
-        """Start `parts` together, for they may need each other, and wait until all are ready."""
-        for part in parts:
-            self.children[part.name] = Child(part, self._logs)
-            await self.children[part.name].start()
-        for part in parts:
-            with step(f"start {part.name}"):
-                await self.children[part.name].until_ready()
+        """Start `parts` together, for they may need each other, and wait until all are ready.
+
+        Raises PlatformError as soon as one of them cannot become ready.
+        """
+        with step(f"start {' and '.join(part.name for part in parts)}"):
+            for part in parts:
+                self.children[part.name] = Child(part, self._logs)
+                await self.children[part.name].start()
+            waits = [asyncio.create_task(self.children[part.name].until_ready()) for part in parts]
+            try:
+                await asyncio.gather(*waits)
+            finally:
+                for wait in waits:
+                    wait.cancel()
+                await asyncio.gather(*waits, return_exceptions=True)
 
     async def stop(self) -> None:
         """Stop everything in the reverse order of its start."""

@@ -106,6 +106,18 @@ async def test_a_part_that_cannot_start_is_reported_with_the_end_of_its_log(tmp_
             await supervisor.start(broken)
 
 
+async def test_parts_that_start_together_are_given_up_as_soon_as_one_of_them_ends(tmp_path: Path) -> None:
+    waiting = Part(
+        "waiting",
+        (sys.executable, "-c", "import signal; signal.pause()"),
+        f"http://127.0.0.1:{free_port()}/",
+    )
+    broken = Part("broken", (sys.executable, "-c", "raise SystemExit(3)"), f"http://127.0.0.1:{free_port()}/")
+    async with asyncio.timeout(WAIT_SECONDS), supervise(tmp_path / "log") as supervisor:
+        with pytest.raises(PlatformError, match="broken did not become ready: it ended with exit code 3"):
+            await supervisor.start(waiting, broken)
+
+
 def test_children_end_when_the_supervisor_is_killed(tmp_path: Path) -> None:
     journal, port = tmp_path / "journal", free_port()
     program = (
