@@ -1,16 +1,30 @@
-"""What the signer hears on the bus: the registry's directory (core messages)."""
+"""What the signer hears on the bus: the registry's directory (core messages), and jobs (the work queue)."""
 
 from __future__ import annotations
 
+import asyncio
 import json
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from services.kernel.events import DIRECTORY_CHANGED, DIRECTORY_CONFIRMED, DIRECTORY_HEARTBEAT
+from services.kernel.errors import DomainError
+from services.kernel.events import (
+    DIRECTORY_CHANGED,
+    DIRECTORY_CONFIRMED,
+    DIRECTORY_HEARTBEAT,
+    STREAM_JOBS,
+    client_of_job,
+)
 from services.kernel.runtime.bus import Bus
-from services.kernel.runtime.telemetry import Telemetry
+from services.kernel.runtime.consumer import ConsumerLimits, Disposition, Message, Park, PullConsumer, Verdict
+from services.kernel.runtime.interceptors import REQUEST_ID, REQUEST_ID_HEADER
+from services.kernel.runtime.telemetry import Telemetry, request_id
+from services.kernel.values import new_id
 from services.signer.directory import CredentialDirectory
 from services.signer.domain import CredentialStatus
+from services.signer.service.jobs import JobSigning, Next
+from services.signer.service.requests import read_job
 
 MAX_CORE_BYTES = 4096
 """The directory's messages are a few hundred bytes."""
@@ -68,3 +82,51 @@ class DirectoryFeed:
         except (ValueError, RecursionError):
             return {}
         return message if isinstance(message, dict) else {}
+
+
+PRIORITIES = ("high", "normal", "low")
+"""One consumer each, so that a long queue of one does not stand before another."""
+JOB_ATTEMPTS = 10
+JOBS_AT_A_TIME = 8
+
+
+class JobFeed:
+    """Moves jobs from the work queue into the use case, and decides each message."""
+
+    def __init__(self, jobs: JobSigning, telemetry: Telemetry) -> None:
+        """Bind the use case."""
+        self._jobs, self._log = jobs, telemetry.log
+
+    def consumers(self, bus: Bus) -> list[PullConsumer]:
+        """Make a durable consumer for each priority; all replicas share them."""
+        limits = ConsumerLimits(batch=JOBS_AT_A_TIME, attempts=JOB_ATTEMPTS)
+        return [
+            PullConsumer(
+                bus, STREAM_JOBS, f"signer-{priority}", f"kyso.job.*.sign.{priority}", self.handle, limits
+            )
+            for priority in PRIORITIES
+        ]
+
+    async def handle(self, messages: Sequence[Message]) -> list[Verdict]:
+        """Do the jobs of a batch side by side."""
+        return await asyncio.gather(*(self._one(message) for message in messages))
+
+    async def _one(self, message: Message) -> Verdict:
+        sent = message.headers.get(REQUEST_ID_HEADER, "")
+        identifier = sent if REQUEST_ID.fullmatch(sent) else new_id("req")
+        request_id.set(identifier)
+        try:
+            client_id, job = client_of_job(message.subject), read_job(message.data)
+        except DomainError as error:
+            return Park(error.code)
+        last = message.deliveries >= JOB_ATTEMPTS
+        try:
+            verdict = await self._jobs.take(job, client_id, identifier, last=last)
+        except DomainError as error:
+            # What the use case itself could not settle: the database, or the ledger.
+            self._log.warning("job_failed", code=error.code, deliveries=message.deliveries)
+            return Disposition.RETRY if error.retryable and not last else Park(error.code)
+        if isinstance(verdict, Next):
+            return Disposition.ACK if verdict is Next.DONE else Disposition.RETRY
+        self._log.warning("job_parked", reason=verdict.reason, client_id=client_id)
+        return Park(verdict.reason)

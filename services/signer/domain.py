@@ -28,6 +28,7 @@ from services.kernel.errors import (
     LabelRequired,
     ScopeMissing,
 )
+from services.kernel.errors import Kind as ErrorKind
 from services.kernel.values import DigestAlgorithm, KeyAlgorithm, SignatureScheme
 
 MAX_ITEMS = 1000
@@ -360,6 +361,14 @@ def require_scope(client: Client, scope: str) -> None:
         raise ScopeMissing(f"this call needs the scope {scope}: ask for a token that holds it", scope=scope)
 
 
+def require_any_scope(client: Client) -> None:
+    """Raise ScopeMissing where the token holds no scope for signing at all."""
+    if not client.scopes & {SCOPE_HASH, SCOPE_DOCUMENT}:
+        raise ScopeMissing(
+            f"this call needs the scope {SCOPE_HASH} or {SCOPE_DOCUMENT}", scope=SCOPE_DOCUMENT
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class Key:
     """A document key: where the token holds it, and its public half."""
@@ -386,3 +395,9 @@ class ItemFailure:
     def of(cls, error: DomainError) -> ItemFailure:
         """Take over what a caller may see of an error."""
         return cls(error.code, error.message, error.retryable)
+
+
+class BlobLost(DomainError):
+    """A payload's file is gone or damaged: the job that needs it fails and says so."""
+
+    code, kind = "BLOB_LOST", ErrorKind.INTERNAL

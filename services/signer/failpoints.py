@@ -7,7 +7,11 @@ from __future__ import annotations
 
 import os
 import signal
-from typing import Literal, get_args
+from collections.abc import Sequence
+from typing import Literal
+
+from services.kernel.events import Event
+from services.kernel.runtime.outbox import Publisher
 
 FailpointName = Literal[
     "intent_recorded",
@@ -18,7 +22,6 @@ FailpointName = Literal[
     "before_answer",
     "before_publish",
 ]
-NAMES: frozenset[str] = frozenset(get_args(FailpointName))
 
 
 class Failpoint:
@@ -36,3 +39,21 @@ class Failpoint:
         self._left -= 1
         if self._left <= 0:
             os.kill(os.getpid(), signal.SIGKILL)
+
+
+class BeforePublish:
+    """A publisher that reaches its failpoint before each batch."""
+
+    def __init__(self, bus: Publisher, failpoint: Failpoint) -> None:
+        """Stand before the bus."""
+        self._bus, self._failpoint = bus, failpoint
+
+    @property
+    def connected(self) -> bool:
+        """Whether there is a connection to the bus now."""
+        return self._bus.connected
+
+    async def publish_many(self, events: Sequence[Event]) -> list[Exception | None]:
+        """Publish, unless the process is to die before."""
+        self._failpoint.reach("before_publish")
+        return await self._bus.publish_many(events)

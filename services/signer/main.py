@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -17,19 +18,25 @@ from services.kernel.runtime.process import Runtime
 from services.kernel.runtime.rpc import open_channel, serve_rpc
 from services.kernel.values import KeyAlgorithm
 from services.signer.authority import Authority, AuthorityRule
+from services.signer.blobs import FileBlobStore
 from services.signer.config import AUTHORITY_GROUP, DOCUMENT_GROUP, SignerSettings
-from services.signer.consumers import DirectoryFeed
+from services.signer.consumers import DirectoryFeed, JobFeed
 from services.signer.directory import CredentialDirectory, DirectoryLimits
-from services.signer.failpoints import Failpoint
+from services.signer.documents import DocumentWorkers
+from services.signer.failpoints import BeforePublish, Failpoint
 from services.signer.hsm import Hsm
 from services.signer.metrics import SignerMetrics
+from services.signer.reconcile import Keeping, Reconciler
 from services.signer.registry_rpc import RegistryRpc
+from services.signer.service.documents import DocumentSigning
 from services.signer.service.hashes import HashSigning
+from services.signer.service.jobs import JobParts, JobSigning
 from services.signer.service.keys import KeyService
 from services.signer.service.steps import SigningParts, SigningSteps
 from services.signer.servicer import ALLOW, SERVICE_NAME, SignerServicer
 from services.signer.servicer.rpc import UseCases
 from services.signer.store.committer import Committer
+from services.signer.store.jobs import SqlJobStore
 from services.signer.store.keys import SqlKeyStore
 from services.signer.store.signings import SqlSigningStore
 from services.signer.store.tables import outbox
@@ -43,64 +50,129 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
+@dataclass(frozen=True, slots=True)
+class _Ground:
+    """What the use cases stand on: everything that was opened."""
+
+    hsm: Hsm
+    documents: DocumentWorkers
+    bus: Bus
+    relay: Relay
+    store: SqlSigningStore
+    keys: SqlKeyStore
+    jobs: SqlJobStore
+    blobs: FileBlobStore
+    tokens: TokenVerifier
+    directory: CredentialDirectory
+    metrics: SignerMetrics
+    failpoint: Failpoint
+
+
 async def serve(settings: SignerSettings, runtime: Runtime) -> None:
     """Start in order, serve, stop in the reverse order: the server drains first, the HSM closes last."""
-    telemetry = runtime.telemetry
-    metrics = SignerMetrics.register(telemetry.registry)
-    failpoint = Failpoint(settings.faults.failpoint, settings.faults.after)
     async with AsyncExitStack() as stack:
-        groups = {DOCUMENT_GROUP: settings.hsm.documents, AUTHORITY_GROUP: settings.hsm.authority}
-        hsm = await stack.enter_async_context(Hsm.open(groups, telemetry))
-        runtime.health.register("hsm", hsm.check)
-        database = await Database.open(settings.database, MIGRATIONS)
-        stack.push_async_callback(database.close)
-        runtime.health.register("database", database.check)
-        bus = await stack.enter_async_context(Bus.opened(settings.bus, runtime))
-        relay = Relay(database, outbox, bus, telemetry)
-        _ = await stack.enter_async_context(runtime.background("outbox", relay.run()))
-        registry = RegistryRpc(
-            await stack.enter_async_context(open_channel(settings.registry)), settings.replica
-        )
-        tokens = TokenVerifier(registry.token_keys)
-        runtime.health.register("tokens", tokens.check)
-        feed = DirectoryFeed(bus, settings.replica, telemetry)
-        directory = _directory(settings, registry, feed)
-        stack.push_async_callback(directory.close)
-        await feed.follow(directory)
-        runtime.health.register("directory", directory.check)
-        metrics.directory_age.set_function(lambda: directory.age)
-        metrics.directory_entries.set_function(lambda: len(directory))
-        committer = Committer(database, settings.replica, telemetry, metrics, relay.notify)
-        _ = await stack.enter_async_context(runtime.background("committer", committer.run()))
-        store, keys = SqlSigningStore(database, committer, settings.replica), SqlKeyStore(database)
-        steps = SigningSteps(
-            SigningParts(
-                store=store,
-                keys=keys,
-                directory=directory,
-                hsm=hsm,
-                clock=utc_now,
-                metrics=metrics,
-                failpoint=failpoint,
-                lease=timedelta(seconds=settings.lease_seconds),
-            )
-        )
+        ground = await _open(settings, runtime, stack)
+        steps = SigningSteps(_parts(settings, ground))
         stack.push_async_callback(steps.drain)
-        servicer = SignerServicer(
-            UseCases(
-                tokens=tokens,
-                hashes=HashSigning(steps),
-                keys=KeyService(keys, hsm, DOCUMENT_GROUP, utc_now),
-                authority=Authority(_rules(settings), keys, hsm, AUTHORITY_GROUP, utc_now),
-                store=store,
-            )
-        )
+        use_cases = _use_cases(settings, ground, steps)
+        keeping = Keeping(settings.replica, timedelta(hours=settings.idempotency_hours))
+        seen = (runtime.telemetry, ground.metrics)
+        reconciler = Reconciler(ground.store, ground.jobs, ground.blobs, keeping, utc_now, seen)
+        # What this replica left behind is settled before it takes the first call.
+        left = await reconciler.at_start()
+        runtime.telemetry.log.info("reconciled_at_start", operations=left)
+        _ = await stack.enter_async_context(runtime.background("reconcile", reconciler.run()))
+        for number, consumer in enumerate(JobFeed(use_cases.jobs, runtime.telemetry).consumers(ground.bus)):
+            _ = await stack.enter_async_context(runtime.background(f"jobs-{number}", consumer.run()))
+        servicer = SignerServicer(use_cases)
 
         def add(server: grpc.aio.Server) -> None:
             signer_pb2_grpc.add_SignerServiceServicer_to_server(servicer, server)
 
         await stack.enter_async_context(serve_rpc(settings.rpc, runtime, add, (SERVICE_NAME,), ALLOW))
         await runtime.until_stopped()
+
+
+async def _open(settings: SignerSettings, runtime: Runtime, stack: AsyncExitStack) -> _Ground:
+    telemetry, health = runtime.telemetry, runtime.health
+    metrics = SignerMetrics.register(telemetry.registry)
+    failpoint = Failpoint(settings.faults.failpoint, settings.faults.after)
+    groups = {DOCUMENT_GROUP: settings.hsm.documents, AUTHORITY_GROUP: settings.hsm.authority}
+    hsm = await stack.enter_async_context(Hsm.open(groups, telemetry))
+    health.register("hsm", hsm.check)
+    limits = settings.documents
+    documents = await stack.enter_async_context(
+        DocumentWorkers.open(limits.workers, limits.timeout_seconds, limits.max_document_bytes, telemetry)
+    )
+    health.register("documents", documents.check)
+    database = await Database.open(settings.database, MIGRATIONS)
+    stack.push_async_callback(database.close)
+    health.register("database", database.check)
+    bus = await stack.enter_async_context(Bus.opened(settings.bus, runtime))
+    relay = Relay(database, outbox, BeforePublish(bus, failpoint), telemetry)
+    _ = await stack.enter_async_context(runtime.background("outbox", relay.run()))
+    committer = Committer(database, settings.replica, telemetry, metrics, relay.notify)
+    _ = await stack.enter_async_context(runtime.background("committer", committer.run()))
+    registry = RegistryRpc(await stack.enter_async_context(open_channel(settings.registry)), settings.replica)
+    tokens = TokenVerifier(registry.token_keys)
+    health.register("tokens", tokens.check)
+    feed = DirectoryFeed(bus, settings.replica, telemetry)
+    directory = _directory(settings, registry, feed)
+    stack.push_async_callback(directory.close)
+    await feed.follow(directory)
+    health.register("directory", directory.check)
+    metrics.directory_age.set_function(lambda: directory.age)
+    metrics.directory_entries.set_function(lambda: len(directory))
+    return _Ground(
+        hsm=hsm,
+        documents=documents,
+        bus=bus,
+        relay=relay,
+        store=SqlSigningStore(database, committer, settings.replica),
+        keys=SqlKeyStore(database),
+        jobs=SqlJobStore(database, relay.notify),
+        blobs=FileBlobStore(settings.blobs.folder),
+        tokens=tokens,
+        directory=directory,
+        metrics=metrics,
+        failpoint=failpoint,
+    )
+
+
+def _parts(settings: SignerSettings, ground: _Ground) -> SigningParts:
+    return SigningParts(
+        store=ground.store,
+        keys=ground.keys,
+        directory=ground.directory,
+        hsm=ground.hsm,
+        clock=utc_now,
+        metrics=ground.metrics,
+        failpoint=ground.failpoint,
+        lease=timedelta(seconds=settings.lease_seconds),
+    )
+
+
+def _use_cases(settings: SignerSettings, ground: _Ground, steps: SigningSteps) -> UseCases:
+    hashes = HashSigning(steps)
+    documents = DocumentSigning(steps, ground.documents)
+    parts = JobParts(
+        jobs=ground.jobs,
+        blobs=ground.blobs,
+        tokens=ground.tokens,
+        documents=ground.documents,
+        replica=settings.replica,
+        keep=timedelta(seconds=settings.blobs.keep_seconds),
+        max_document_bytes=settings.documents.max_document_bytes,
+    )
+    return UseCases(
+        tokens=ground.tokens,
+        hashes=hashes,
+        keys=KeyService(ground.keys, ground.hsm, DOCUMENT_GROUP, utc_now),
+        authority=Authority(_rules(settings), ground.keys, ground.hsm, AUTHORITY_GROUP, utc_now),
+        store=ground.store,
+        documents=documents,
+        jobs=JobSigning(steps, hashes, documents, parts),
+    )
 
 
 def _directory(settings: SignerSettings, registry: RegistryRpc, feed: DirectoryFeed) -> CredentialDirectory:

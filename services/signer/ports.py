@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
-from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Protocol
 
 from services.kernel.errors import DomainError
 from services.kernel.events import Event
 from services.kernel.values import KeyAlgorithm, SigningAlgorithm
 from services.signer.domain import CertificateChain, Client, Credential, ItemFailure, Key, Kind, State
-from services.signer.formats.parameters import SignatureParameters
+from services.signer.formats.parameters import FormatName, SignatureParameters
 from services.signer.hsm_types import GeneratedKey, KeyLocator
 from services.signer.ledger import Entry, Facts, Head, LedgerEntry
+
+CONTENT_KEY_BYTES = 32
+"""AES-256."""
 
 Clock = Callable[[], datetime]
 """Tells the time, aware UTC."""
@@ -184,16 +187,24 @@ class Tokens(Protocol):
 
 
 class DocumentSession(Protocol):
-    """One document in a document worker (documents.py)."""
+    """One document in the document workers (documents.py)."""
+
+    @property
+    def document_digest(self) -> bytes:
+        """SHA-256 of what was fed."""
+
+    @property
+    def size(self) -> int:
+        """Bytes fed."""
 
     async def feed(self, chunk: bytes) -> None:
-        """Take the next bytes."""
+        """Take the next bytes; BodyTooLarge at the crossing byte."""
 
-    async def prepare(self, format_name: Any, parameters: SignatureParameters) -> bytes:
-        """Build what must be signed; return the digest for the key."""
+    async def prepare(self, format: FormatName, parameters: SignatureParameters) -> bytes:  # noqa: A002
+        """Build what must be signed; return the digest for the key. The DOCUMENT_* errors."""
 
     async def complete(self, signature: bytes) -> None:
-        """Put the signature in."""
+        """Put the signature in and check the finished document."""
 
     def result(self) -> AsyncIterator[bytes]:
         """Give the signed document or the container, in chunks."""
@@ -201,13 +212,15 @@ class DocumentSession(Protocol):
     async def increment(self) -> bytes:
         """Return only what was added."""
 
-    async def __aenter__(self) -> Self:
-        """Take a worker."""
+    def restore(self, format: FormatName, increment: bytes, document_digest: bytes) -> None:  # noqa: A002
+        """Take an earlier signature's increment instead of signing."""
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Give the worker back."""
+
+class DocumentPool(Protocol):
+    """The document workers."""
+
+    def session(self) -> AbstractAsyncContextManager[DocumentSession]:
+        """Take in one document; on leaving, it is forgotten."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,7 +265,6 @@ class Job:
     file_name: str
     document_blob: str | None
     result_blob: str | None
-    attempts: int
     expires_at: datetime
 
 
@@ -265,8 +277,11 @@ class JobStore(Protocol):
     async def job(self, operation_id: str) -> Job | None:
         """Return the job of an operation."""
 
-    async def count_attempt(self, operation_id: str) -> int:
-        """Count one more attempt; return how many there were."""
+    async def release(self, operation_id: str) -> bool:
+        """Give a begun operation back to the queue: the HSM was provably not asked."""
+
+    async def publish(self, events: Sequence[Event]) -> None:
+        """Put events into the outbox."""
 
     async def add_blob(self, blob: Blob) -> None:
         """Record a payload that is written."""

@@ -23,12 +23,17 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from joserfc import jwt
 from joserfc.jwk import ECKey, KeySet
-from kyso.v1 import common_pb2, registry_pb2, registry_pb2_grpc, signer_pb2, signer_pb2_grpc
 
+from kyso.v1 import common_pb2, registry_pb2, registry_pb2_grpc, signer_pb2, signer_pb2_grpc
 from services.kernel.errors import CredentialNotFound
 from services.kernel.events import DIRECTORY_CHANGED, DIRECTORY_HEARTBEAT
 from services.kernel.runtime.bus import Bus
-from services.kernel.runtime.config import DatabaseSettings, RpcClientSettings, RpcServerSettings, TelemetrySettings
+from services.kernel.runtime.config import (
+    DatabaseSettings,
+    RpcClientSettings,
+    RpcServerSettings,
+    TelemetrySettings,
+)
 from services.kernel.runtime.process import Runtime
 from services.kernel.runtime.rpc import open_channel, serve_rpc
 from services.kernel.values import KeyAlgorithm, new_id
@@ -106,7 +111,7 @@ class Register(registry_pb2_grpc.DirectoryServiceServicer, registry_pb2_grpc.Tok
     bus: Bus | None = None
     token_key: ECKey = field(default_factory=lambda: ECKey.generate_key("P-256", {"kid": "k1"}))
 
-    async def ResolveCredential(  # noqa: N802
+    async def ResolveCredential(
         self, request: registry_pb2.ResolveCredentialRequest, context: Any
     ) -> registry_pb2.ResolveCredentialResponse:
         """Answer a credential's state."""
@@ -121,7 +126,7 @@ class Register(registry_pb2_grpc.DirectoryServiceServicer, registry_pb2_grpc.Tok
         answer.head = self.head
         return answer
 
-    async def GetTokenKeys(  # noqa: N802
+    async def GetTokenKeys(
         self, request: registry_pb2.GetTokenKeysRequest, context: Any
     ) -> registry_pb2.GetTokenKeysResponse:
         """Answer the token keys."""
@@ -130,7 +135,7 @@ class Register(registry_pb2_grpc.DirectoryServiceServicer, registry_pb2_grpc.Tok
         keys = KeySet([self.token_key]).as_dict(private=False)
         return registry_pb2.GetTokenKeysResponse(jwks=json.dumps(keys))
 
-    async def IssueToken(self, request: Any, context: Any) -> Any:  # noqa: N802
+    async def IssueToken(self, request: Any, context: Any) -> Any:
         """Not asked by the signer."""
         await context.abort(grpc.StatusCode.UNIMPLEMENTED, "not asked by the signer")
 
@@ -157,7 +162,10 @@ class Register(registry_pb2_grpc.DirectoryServiceServicer, registry_pb2_grpc.Tok
         self.credentials[credential_id].status = status  # type: ignore[assignment]
         self.credentials[credential_id].version = self.head
         if told and self.bus is not None:
-            names = {common_pb2.CREDENTIAL_STATUS_HELD: "held", common_pb2.CREDENTIAL_STATUS_REVOKED: "revoked"}
+            names = {
+                common_pb2.CREDENTIAL_STATUS_HELD: "held",
+                common_pb2.CREDENTIAL_STATUS_REVOKED: "revoked",
+            }
             word = {
                 "credential_id": credential_id,
                 "version": self.head,
@@ -247,22 +255,30 @@ class WorldParts:
         token.create_token("authority")
         return cls(folder, MeshCa(folder / "mesh"), NatsServer(folder / "nats").start(), token)
 
-    def settings(self, database: DatabaseSettings, replica: str = "signer-1", **changes: Any) -> SignerSettings:
+    def settings(
+        self, database: DatabaseSettings, replica: str = "signer-1", **changes: Any
+    ) -> SignerSettings:
         """Return the settings of one signer; its register listens on a port that is free now."""
         made = {
             "replica": replica,
             "telemetry": TelemetrySettings(http_listen="127.0.0.1:0", log_level="warning"),
             "rpc": RpcServerSettings(listen="127.0.0.1:0", tls=self.mesh.tls("signer")),
             "registry": RpcClientSettings(
-                target=f"127.0.0.1:{free_port()}", server_name="registry", tls=self.mesh.tls("signer"), timeout_seconds=3
+                target=f"127.0.0.1:{free_port()}",
+                server_name="registry",
+                tls=self.mesh.tls("signer"),
+                timeout_seconds=3,
             ),
             "bus": self.nats.settings(),
             "database": database,
             "hsm": HsmSettings(
-                documents=self.token.group("documents", workers=2), authority=self.token.group("authority", workers=1)
+                documents=self.token.group("documents", workers=2),
+                authority=self.token.group("authority", workers=1),
             ),
             "blobs": BlobSettings(folder=self.folder / "blobs"),
-            "authority": {"keys": [{"name": name, "role": name, "create": True} for name in ("root", "issuing")]},
+            "authority": {
+                "keys": [{"name": name, "role": name, "create": True} for name in ("root", "issuing")]
+            },
         }
         return SignerSettings.model_validate(made | changes)
 
@@ -274,7 +290,9 @@ async def running_register(settings: SignerSettings, parts: WorldParts) -> Async
     runtime = make_runtime("registry")
     async with AsyncExitStack() as stack:
         bus = register.bus = await stack.enter_async_context(Bus.opened(settings.bus, runtime))
-        server = RpcServerSettings(listen=settings.registry.target, tls=parts.mesh.tls("registry"), drain_seconds=0)
+        server = RpcServerSettings(
+            listen=settings.registry.target, tls=parts.mesh.tls("registry"), drain_seconds=0
+        )
 
         def add(rpc: grpc.aio.Server) -> None:
             registry_pb2_grpc.add_DirectoryServiceServicer_to_server(register, rpc)
@@ -296,7 +314,9 @@ async def running_signer(
 ) -> AsyncIterator[SignerWorld]:
     """Run a signer in this process until the block ends, then stop it in order."""
     port = free_port()
-    settings = settings.model_copy(update={"rpc": settings.rpc.model_copy(update={"listen": f"127.0.0.1:{port}"})})
+    settings = settings.model_copy(
+        update={"rpc": settings.rpc.model_copy(update={"listen": f"127.0.0.1:{port}"})}
+    )
     runtime = make_runtime("signer")
     serving = asyncio.create_task(serve(settings, runtime))
     try:
@@ -304,11 +324,16 @@ async def running_signer(
             stubs = []
             for name in ("gateway", "registry"):
                 client = RpcClientSettings(
-                    target=f"127.0.0.1:{port}", server_name="signer", tls=parts.mesh.tls(name), timeout_seconds=60
+                    target=f"127.0.0.1:{port}",
+                    server_name="signer",
+                    tls=parts.mesh.tls(name),
+                    timeout_seconds=60,
                 )
                 channel = await stack.enter_async_context(open_channel(client))
                 stubs.append(signer_pb2_grpc.SignerServiceStub(channel))
-            await eventually(lambda: serving.done() or "starting" not in runtime.health.reasons, what="the signer's start")
+            await eventually(
+                lambda: serving.done() or "starting" not in runtime.health.reasons, what="the signer's start"
+            )
             if serving.done():
                 await serving
             bus = await stack.enter_async_context(Bus.opened(settings.bus, make_runtime("watcher")))
@@ -319,11 +344,24 @@ async def running_signer(
 
 
 @asynccontextmanager
-async def signer_world(parts: WorldParts, database: DatabaseSettings, **changes: Any) -> AsyncIterator[SignerWorld]:
+async def signer_world(
+    parts: WorldParts, database: DatabaseSettings, **changes: Any
+) -> AsyncIterator[SignerWorld]:
     """Run a register and one signer."""
     settings = parts.settings(database, **changes)
-    async with running_register(settings, parts) as register, running_signer(settings, parts, register) as world:
+    async with (
+        running_register(settings, parts) as register,
+        running_signer(settings, parts, register) as world,
+    ):
         yield world
 
 
-__all__ = ["Register", "SignerWorld", "WorldParts", "replace", "running_register", "running_signer", "signer_world"]
+__all__ = [
+    "Register",
+    "SignerWorld",
+    "WorldParts",
+    "replace",
+    "running_register",
+    "running_signer",
+    "signer_world",
+]

@@ -249,7 +249,13 @@ class SigningSteps:
         self._running.add(task)
         self.parts.metrics.intents_open.inc()
         task.add_done_callback(self._ended)
-        return await asyncio.shield(task)
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            # What the work uses (a document's session) belongs to the caller: it must outlive the work.
+            if not task.done():
+                await asyncio.wait({task})
+            raise
 
     def _ended(self, task: asyncio.Task[Any]) -> None:
         self._running.discard(task)

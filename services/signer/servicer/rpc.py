@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -12,11 +12,14 @@ from kyso.v1 import signer_pb2, signer_pb2_grpc
 from services.kernel.errors import FieldInvalid
 from services.kernel.runtime.telemetry import request_id
 from services.signer.authority import Authority, Purpose
-from services.signer.domain import Client
+from services.signer.domain import MAX_FILE_NAME, Client, require_any_scope, require_text
 from services.signer.ports import SigningStore, Tokens
+from services.signer.service.documents import DocumentSigning
 from services.signer.service.hashes import HashSigning
+from services.signer.service.jobs import JobSigning
 from services.signer.service.keys import KeyService
 from services.signer.servicer import translate
+from services.signer.servicer.streams import read_chunks, read_header, result_of
 
 SERVICE_NAME = "kyso.v1.SignerService"
 MAX_LEDGER_ENTRIES = 1000
@@ -63,6 +66,8 @@ class UseCases:
     keys: KeyService
     authority: Authority
     store: SigningStore
+    documents: DocumentSigning
+    jobs: JobSigning
 
 
 class SignerServicer(signer_pb2_grpc.SignerServiceServicer):
@@ -76,7 +81,7 @@ class SignerServicer(signer_pb2_grpc.SignerServiceServicer):
         # 1. Who asks: the access token, verified here and not taken on the gateway's word.
         return await self._use.tokens.verify(_bearer(context.invocation_metadata() or ()))
 
-    async def SignHashes(  # noqa: N802
+    async def SignHashes(
         self, request: signer_pb2.SignHashesRequest, context: Context
     ) -> signer_pb2.SignHashesResponse:
         """Sign digests."""
@@ -84,15 +89,88 @@ class SignerServicer(signer_pb2_grpc.SignerServiceServicer):
         answer = await self._use.hashes.sign_hashes(client, translate.hash_request(request), request_id.get())
         return translate.hash_response(answer)
 
-    async def GenerateKey(  # noqa: N802
-        self, request: signer_pb2.GenerateKeyRequest, context: Context
+    async def SignDocument(
+        self, request_iterator: AsyncIterator[signer_pb2.SignDocumentRequest], context: Context
+    ) -> AsyncIterator[signer_pb2.SignDocumentResponse]:
+        """Sign one document while the caller waits."""
+        client = await self._client(context)
+        request = translate.document_request(await read_header(request_iterator))
+        chunks = read_chunks(request_iterator)
+        async with self._use.documents.sign_document(client, request, chunks, request_id.get()) as answer:
+            yield signer_pb2.SignDocumentResponse(result=result_of(answer))
+            async for chunk in answer.chunks:
+                yield signer_pb2.SignDocumentResponse(chunk=chunk)
+
+    async def SubmitDocument(
+        self, request_iterator: AsyncIterator[signer_pb2.SignDocumentRequest], context: Context
+    ) -> signer_pb2.SubmitDocumentResponse:
+        """Accept one document to be signed later."""
+        client = await self._client(context)
+        request = translate.document_request(await read_header(request_iterator))
+        chunks = read_chunks(request_iterator)
+        operation_id, replayed = await self._use.jobs.submit(client, request, chunks, request_id.get())
+        return signer_pb2.SubmitDocumentResponse(operation_id=operation_id, replayed=replayed)
+
+    async def UploadDocument(
+        self, request_iterator: AsyncIterator[signer_pb2.UploadDocumentRequest], context: Context
+    ) -> signer_pb2.UploadDocumentResponse:
+        """Keep a document for a job that the client publishes itself."""
+        client = await self._client(context)
+        header: signer_pb2.UploadDocumentHeader = await read_header(request_iterator)
+        file_name = require_text(header.file_name, "file_name", MAX_FILE_NAME)
+        blob = await self._use.jobs.upload(client, file_name, read_chunks(request_iterator))
+        return signer_pb2.UploadDocumentResponse(
+            upload_id=blob.id,
+            sha256=blob.sha256,
+            size=blob.size,
+            expires_at=translate.timestamp(blob.expires_at),
+        )
+
+    async def GetOperation(
+        self, request: signer_pb2.GetOperationRequest, context: Context
+    ) -> signer_pb2.GetOperationResponse:
+        """Tell where an operation of the client stands."""
+        client = await self._client(context)
+        require_any_scope(client)
+        found, job = await self._use.jobs.operation(client, request.operation_id)
+        answer = signer_pb2.GetOperationResponse(
+            operation_id=found.id,
+            state=translate.state(found.state),
+            credential_id=found.credential_id,
+            created_at=translate.timestamp(found.created_at),
+        )
+        if found.ended_at is not None:
+            answer.ended_at.CopyFrom(translate.timestamp(found.ended_at))
+        if found.failure is not None:
+            answer.error.CopyFrom(translate.item_error(found.failure))
+        if job is not None:
+            translate.fill_job(answer, job)
+        return answer
+
+    async def FetchDocument(
+        self, request: signer_pb2.FetchDocumentRequest, context: Context
+    ) -> AsyncIterator[signer_pb2.FetchDocumentResponse]:
+        """Stream the signed document of an asynchronous operation."""
+        client = await self._client(context)
+        require_any_scope(client)
+        answer = await self._use.jobs.fetch(client, request.operation_id)
+        yield signer_pb2.FetchDocumentResponse(result=result_of(answer))
+        async for chunk in answer.chunks:
+            yield signer_pb2.FetchDocumentResponse(chunk=chunk)
+
+    async def GenerateKey(
+        self,
+        request: signer_pb2.GenerateKeyRequest,
+        context: Context,
     ) -> signer_pb2.GenerateKeyResponse:
         """Make a document key."""
         key = await self._use.keys.generate(request.credential_id, translate.key_algorithm(request.algorithm))
         return signer_pb2.GenerateKeyResponse(key_id=key.id, spki=key.spki)
 
-    async def SignCertificationRequest(  # noqa: N802
-        self, request: signer_pb2.SignCertificationRequestRequest, context: Context
+    async def SignCertificationRequest(
+        self,
+        request: signer_pb2.SignCertificationRequestRequest,
+        context: Context,
     ) -> signer_pb2.SignCertificationRequestResponse:
         """Sign a PKCS#10 request."""
         made = await self._use.keys.sign_certification_request(
@@ -100,8 +178,10 @@ class SignerServicer(signer_pb2_grpc.SignerServiceServicer):
         )
         return signer_pb2.SignCertificationRequestResponse(certification_request=made)
 
-    async def GenerateAuthorityKey(  # noqa: N802
-        self, request: signer_pb2.GenerateAuthorityKeyRequest, context: Context
+    async def GenerateAuthorityKey(
+        self,
+        request: signer_pb2.GenerateAuthorityKeyRequest,
+        context: Context,
     ) -> signer_pb2.GenerateAuthorityKeyResponse:
         """Make, or answer, an authority key."""
         key = await self._use.authority.generate(request.name)
@@ -109,8 +189,10 @@ class SignerServicer(signer_pb2_grpc.SignerServiceServicer):
             spki=key.spki, algorithm=translate.key_algorithm_number(key.algorithm)
         )
 
-    async def SignAuthority(  # noqa: N802
-        self, request: signer_pb2.SignAuthorityRequest, context: Context
+    async def SignAuthority(
+        self,
+        request: signer_pb2.SignAuthorityRequest,
+        context: Context,
     ) -> signer_pb2.SignAuthorityResponse:
         """Sign a certificate or a CRL."""
         purpose = _PURPOSES.get(request.purpose)
@@ -119,8 +201,10 @@ class SignerServicer(signer_pb2_grpc.SignerServiceServicer):
         signed = await self._use.authority.sign(request.name, purpose, request.to_be_signed)
         return signer_pb2.SignAuthorityResponse(signed=signed)
 
-    async def ReadLedger(  # noqa: N802
-        self, request: signer_pb2.ReadLedgerRequest, context: Context
+    async def ReadLedger(
+        self,
+        request: signer_pb2.ReadLedgerRequest,
+        context: Context,
     ) -> signer_pb2.ReadLedgerResponse:
         """Read ledger entries in order."""
         heads = [translate.ledger_head(head) for head in await self._use.store.ledger_heads()]

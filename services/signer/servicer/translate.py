@@ -20,7 +20,9 @@ from services.signer.domain import (
     State,
 )
 from services.signer.ledger import Head, LedgerEntry
+from services.signer.ports import Job
 from services.signer.service.hashes import HashAnswer
+from services.signer.service.requests import document_from_json
 
 _DIGESTS: Mapping[int, DigestAlgorithm] = {
     common_pb2.DIGEST_ALGORITHM_SHA256: DigestAlgorithm.SHA256,
@@ -166,6 +168,15 @@ def document_request(header: signer_pb2.SignDocumentHeader) -> DocumentRequest:
 def state(value: State) -> signer_pb2.OperationState:
     """Write where an operation stands."""
     return _STATES[value]
+
+
+def fill_job(answer: signer_pb2.GetOperationResponse, job: Job) -> None:
+    """Add what is known of an asynchronous operation's document."""
+    answer.file_name = job.file_name
+    if job.result_blob is not None:
+        answer.document_available = True
+        answer.document_expires_at.CopyFrom(timestamp(job.expires_at))
+        answer.media_type = document_from_json(job.request).format.media_type
 
 
 def timestamp(time: datetime) -> Timestamp:

@@ -123,7 +123,6 @@ job = Table(
     Column("file_name", String(255), nullable=False),
     Column("document_blob", String(64)),
     Column("result_blob", String(64)),
-    Column("attempts", Integer, nullable=False),
     Column("expires_at", BigInteger, nullable=False),
 )
 

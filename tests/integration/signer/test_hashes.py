@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from kyso.v1 import common_pb2, signer_pb2
 
+from kyso.v1 import common_pb2, signer_pb2
 from services.kernel.runtime.config import DatabaseSettings
 from services.kernel.values import DigestAlgorithm, KeyAlgorithm, SignatureScheme, SigningAlgorithm
 from tests.support.signer_world import SignerWorld, WorldParts, signer_world

@@ -100,7 +100,6 @@ def _jobs() -> None:
         sa.Column("file_name", sa.String(255), nullable=False),
         sa.Column("document_blob", sa.String(64)),
         sa.Column("result_blob", sa.String(64)),
-        sa.Column("attempts", sa.Integer, nullable=False),
         sa.Column("expires_at", sa.BigInteger, nullable=False),
     )
     op.create_table(

@@ -1,0 +1,229 @@
+"""Signing one document: what the caller streams in is hashed on the way, signed once, and given back signed."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from services.kernel.errors import DomainError, FieldInvalid, Internal
+from services.signer.domain import (
+    SCOPE_DOCUMENT,
+    Client,
+    DocumentRequest,
+    Format,
+    ItemFailure,
+    Kind,
+    State,
+    refuse_by_declaration,
+)
+from services.signer.formats.parameters import FormatName, SignatureParameters
+from services.signer.ledger import Facts
+from services.signer.ports import DocumentPool, DocumentSession, Ending, Intent, Recorded
+from services.signer.service.outcomes import ItemOutcome, error_of
+from services.signer.service.steps import (
+    Selected,
+    SigningSteps,
+    Wanted,
+    facts_of,
+    require_same_request,
+    with_selected,
+)
+
+FORMAT_NAMES: dict[Format, FormatName] = {Format.PADES: "PADES", Format.CADES: "CADES"}
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentAnswer:
+    """A signed document on its way out."""
+
+    operation_id: str
+    media_type: str
+    size: int
+    signing_time: datetime
+    replayed: bool
+    chunks: AsyncIterator[bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What steps 4 to 6 made of a document; its bytes are in the session."""
+
+    operation_id: str
+    signing_time: datetime
+    replayed: bool
+
+
+class DocumentSigning:
+    """The use case behind SignDocument."""
+
+    def __init__(self, steps: SigningSteps, documents: DocumentPool) -> None:
+        """Take the steps that all signatures share, and the document workers."""
+        self._steps, self._documents = steps, documents
+
+    @asynccontextmanager
+    async def sign_document(
+        self, client: Client, request: DocumentRequest, chunks: AsyncIterator[bytes], request_id: str
+    ) -> AsyncIterator[DocumentAnswer]:
+        """Sign, or answer again what was signed under the same idempotency key; raise the refusal or failure.
+
+        Step 1, who asks, is done. The answer's chunks can be read as long as the block lasts.
+        """
+        facts = await self.refuse(client, request, request_id)
+        # 3. Refuse before a byte is read: status, validity, algorithm.
+        wanted = wanted_of(request)
+        selected = refusal = None
+        try:
+            selected = await self._steps.select(client, wanted)
+        except DomainError as error:
+            refusal = error
+        if refusal is not None and not await self._is_signed(client, request):
+            await self._steps.note_refusal(facts, refusal)
+            raise refusal
+        async with self._documents.session() as session:
+            async for chunk in chunks:
+                await session.feed(chunk)
+            content = session.document_digest
+            facts = replace(facts, request_sha256=content.hex())
+            intent = self.intent(client, request, facts, request.request_sha256(content))
+            if selected is None or refusal is not None:
+                made = await self._answered_before(intent, request, session, refusal)
+            else:
+                intent = replace(intent, facts=with_selected(facts, selected))
+                # 4. to 6. To the end, even where the caller goes away; the session stays open until then.
+                made = await self._steps.to_its_end(self._sign(client, request, intent, selected, session))
+            yield await _answer(made, request.format, session)
+
+    async def refuse(self, client: Client, request: DocumentRequest, request_id: str) -> Facts:
+        """Do step 2: refuse by what is declared, before any byte is read. Return what the ledger can say so far."""
+        facts = facts_of(
+            client, Kind.DOCUMENT, request.credential_id, request.declaration, total=1, request_id=request_id
+        )
+        try:
+            refuse_by_declaration(client, request.declaration, SCOPE_DOCUMENT)
+        except DomainError as refusal:
+            await self._steps.note_refusal(facts, refusal)
+            raise
+        return facts
+
+    def intent(self, client: Client, request: DocumentRequest, facts: Facts, request_sha256: bytes) -> Intent:
+        """Make the intent of this request."""
+        now = self._steps.parts.clock()
+        return Intent(
+            id=facts.operation_id,
+            client_id=client.id,
+            idempotency_key=request.idempotency_key,
+            request_sha256=request_sha256,
+            kind=Kind.DOCUMENT,
+            facts=facts,
+            created_at=now,
+            lease_until=now + self._steps.parts.lease,
+        )
+
+    async def make(
+        self, client: Client, request: DocumentRequest, selected: Selected, session: DocumentSession
+    ) -> tuple[list[ItemOutcome], datetime]:
+        """Do step 5: build what must be signed, sign it, put the signature in. One outcome, and the signing time."""
+        now = self._steps.parts.clock().replace(microsecond=0)
+        try:
+            parameters = SignatureParameters(
+                certificate_chain=selected.chain.der,
+                algorithm=selected.algorithm,
+                signing_time=now,
+                reason=request.reason or None,
+                location=request.location or None,
+                field_name=request.field_name or None,
+            )
+            digest = await session.prepare(FORMAT_NAMES[request.format], parameters)
+        except DomainError as error:
+            # Nothing was asked of the HSM.
+            return [ItemFailure.of(error)], now
+        outcomes = await self._steps.sign(client, selected, wanted_of(request), [digest])
+        (outcome,) = outcomes
+        if isinstance(outcome, bytes):
+            try:
+                await session.complete(outcome)
+            except DomainError as error:
+                # A signature value was made and is not released.
+                return [ItemFailure.of(error)], now
+        return outcomes, now
+
+    async def _sign(
+        self,
+        client: Client,
+        request: DocumentRequest,
+        intent: Intent,
+        selected: Selected,
+        session: DocumentSession,
+    ) -> Made:
+        # 4. The intent.
+        begun = await self._steps.begin(intent)
+        if begun.signed is not None:
+            return _restore(begun.signed, request.format, session)
+        # 5. Build, sign, check.
+        outcomes, signing_time = await self.make(client, request, selected, session)
+        # 6. Only what was added is kept; a repeated call brings its document again.
+        entry, state = self._steps.judge(begun.facts, outcomes)
+        ending = Ending(
+            entry=entry,
+            state=state,
+            result=await session.increment() if state is State.SIGNED else None,
+            chain=selected.chain,
+            algorithm=selected.algorithm.label,
+            signing_time=signing_time,
+        )
+        await self._steps.end(ending, 1)
+        # 7. The answer.
+        self._steps.parts.failpoint.reach("before_answer")
+        failure = outcomes[0]
+        if isinstance(failure, ItemFailure):
+            error = error_of(failure)
+            error.data.setdefault("operation_id", begun.facts.operation_id)
+            raise error
+        return Made(begun.facts.operation_id, signing_time, replayed=False)
+
+    async def _is_signed(self, client: Client, request: DocumentRequest) -> bool:
+        taken = await self._steps.parts.store.find(client.id, request.idempotency_key)
+        return taken is not None and taken.state is State.SIGNED
+
+    async def _answered_before(
+        self, intent: Intent, request: DocumentRequest, session: DocumentSession, refusal: DomainError | None
+    ) -> Made:
+        """Give the recorded answer of a repeated call whose credential cannot sign any more; else refuse."""
+        taken = await self._steps.parts.store.find(intent.client_id, intent.idempotency_key)
+        if taken is not None and taken.state is State.SIGNED:
+            require_same_request(taken, intent.request_sha256)
+            return _restore(taken, request.format, session)
+        refusal = refusal or Internal("the credential was not selected")
+        await self._steps.note_refusal(intent.facts, refusal)
+        raise refusal
+
+
+def wanted_of(request: DocumentRequest) -> Wanted:
+    """What the document's signature is to be made with."""
+    return Wanted(request.credential_id, request.digest_algorithm, request.scheme)
+
+
+def _restore(taken: Recorded, kind: Format, session: DocumentSession) -> Made:
+    if taken.result is None or taken.signing_time is None:
+        raise FieldInvalid(
+            "this idempotency key was used for an asynchronous request; fetch its document by the operation's id",
+            field="idempotency_key",
+            operation_id=taken.id,
+        )
+    session.restore(FORMAT_NAMES[kind], taken.result, session.document_digest)
+    return Made(taken.id, taken.signing_time, replayed=True)
+
+
+async def _answer(made: Made, kind: Format, session: DocumentSession) -> DocumentAnswer:
+    added = len(await session.increment())
+    return DocumentAnswer(
+        operation_id=made.operation_id,
+        media_type=kind.media_type,
+        # A PDF signature is appended to its document; a container stands alone.
+        size=session.size + added if kind is Format.PADES else added,
+        signing_time=made.signing_time,
+        replayed=made.replayed,
+        chunks=session.result(),
+    )

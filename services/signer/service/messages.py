@@ -1,0 +1,86 @@
+"""What the signer publishes about asynchronous operations (SigningJob and OperationEnded in events.proto)."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from services.kernel.events import Event, event_subject, job_subject, result_subject
+from services.kernel.values import new_id
+from services.signer.domain import ItemFailure, State
+from services.signer.ledger import PLATFORM, Facts
+from services.signer.service.outcomes import ItemOutcome
+
+
+def job_event(facts: Facts, replica: str, at: datetime) -> Event:
+    """Make the message that queues an accepted operation."""
+    return Event(
+        id=new_id("ev"),
+        type="kyso.job.sign",
+        source=f"kyso/signer/{replica}",
+        subject=facts.operation_id,
+        time=at,
+        data=_json({"operation_id": facts.operation_id}),
+        nats_subject=job_subject(facts.client_id),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How an asynchronous operation ended."""
+
+    facts: Facts
+    state: State
+    at: datetime
+    failure: ItemFailure | None = None
+    outcomes: Sequence[ItemOutcome] = ()
+    """Of a job with digests; empty for documents."""
+    job_id: str = ""
+
+
+def ended_events(ended: Ended, replica: str) -> tuple[Event, ...]:
+    """Make the event for systems with a permission and the result for the client that asked.
+
+    Their ids follow from the operation's: a job that is done again after a crash tells the same thing once.
+    """
+    facts, is_signed = ended.facts, ended.state is State.SIGNED
+    word: dict[str, Any] = {
+        "operation_id": facts.operation_id,
+        "state": ended.state.value,
+        "client_id": facts.client_id,
+        "error_code": ended.failure.code if ended.failure else "",
+        "error_message": ended.failure.message if ended.failure else "",
+        "time": ended.at.astimezone(UTC).isoformat().replace("+00:00", "Z"),
+        "job_id": ended.job_id,
+    }
+    verb = "completed" if is_signed else "failed"
+    result = dict(word)
+    if ended.outcomes:
+        result["signatures"] = [
+            base64.b64encode(outcome).decode() if isinstance(outcome, bytes) else ""
+            for outcome in ended.outcomes
+        ]
+
+    def event(suffix: str, data: dict[str, Any], nats_subject: str) -> Event:
+        return Event(
+            id=f"{facts.operation_id}_{suffix}",
+            type=f"kyso.operation.{verb}",
+            source=f"kyso/signer/{replica}",
+            subject=facts.operation_id,
+            time=ended.at,
+            data=_json(data),
+            nats_subject=nats_subject,
+        )
+
+    return (
+        event("ended", word, event_subject("operation", verb, facts.agency_id or PLATFORM)),
+        event("result", result, result_subject(facts.client_id, facts.operation_id)),
+    )
+
+
+def _json(value: dict[str, Any]) -> bytes:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True).encode()

@@ -1,0 +1,151 @@
+"""Requests as JSON: as the signer keeps an accepted one, and as a client publishes a job to NATS itself (events.proto)."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from services.kernel.errors import Base64Invalid, FieldInvalid, JsonInvalid
+from services.kernel.values import DigestAlgorithm, SignatureScheme
+from services.signer.domain import Declaration, DocumentRequest, Format, HashRequest, SecrecyLabel
+
+MAX_JOB_BYTES = 768 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class SigningJob:
+    """A job of the work queue (SigningJob in events.proto), read but not yet believed."""
+
+    operation_id: str
+    job_id: str
+    access_token: str
+    upload_id: str
+    fields: dict[str, Any]
+
+    @property
+    def is_document(self) -> bool:
+        """Whether an upload is to be signed, and not digests."""
+        return bool(self.upload_id)
+
+    def hash_request(self) -> HashRequest:
+        """Read a job with digests; raise what is wrong with it."""
+        digests = self.fields.get("digests", [])
+        if not isinstance(digests, list):
+            raise FieldInvalid("digests must be a list", field="digests")
+        return HashRequest(
+            credential_id=_text(self.fields, "credential_id"),
+            idempotency_key=_text(self.fields, "idempotency_key"),
+            digest_algorithm=DigestAlgorithm.parse(_text(self.fields, "digest_algorithm")),
+            scheme=_scheme(self.fields),
+            digests=tuple(_base64(item) for item in digests),
+            declaration=_declaration(self.fields),
+        )
+
+    def document_request(self, file_name: str) -> DocumentRequest:
+        """Read a job with an upload; raise what is wrong with it."""
+        return DocumentRequest(
+            credential_id=_text(self.fields, "credential_id"),
+            idempotency_key=_text(self.fields, "idempotency_key"),
+            format=_format(_text(self.fields, "format")),
+            digest_algorithm=DigestAlgorithm.parse(_text(self.fields, "digest_algorithm")),
+            scheme=_scheme(self.fields),
+            declaration=_declaration(self.fields),
+            file_name=file_name,
+        )
+
+
+def read_job(data: bytes) -> SigningJob:
+    """Read a job; raise JsonInvalid or FieldInvalid."""
+    if len(data) > MAX_JOB_BYTES:
+        raise JsonInvalid(f"a job has at most {MAX_JOB_BYTES} bytes")
+    try:
+        fields = json.loads(data)
+    except (ValueError, RecursionError):
+        raise JsonInvalid("the job is not JSON") from None
+    if not isinstance(fields, dict):
+        raise JsonInvalid("the job is not a JSON object")
+    return SigningJob(
+        operation_id=_text(fields, "operation_id"),
+        job_id=_text(fields, "job_id")[:64],
+        access_token=_text(fields, "access_token"),
+        upload_id=_text(fields, "upload_id"),
+        fields=fields,
+    )
+
+
+def document_to_json(request: DocumentRequest) -> str:
+    """Write an accepted request for its job's row."""
+    return json.dumps(
+        {
+            "credential_id": request.credential_id,
+            "idempotency_key": request.idempotency_key,
+            "format": request.format.value,
+            "digest_algorithm": request.digest_algorithm.label,
+            "scheme": request.scheme.label if request.scheme else "",
+            "document_type": request.declaration.document_type,
+            "label": request.declaration.label.value if request.declaration.label else "",
+            "reference": request.declaration.reference,
+            "reason": request.reason,
+            "location": request.location,
+            "field_name": request.field_name,
+            "file_name": request.file_name,
+        },
+        ensure_ascii=False,
+    )
+
+
+def document_from_json(text: str) -> DocumentRequest:
+    """Undo `document_to_json`."""
+    fields = json.loads(text)
+    return DocumentRequest(
+        credential_id=fields["credential_id"],
+        idempotency_key=fields["idempotency_key"],
+        format=Format(fields["format"]),
+        digest_algorithm=DigestAlgorithm.parse(fields["digest_algorithm"]),
+        scheme=_scheme(fields),
+        declaration=_declaration(fields),
+        reason=fields["reason"],
+        location=fields["location"],
+        field_name=fields["field_name"],
+        file_name=fields["file_name"],
+    )
+
+
+def _text(fields: dict[str, Any], name: str) -> str:
+    value = fields.get(name, "")
+    if not isinstance(value, str):
+        raise FieldInvalid(f"{name} must be text", field=name)
+    return value
+
+
+def _scheme(fields: dict[str, Any]) -> SignatureScheme | None:
+    label = _text(fields, "scheme")
+    return SignatureScheme.parse(label) if label else None
+
+
+def _format(value: str) -> Format:
+    try:
+        return Format(value)
+    except ValueError:
+        raise FieldInvalid('format must be "pades" or "cades"', field="format") from None
+
+
+def _declaration(fields: dict[str, Any]) -> Declaration:
+    label = _text(fields, "label")
+    try:
+        declared = SecrecyLabel(label) if label else None
+    except ValueError:
+        raise FieldInvalid('label must be "none", "mat", "toi_mat" or "tuyet_mat"', field="label") from None
+    return Declaration(_text(fields, "document_type"), declared, _text(fields, "reference"))
+
+
+def _base64(item: object) -> bytes:
+    if not isinstance(item, str):
+        raise Base64Invalid("each digest must be base64 text", field="digests")
+    try:
+        return base64.b64decode(item, validate=True)
+    except (binascii.Error, ValueError):
+        raise Base64Invalid("a digest is not standard base64", field="digests") from None

@@ -1,0 +1,43 @@
+"""Reading and writing the document streams of the contract: a header first, then chunks."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+from kyso.v1 import signer_pb2
+from services.kernel.errors import FieldInvalid, PartOrder
+from services.signer.service.documents import DocumentAnswer
+from services.signer.servicer import translate
+
+MAX_CHUNK_BYTES = 256 * 1024
+
+
+async def read_header(requests: AsyncIterator[Any]) -> Any:
+    """Return the header that a stream begins with; raise PartOrder."""
+    async for message in requests:
+        if message.WhichOneof("part") == "header":
+            return message.header
+        break
+    raise PartOrder("the stream must begin with the header", field="part")
+
+
+async def read_chunks(requests: AsyncIterator[Any]) -> AsyncIterator[bytes]:
+    """Give the chunks that follow the header; raise PartOrder, FieldInvalid."""
+    async for message in requests:
+        if message.WhichOneof("part") != "chunk":
+            raise PartOrder("only chunks may follow the header", field="part")
+        if not 1 <= len(message.chunk) <= MAX_CHUNK_BYTES:
+            raise FieldInvalid(f"a chunk has 1 to {MAX_CHUNK_BYTES} bytes", field="chunk")
+        yield message.chunk
+
+
+def result_of(answer: DocumentAnswer) -> signer_pb2.SignDocumentResult:
+    """Write what comes first on an answer stream."""
+    return signer_pb2.SignDocumentResult(
+        operation_id=answer.operation_id,
+        media_type=answer.media_type,
+        size=answer.size,
+        signing_time=translate.timestamp(answer.signing_time),
+        replayed=answer.replayed,
+    )
