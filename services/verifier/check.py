@@ -121,14 +121,16 @@ def _verify(document: SubmittedDocument, trust: TrustMaterial, options: argparse
         formats.insert(0, PdfFormat())
     now = datetime.now(UTC)
     signal.signal(signal.SIGALRM, _on_alarm)
-    signal.setitimer(signal.ITIMER_REAL, options.timeout)
+    service = VerificationService(formats, trust, integrity_only=options.integrity)
     try:
-        service = VerificationService(formats, trust, integrity_only=options.integrity)
-        return rendering.document(service.verify(document, now))
+        # The inner block ends the alarm wherever it strikes, the outer one takes it even while that is done.
+        try:
+            signal.setitimer(signal.ITIMER_REAL, options.timeout)
+            return rendering.document(service.verify(document, now))
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
     except _OutOfTime:
         return rendering.document(DocumentReport.undecided(document.data, now, options.integrity))
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 def _on_alarm(_signal: int, _frame: FrameType | None) -> None:

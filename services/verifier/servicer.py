@@ -67,10 +67,10 @@ class VerifierServicer(verifier_pb2_grpc.VerifierServiceServicer):
         self._metrics, self._clock = metrics, clock
         self._buffered = 0
 
-    async def VerifyDocument(  # noqa: N802 - the name of the RPC
+    async def VerifyDocument(
         self,
         request_iterator: AsyncIterator[verifier_pb2.VerifyDocumentRequest],
-        context: grpc.aio.ServicerContext[Any, Any],  # noqa: ARG002 - the contract of a servicer
+        context: grpc.aio.ServicerContext[Any, Any],
     ) -> verifier_pb2.VerifyDocumentResponse:
         """Judge one document. Bad documents are verdicts, not errors; errors are for bad calls and lack of means."""
         with self._buffer() as received:

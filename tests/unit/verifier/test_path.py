@@ -122,7 +122,7 @@ def test_an_unusable_list_counts_for_nothing(judge: Judge, hierarchy: Hierarchy,
         }
         return x509.IssuingDistributionPoint(**(defaults | options))
 
-    lists = {
+    lists: dict[str, Callable[[], bytes]] = {
         "other_key": lambda: Authority("Issuing CA").crl(),
         "future": lambda: hierarchy.issuing.crl(this_update=NOW + timedelta(hours=1)),
         "not_for_users": lambda: hierarchy.issuing.crl(
