@@ -22,12 +22,12 @@ from nats.js import JetStreamContext
 from nats.js import api as js
 from prometheus_client import Counter, Gauge
 
-from services.kernel import events
 from services.kernel.errors import FieldInvalid, ServiceUnavailable
 from services.kernel.events import Event
 from services.kernel.runtime.config import BusSettings, read_secret
 from services.kernel.runtime.consumer import Disposition, Message, Park, PullConsumer
 from services.kernel.runtime.process import Runtime
+from services.kernel.runtime.streams import make_streams
 from services.kernel.runtime.telemetry import request_id
 
 __all__ = ["Bus", "Disposition", "Message", "Park", "PullConsumer", "event_from", "headers_of"]
@@ -39,41 +39,11 @@ PING_SECONDS = 2
 PINGS_OUTSTANDING = 2
 """Together: a server that hangs is noticed after about six seconds; the library's defaults take four minutes."""
 RECONNECT_SECONDS = 0.5
-DUPLICATE_WINDOW_SECONDS = 120.0
-MAX_MESSAGE_BYTES = 768 * 1024
-DAY = 24 * 3600.0
 
 _ATTRIBUTES = frozenset({"specversion", "id", "type", "source", "subject", "time"})
 
 CoreHandler = Callable[[str, bytes], Awaitable[None]]
 """Takes subject and data of a core message."""
-
-
-def _streams(replicas: int) -> list[js.StreamConfig]:
-    def stream(name: str, subject: str, **rest: Any) -> js.StreamConfig:
-        return js.StreamConfig(
-            name=name,
-            subjects=[subject],
-            storage=js.StorageType.FILE,
-            num_replicas=replicas,
-            duplicate_window=DUPLICATE_WINDOW_SECONDS,
-            max_msg_size=MAX_MESSAGE_BYTES,
-            **rest,
-        )
-
-    return [
-        # A full queue refuses new jobs; it never drops one that was accepted.
-        stream(
-            events.STREAM_JOBS,
-            "kyso.job.>",
-            retention=js.RetentionPolicy.WORK_QUEUE,
-            discard=js.DiscardPolicy.NEW,
-            max_msgs=1_000_000,
-        ),
-        stream(events.STREAM_EVENTS, "kyso.event.>", retention=js.RetentionPolicy.LIMITS, max_age=30 * DAY),
-        stream(events.STREAM_RESULTS, "kyso.result.>", retention=js.RetentionPolicy.LIMITS, max_age=7 * DAY),
-        stream(events.STREAM_PARKED, "kyso.parked.>", retention=js.RetentionPolicy.LIMITS, max_age=365 * DAY),
-    ]
 
 
 def headers_of(event: Event) -> dict[str, str]:
@@ -143,9 +113,8 @@ class Bus:
         self._client: Client | None = None
         self._jetstream: JetStreamContext | None = None
         self._core: list[_CoreSubscription] = []
-        self._ready, self._closed = asyncio.Event(), asyncio.Event()
-        self._closing = False
-        self._streams_wanted = False
+        self._ready, self._changed, self._prepared = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        self._closed = self._streams_wanted = False
         self._keeper: asyncio.Task[None] | None = None
         self._last_error = "no connection was made yet"
         registry = runtime.telemetry.registry
@@ -211,10 +180,18 @@ class Bus:
         return self._jetstream
 
     async def ensure_streams(self) -> None:
-        """Make the four streams, or bring them up to these settings. Without a connection: as soon as there is one."""
+        """Make the four streams, or bring them up to these settings; without a connection, as soon as there is one.
+
+        Return when it is done, or after a few seconds while it is still being tried.
+        """
         self._streams_wanted = True
-        if self.connected and self._jetstream is not None:
-            await self._make_streams(self._jetstream)
+        self._prepared.clear()
+        self._changed.set()
+        try:
+            async with asyncio.timeout(FIRST_CONNECT_SECONDS):
+                await self._prepared.wait()
+        except TimeoutError:
+            self._log.warning("streams_not_ensured_yet", error=self._last_error)
 
     async def publish(self, event: Event) -> None:
         """Publish one event and wait for JetStream's acknowledgement; raise ServiceUnavailable where it does not come.
@@ -295,7 +272,6 @@ class Bus:
 
     async def close(self) -> None:
         """Send what is buffered and close the connection."""
-        self._closing = True
         if self._keeper is not None:
             self._keeper.cancel()
             await asyncio.gather(self._keeper, return_exceptions=True)
@@ -310,25 +286,35 @@ class Bus:
 
     async def _keep(self, tls: ssl.SSLContext | None) -> None:
         """Hold a connection for ever; the library closes its own for good after some errors of the server."""
-        while not self._closing:
-            self._closed.clear()
+        while True:
+            self._closed = False
             client = self._client = Client()
             await self._connect(client, tls)
             self._jetstream = client.jetstream(timeout=self._settings.publish_timeout_seconds)
-            try:
-                for subscription in list(self._core):
-                    await self._subscribe(client, subscription)
-                if self._streams_wanted:
-                    await self._make_streams(self._jetstream)
-            except (nats.errors.Error, OSError) as error:
-                await self._on_error(error)
+            for subscription in list(self._core):
+                await self._subscribe(client, subscription)
             self._ready.set()
             self._up.set(1)
             self._log.info("bus_connected")
-            await self._closed.wait()
+            self._changed.set()
+            while not self._closed:
+                await self._changed.wait()
+                self._changed.clear()
+                if self._streams_wanted and not self._closed:
+                    await self._prepare(self._jetstream)
             self._ready.clear()
             self._log.error("bus_connection_closed", error=self._last_error)
             await asyncio.sleep(RECONNECT_SECONDS)
+
+    async def _prepare(self, jetstream: JetStreamContext) -> None:
+        try:
+            await make_streams(jetstream, self._settings.replicas, self._log)
+            self._prepared.set()
+        except (nats.errors.Error, OSError) as error:
+            # JetStream comes up after the server's port does, and a cluster needs a leader first.
+            await self._on_error(error)
+            await asyncio.sleep(RECONNECT_SECONDS)
+            self._changed.set()
 
     async def _connect(self, client: Client, tls: ssl.SSLContext | None) -> None:
         user = self._settings.user
@@ -367,10 +353,13 @@ class Bus:
     async def _on_reconnected(self) -> None:
         self._up.set(1)
         self._log.info("bus_reconnected")
+        # It may be another server, or one that lost its store.
+        self._changed.set()
 
     async def _on_closed(self) -> None:
         self._up.set(0)
-        self._closed.set()
+        self._closed = True
+        self._changed.set()
 
     async def _subscribe(self, client: Client, subscription: _CoreSubscription) -> None:
         async def deliver(message: Msg) -> None:
@@ -381,18 +370,3 @@ class Bus:
                 self._log.exception("core_message_failed", subject=subscription.subject)
 
         subscription.live = await client.subscribe(subscription.subject, cb=deliver)
-
-    async def _make_streams(self, jetstream: JetStreamContext) -> None:
-        for wanted in _streams(self._settings.replicas):
-            try:
-                present = (await jetstream.stream_info(str(wanted.name))).config
-            except nats.js.errors.NotFoundError:
-                await jetstream.add_stream(wanted)
-                self._log.info("stream_made", stream=wanted.name)
-                continue
-            if any(getattr(present, field) != getattr(wanted, field) for field in _COMPARED):
-                await jetstream.update_stream(wanted)
-                self._log.info("stream_updated", stream=wanted.name)
-
-
-_COMPARED = ("subjects", "num_replicas", "duplicate_window", "max_age", "max_msg_size", "discard")

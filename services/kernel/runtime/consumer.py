@@ -126,7 +126,7 @@ class PullConsumer:
             except (nats.errors.Error, ServiceUnavailable, OSError) as error:
                 failures += 1
                 self._log.warning("consumer_interrupted", error=repr(error)[:200], failures=failures)
-                await asyncio.sleep(min(0.1 * 2**failures, 5.0))
+                await asyncio.sleep(min(0.1 * 2 ** min(failures, 10), 5.0))
 
     async def _bind(self, jetstream: JetStreamContext) -> JetStreamContext.PullSubscription:
         config = js.ConsumerConfig(
@@ -204,7 +204,7 @@ class PullConsumer:
             await self._park(message, verdict.reason)
             outcome = Disposition.PARK
         elif verdict is Disposition.RETRY:
-            await message.raw.nak(delay=min(2.0 ** (message.deliveries - 1), MAX_RETRY_SECONDS))
+            await message.raw.nak(delay=min(2.0 ** min(message.deliveries - 1, 10), MAX_RETRY_SECONDS))
             outcome = Disposition.RETRY
         else:
             await message.raw.ack()

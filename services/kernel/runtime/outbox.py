@@ -172,7 +172,9 @@ class Relay:
                 self._log.warning("outbox_waits", code=error.code, message=error.message, failures=failures)
             if moved == BATCH:
                 continue
-            pause = min(WAKE_SECONDS * 2**failures, MAX_BACKOFF_SECONDS) if failures else WAKE_SECONDS
+            pause = (
+                min(WAKE_SECONDS * 2 ** min(failures, 10), MAX_BACKOFF_SECONDS) if failures else WAKE_SECONDS
+            )
             try:
                 async with asyncio.timeout(pause):
                     await self._wake.wait()

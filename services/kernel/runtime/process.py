@@ -41,7 +41,12 @@ class Runtime:
         self.telemetry = telemetry
         self.health = health
         self.stopping = asyncio.Event()
-        self._broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._broken: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
+
+    @property
+    def failure(self) -> BaseException | None:
+        """What a background task died of; None while none did."""
+        return self._broken.result() if self._broken.done() else None
 
     def stop(self, why: str) -> None:
         """Ask for an orderly stop."""
@@ -57,8 +62,8 @@ class Runtime:
         try:
             ends: set[asyncio.Future[Any]] = {waiting, self._broken}
             await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
-            if self._broken.done():
-                self._broken.result()
+            if self.failure is not None:
+                raise self.failure
         finally:
             waiting.cancel()
             await self.health.set_stopping()
@@ -82,7 +87,8 @@ class Runtime:
             return
         error = task.exception() or StartError(f"background task {task.get_name()} ended by itself")
         self.telemetry.log.error("background_task_died", task=task.get_name(), exc_info=error)
-        self._broken.set_exception(error)
+        self._broken.set_result(error)
+        self.stop(f"background task {task.get_name()} died")
 
 
 Serve = Callable[[P, Runtime], Awaitable[None]]
@@ -145,7 +151,8 @@ async def _serve(name: str, settings: P, serve: Serve[P], runtime: Runtime) -> i
     stopping.cancel()
     if not serving.done():
         await _await_stop(name, serving, settings.stop_seconds, runtime)
-    error = None if serving.cancelled() else serving.exception()
+    # A start that was given up because the stop was asked for is no failure; one given up for a dead task is.
+    error = runtime.failure if serving.cancelled() else serving.exception()
     if error is None:
         runtime.telemetry.log.info("stopped")
         return 0

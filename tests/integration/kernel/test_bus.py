@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -407,3 +408,68 @@ async def test_a_missing_password_file_is_a_wrong_setting(tmp_path: Path) -> Non
     settings = BusSettings(servers=("nats://127.0.0.1:1",), user="kyso", password_file=tmp_path / "none")
     with pytest.raises(ConfigError, match="secret file"):
         await Bus.connect(settings, make_runtime())
+
+
+async def test_a_server_that_lost_its_store_gets_its_streams_again(tmp_path: Path) -> None:
+    server = NatsServer(tmp_path / "nats").start()
+    subject = event_subject("signature", "completed", "ag_1")
+    try:
+        async with Bus.opened(server.settings(), make_runtime()) as bus:
+            await bus.publish(event(subject))
+            server.kill()
+            await eventually(lambda: not bus.connected)
+            shutil.rmtree(tmp_path / "nats" / "jetstream")
+            server.start()
+
+            async def published() -> bool:
+                return (await bus.publish_many([event(subject)]))[0] is None
+
+            await eventually(published)
+    finally:
+        server.stop()
+
+
+async def test_a_connection_closed_for_good_is_made_anew(bus: Bus) -> None:
+    got: list[bytes] = []
+
+    async def hear(_subject: str, data: bytes) -> None:
+        got.append(data)
+
+    subject = f"kyso.directory.test.{new_id('x')}"
+    await bus.subscribe_core(subject, hear)
+    first = bus._client
+    assert first is not None
+    # The same as the library does after an error of the server that it does not know.
+    await first.close()
+    await eventually(lambda: bus.connected and bus._client is not first)
+
+    async def heard() -> bool:
+        await bus.publish_core(subject, b"again")
+        return bool(got)
+
+    await eventually(heard)
+    await bus.publish(event(event_subject("signature", "completed", "ag_1")))
+
+
+async def test_a_consumer_without_permission_keeps_trying_and_harms_nobody(tmp_path: Path) -> None:
+    outside = NatsUser("portal", publish=("kyso.job.cl_own.>",), subscribe=("_INBOX.portal.>",))
+    server = NatsServer(tmp_path / "nats", users=(NatsUser("kyso"), outside)).start()
+    got: list[Message] = []
+
+    async def handle(messages: Sequence[Message]) -> list[Verdict]:
+        got.extend(messages)
+        return [Disposition.ACK] * len(messages)
+
+    try:
+        async with Bus.opened(server.settings(), make_runtime()) as platform:
+            subject = event_subject("signature", "completed", "ag_1")
+            await platform.publish(event(subject))
+            portal = await Bus.connect(server.settings("portal"), make_runtime())
+            try:
+                async with consuming(portal, STREAM_EVENTS, "spy", subject, handle):
+                    await eventually(lambda: "permissions violation" in portal._last_error.lower())
+                    assert got == []
+            finally:
+                await portal.close()
+    finally:
+        server.stop()
