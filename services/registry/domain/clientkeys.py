@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import warnings
 from typing import Any
 
-from joserfc.errors import JoseError
+from joserfc.errors import JoseError, SecurityWarning
 from joserfc.jwk import ECKey, KeySet, OKPKey, RSAKey
 
 from services.kernel.errors import FieldInvalid
@@ -27,9 +28,12 @@ def parse(jwks: str) -> str:
             raise _wrong('a JWK Set: {"keys": [...]}')
         if not 1 <= len(document["keys"]) <= MAX_KEYS:
             raise _wrong(f"1 to {MAX_KEYS} keys")
-        keys = KeySet.import_key_set(document)  # type: ignore[arg-type]
+        with warnings.catch_warnings():
+            # The library warns of weak keys; here they are refused.
+            warnings.simplefilter("error", SecurityWarning)
+            keys = KeySet.import_key_set(document)  # type: ignore[arg-type]
         public = keys.as_dict(private=False)
-    except (ValueError, KeyError, TypeError, RecursionError, JoseError):
+    except (ValueError, KeyError, TypeError, RecursionError, JoseError, SecurityWarning):
         # Not the library's text: somebody may have sent a private key.
         raise _wrong("a JWK Set (RFC 7517) that can be read") from None
     for key in keys:

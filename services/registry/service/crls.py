@@ -61,16 +61,17 @@ class CrlService:
     async def publish_due(self) -> None:
         """Publish the CRL of each CA that is due, and finish what a crash left unsigned."""
         for name in AUTHORITIES:
-            async with self._store.reading() as unit:
-                authority = await unit.authorities.get(name)
-                newest = await unit.authorities.newest_crl(name)
-                unsigned = await unit.authorities.unsigned_crl(name)
-            if authority is None or authority.state is not AuthorityState.ACTIVE:
-                continue
-            if newest is not None:
-                self._newest[name] = newest
-            if unsigned is not None or rules.due(newest, self._clock(), self._schedules[name].interval):
-                async with self._publishing[name]:
+            # Looked at within the lock: what another publication has reserved is not left over.
+            async with self._publishing[name]:
+                async with self._store.reading() as unit:
+                    authority = await unit.authorities.get(name)
+                    newest = await unit.authorities.newest_crl(name)
+                    unsigned = await unit.authorities.unsigned_crl(name)
+                if authority is None or authority.state is not AuthorityState.ACTIVE:
+                    continue
+                if newest is not None:
+                    self._newest[name] = newest
+                if unsigned is not None or rules.due(newest, self._clock(), self._schedules[name].interval):
                     await self._publish(authority)
 
     async def publish_with(self, name: str, serial_number: str) -> int:

@@ -28,7 +28,8 @@ MAX_ASSERTION_SECONDS = 300
 LEEWAY_SECONDS = 30
 """Between the clocks of a client and ours."""
 MAX_JTI_CHARACTERS = 128
-ASSERTION_ALGORITHMS = ("ES256", "ES384", "PS256", "RS256", "EdDSA")
+ASSERTION_ALGORITHMS = ("ES256", "ES384", "PS256", "RS256", "Ed25519")
+"""RFC 9864 names Ed25519 so; the older "EdDSA" leaves the curve open and is not taken."""
 
 
 @dataclass(frozen=True, slots=True)

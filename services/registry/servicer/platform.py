@@ -28,7 +28,7 @@ class TokenServicer(registry_pb2_grpc.TokenServiceServicer):
         """Bind the use case."""
         self._tokens = tokens
 
-    async def IssueToken(  # noqa: N802 - the contract's name; the same below
+    async def IssueToken(
         self, request: registry_pb2.IssueTokenRequest, _context: Context
     ) -> registry_pb2.IssueTokenResponse:
         """Issue an access token."""
@@ -47,7 +47,7 @@ class TokenServicer(registry_pb2_grpc.TokenServiceServicer):
             access_token=issued.access_token, expires_in=issued.expires_in, scope=issued.scope
         )
 
-    async def GetTokenKeys(  # noqa: N802
+    async def GetTokenKeys(
         self, _request: registry_pb2.GetTokenKeysRequest, _context: Context
     ) -> registry_pb2.GetTokenKeysResponse:
         """Answer the public keys."""
@@ -61,7 +61,7 @@ class DirectoryServicer(registry_pb2_grpc.DirectoryServiceServicer):
         """Bind the use case."""
         self._directory = directory
 
-    async def ResolveCredential(  # noqa: N802
+    async def ResolveCredential(
         self, request: registry_pb2.ResolveCredentialRequest, _context: Context
     ) -> registry_pb2.ResolveCredentialResponse:
         """Answer a credential's present state; the reader is recorded whether it keeps the answer or not."""
@@ -77,7 +77,7 @@ class PkiServicer(registry_pb2_grpc.PkiServiceServicer):
         """Bind the use case and the clock that dates what was read."""
         self._authorities, self._clock = authorities, clock
 
-    async def GetCrl(  # noqa: N802
+    async def GetCrl(
         self, request: registry_pb2.GetCrlRequest, _context: Context
     ) -> registry_pb2.GetCrlResponse:
         """Answer the newest CRL."""
@@ -88,7 +88,7 @@ class PkiServicer(registry_pb2_grpc.PkiServiceServicer):
             next_update=convert.timestamp(crl.next_update),
         )
 
-    async def GetCaCertificate(  # noqa: N802
+    async def GetCaCertificate(
         self, request: registry_pb2.GetCaCertificateRequest, _context: Context
     ) -> registry_pb2.GetCaCertificateResponse:
         """Answer a CA's certificate."""
@@ -96,7 +96,7 @@ class PkiServicer(registry_pb2_grpc.PkiServiceServicer):
             certificate=await self._authorities.certificate(request.ca)
         )
 
-    async def GetTrust(  # noqa: N802
+    async def GetTrust(
         self, _request: registry_pb2.GetTrustRequest, _context: Context
     ) -> registry_pb2.GetTrustResponse:
         """Answer anchors, CA certificates and CRLs."""

@@ -51,7 +51,7 @@ class RegistryServicer(registry_pb2_grpc.RegistryServiceServicer):
                 return self._use.tokens.verify(value[7:].strip())
         raise Unauthenticated('send an access token: metadata "authorization: Bearer <token>"')
 
-    async def CreateAgency(  # noqa: N802 - the contract's name; the same below
+    async def CreateAgency(
         self, request: registry_pb2.CreateAgencyRequest, context: Context
     ) -> registry_pb2.Agency:
         """Make an agency."""
@@ -60,13 +60,13 @@ class RegistryServicer(registry_pb2_grpc.RegistryServiceServicer):
         )
         return convert.agency(agency)
 
-    async def GetAgency(  # noqa: N802
+    async def GetAgency(
         self, request: registry_pb2.GetAgencyRequest, context: Context
     ) -> registry_pb2.Agency:
         """Answer one agency."""
         return convert.agency(await self._use.parties.agency(self._caller(context), request.id))
 
-    async def ListAgencies(  # noqa: N802
+    async def ListAgencies(
         self, request: registry_pb2.ListAgenciesRequest, context: Context
     ) -> registry_pb2.ListAgenciesResponse:
         """List agencies."""
@@ -76,7 +76,7 @@ class RegistryServicer(registry_pb2_grpc.RegistryServiceServicer):
             agencies=[convert.agency(row) for row in found.rows], next_page_token=found.next_token
         )
 
-    async def CreateSubscriber(  # noqa: N802
+    async def CreateSubscriber(
         self, request: registry_pb2.CreateSubscriberRequest, context: Context
     ) -> registry_pb2.Subscriber:
         """Make a subscriber."""
@@ -92,13 +92,13 @@ class RegistryServicer(registry_pb2_grpc.RegistryServiceServicer):
         )
         return convert.subscriber(await self._use.parties.create_subscriber(caller, new))
 
-    async def GetSubscriber(  # noqa: N802
+    async def GetSubscriber(
         self, request: registry_pb2.GetSubscriberRequest, context: Context
     ) -> registry_pb2.Subscriber:
         """Answer one subscriber."""
         return convert.subscriber(await self._use.parties.subscriber(self._caller(context), request.id))
 
-    async def ListSubscribers(  # noqa: N802
+    async def ListSubscribers(
         self, request: registry_pb2.ListSubscribersRequest, context: Context
     ) -> registry_pb2.ListSubscribersResponse:
         """List subscribers."""
@@ -108,7 +108,7 @@ class RegistryServicer(registry_pb2_grpc.RegistryServiceServicer):
             subscribers=[convert.subscriber(row) for row in found.rows], next_page_token=found.next_token
         )
 
-    async def CreateClient(  # noqa: N802
+    async def CreateClient(
         self, request: registry_pb2.CreateClientRequest, context: Context
     ) -> registry_pb2.CreateClientResponse:
         """Make a client; its secret is in this answer and nowhere else."""
@@ -124,13 +124,13 @@ class RegistryServicer(registry_pb2_grpc.RegistryServiceServicer):
         client, secret = await self._use.clients.create(caller, new)
         return registry_pb2.CreateClientResponse(client=convert.client(client), secret=secret)
 
-    async def GetClient(  # noqa: N802
+    async def GetClient(
         self, request: registry_pb2.GetClientRequest, context: Context
     ) -> registry_pb2.Client:
         """Answer one client."""
         return convert.client(await self._use.clients.get(self._caller(context), request.id))
 
-    async def ListClients(  # noqa: N802
+    async def ListClients(
         self, request: registry_pb2.ListClientsRequest, context: Context
     ) -> registry_pb2.ListClientsResponse:
         """List clients."""
@@ -140,14 +140,14 @@ class RegistryServicer(registry_pb2_grpc.RegistryServiceServicer):
             clients=[convert.client(row) for row in found.rows], next_page_token=found.next_token
         )
 
-    async def SetClientEnabled(  # noqa: N802
+    async def SetClientEnabled(
         self, request: registry_pb2.SetClientEnabledRequest, context: Context
     ) -> registry_pb2.Client:
         """Switch a client off or on."""
         caller = self._caller(context)
         return convert.client(await self._use.clients.set_enabled(caller, request.id, request.enabled))
 
-    async def CreateCredential(  # noqa: N802
+    async def CreateCredential(
         self, request: registry_pb2.CreateCredentialRequest, context: Context
     ) -> registry_pb2.Credential:
         """Make a credential."""
@@ -163,13 +163,13 @@ class RegistryServicer(registry_pb2_grpc.RegistryServiceServicer):
         )
         return convert.credential(await self._use.credentials.create(caller, new))
 
-    async def GetCredential(  # noqa: N802
+    async def GetCredential(
         self, request: registry_pb2.GetCredentialRequest, context: Context
     ) -> registry_pb2.Credential:
         """Answer one credential."""
         return convert.credential(await self._use.credentials.get(self._caller(context), request.id))
 
-    async def ListCredentials(  # noqa: N802
+    async def ListCredentials(
         self, request: registry_pb2.ListCredentialsRequest, context: Context
     ) -> registry_pb2.ListCredentialsResponse:
         """List credentials."""
@@ -179,7 +179,7 @@ class RegistryServicer(registry_pb2_grpc.RegistryServiceServicer):
             credentials=[convert.credential(row) for row in found.rows], next_page_token=found.next_token
         )
 
-    async def GetCertificationRequest(  # noqa: N802
+    async def GetCertificationRequest(
         self, request: registry_pb2.GetCertificationRequestRequest, context: Context
     ) -> registry_pb2.GetCertificationRequestResponse:
         """Answer a PKCS#10 request."""
@@ -187,7 +187,7 @@ class RegistryServicer(registry_pb2_grpc.RegistryServiceServicer):
         der = await self._use.credentials.certification_request(caller, request.credential_id)
         return registry_pb2.GetCertificationRequestResponse(certification_request=der)
 
-    async def ImportCertificate(  # noqa: N802
+    async def ImportCertificate(
         self, request: registry_pb2.ImportCertificateRequest, context: Context
     ) -> registry_pb2.Credential:
         """Take an outside CA's certificate."""
@@ -196,7 +196,7 @@ class RegistryServicer(registry_pb2_grpc.RegistryServiceServicer):
             await self._use.credentials.import_certificate(caller, request.credential_id, chain)
         )
 
-    async def HoldCredential(  # noqa: N802
+    async def HoldCredential(
         self, request: registry_pb2.HoldCredentialRequest, context: Context
     ) -> registry_pb2.HoldCredentialResponse:
         """Stop a credential at once."""
@@ -215,7 +215,7 @@ class RegistryServicer(registry_pb2_grpc.RegistryServiceServicer):
             milliseconds=stop.milliseconds,
         )
 
-    async def ReleaseCredential(  # noqa: N802
+    async def ReleaseCredential(
         self, request: registry_pb2.ReleaseCredentialRequest, context: Context
     ) -> registry_pb2.Credential:
         """End a hold."""
@@ -224,7 +224,7 @@ class RegistryServicer(registry_pb2_grpc.RegistryServiceServicer):
             await self._use.holds.release(caller, request.credential_id, request.confirmation)
         )
 
-    async def RevokeCredential(  # noqa: N802
+    async def RevokeCredential(
         self, request: registry_pb2.RevokeCredentialRequest, context: Context
     ) -> registry_pb2.RevokeCredentialResponse:
         """Revoke for good."""
@@ -239,7 +239,7 @@ class RegistryServicer(registry_pb2_grpc.RegistryServiceServicer):
             crl_number=number,
         )
 
-    async def ListAuditEvents(  # noqa: N802
+    async def ListAuditEvents(
         self, request: registry_pb2.ListAuditEventsRequest, context: Context
     ) -> registry_pb2.ListAuditEventsResponse:
         """List audit events, oldest first."""
