@@ -101,7 +101,8 @@ class Keeper:
         if not worker.doubtful:
             worker.doubtful = True
             worker.faults += 1
-            self._reason = "hsm: the token does not answer as it should"
+            if not self.stopped:
+                self._reason = "hsm: the token does not answer as it should"
             self._log.warning(
                 "hsm_session_doubtful", group=self._plan.name, pid=worker.pid, faults=worker.faults
             )

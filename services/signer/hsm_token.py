@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -142,7 +143,12 @@ class Token:
         `settings` are those of HELLO: module, token_label, token_serial or null, pin_file, sessions.
         """
         self._settings = settings
-        self._cryptoki = Cryptoki(settings["module"])
+        try:
+            self._cryptoki = Cryptoki(settings["module"])
+        except OSError as error:
+            # The loader's own words name files: they are the operator's, not the callers'.
+            sys.stderr.write(f"PKCS#11 module: {error}\n")
+            raise Refusal(Status.NOT_STARTED, "MODULE_UNLOADABLE") from None
         self._library = _library(settings["module"], self._cryptoki, threads=settings["sessions"] > 1)
         self.sessions: list[SigningSession] = []
         self._log_in()

@@ -86,7 +86,7 @@ class Worker:
         answer: dict[str, Any] = {"status": Status.OK}
         try:
             answer.update(self._execute(kind, fields, index))
-        except (*TokenErrors, OSError) as error:
+        except TokenErrors as error:
             refusal = refusal_of(error)
             if refusal.status is Status.NOT_STARTED:
                 self._doubtful = True

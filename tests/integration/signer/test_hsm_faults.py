@@ -247,7 +247,7 @@ def _some_locator() -> KeyLocator:
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"module": Path("/nonexistent/module.so")}, "hsm: OSError"),
+        ({"module": Path("/nonexistent/module.so")}, "hsm: MODULE_UNLOADABLE"),
         ({"token_label": "another"}, "hsm: NoSuchToken"),
         ({"pin_file": Path("/nonexistent/pin")}, "hsm: PIN_FILE_UNREADABLE"),
     ],
