@@ -4,15 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import AsyncIterator
-from pathlib import Path
-
-import pytest
 
 from kyso.v1 import common_pb2, signer_pb2
-from services.kernel.runtime.config import DatabaseSettings
 from services.kernel.values import DigestAlgorithm, KeyAlgorithm, SignatureScheme, SigningAlgorithm
-from tests.support.signer_world import SignerWorld, WorldParts, signer_world
+from tests.support.signer_world import SignerWorld
 from tests.support.softhsm import verify
 
 
@@ -34,20 +29,6 @@ def hashes_request(credential_id: str, count: int = 1, **changes: object) -> sig
         "context": signer_pb2.SigningContext(label=common_pb2.SECRECY_LABEL_NONE, reference="1030/UBND-VX"),
     }
     return signer_pb2.SignHashesRequest(**(fields | changes))  # type: ignore[arg-type]
-
-
-@pytest.fixture(scope="module")
-def parts(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[WorldParts]:
-    made = WorldParts.make(tmp_path_factory.mktemp("signer"))
-    yield made
-    made.nats.stop()
-
-
-@pytest.fixture
-async def world(parts: WorldParts, tmp_path: Path) -> AsyncIterator[SignerWorld]:
-    database = DatabaseSettings(url=f"sqlite+aiosqlite:///{tmp_path / 'signer.sqlite'}")
-    async with signer_world(parts, database) as running:
-        yield running
 
 
 async def test_a_batch_is_signed_in_order_and_recorded(world: SignerWorld) -> None:
