@@ -82,7 +82,11 @@ def _delete(util: Program, store: TokenStore, label: str) -> None:
 def _initialise(util: Program, store: TokenStore, label: str, pin: str, officer: str) -> None:
     """Run softhsm2-util on a terminal of its own and answer its prompts: a PIN in argv could be read by anyone."""
     command = [str(util.path), "--init-token", "--free", "--label", label, "--module", str(store.module)]
-    master, slave = pty.openpty()
+    try:
+        master, slave = pty.openpty()
+    except OSError as missing:
+        raise PlatformError(f"softhsm2-util asks for PINs on a terminal, and none can be made here ({missing}): "
+                            "mount devpts at /dev/pts and run the same command again") from missing  # fmt: skip
     try:
         process = subprocess.Popen(
             command, stdin=slave, stdout=slave, stderr=slave, env={**util.environment(), **store.environment()},
