@@ -88,7 +88,12 @@ async def put(connection: AsyncConnection, table: Table, event: Event) -> None:
 async def put_many(connection: AsyncConnection, table: Table, events: Sequence[Event]) -> None:
     """Write events in the present transaction, in this order. Raise BodyTooLarge beyond MAX_EVENT_BYTES."""
     if events:
-        await connection.execute(insert(table), [_values(event) for event in events])
+        await connection.execute(insert(table), rows(events))
+
+
+def rows(events: Sequence[Event]) -> list[dict[str, Any]]:
+    """Return the rows of events, for `insert(table)` within `Database.write`. Raise BodyTooLarge as `put` does."""
+    return [_values(event) for event in events]
 
 
 def _values(event: Event) -> dict[str, Any]:
@@ -190,10 +195,10 @@ class Relay:
         if self._database.dialect == "postgresql":
             return await self._step_exclusive()
         async with self._database.reading() as connection:
-            rows = await self._oldest(connection)
-        if not rows:
+            found = await self._oldest(connection)
+        if not found:
             return 0
-        sent = await self._publish(rows)
+        sent = await self._publish(found)
         async with self._database.transaction() as connection:
             await self._remove(connection, sent)
         return len(sent)
@@ -204,21 +209,24 @@ class Relay:
             lock = select(func.pg_try_advisory_xact_lock(func.hashtext(text("'kyso outbox'"))))
             if not (await connection.execute(lock)).scalar_one():
                 return 0
-            rows = await self._oldest(connection)
-            sent = await self._publish(rows) if rows else []
+            found = await self._oldest(connection)
+            sent = await self._publish(found) if found else []
             await self._remove(connection, sent)
         return len(sent)
 
     async def _oldest(self, connection: AsyncConnection) -> Sequence[Row[Any]]:
         return (await connection.execute(select(self._table).order_by(self._table.c.seq).limit(BATCH))).all()
 
-    async def _publish(self, rows: Sequence[Row[Any]]) -> list[int]:
-        outcomes = await self._bus.publish_many([_event(row) for row in rows])
-        sent = [row.seq for row, failure in zip(rows, outcomes, strict=True) if failure is None]
+    async def _publish(self, found: Sequence[Row[Any]]) -> list[int]:
+        outcomes = await self._bus.publish_many([_event(row) for row in found])
+        sent = [row.seq for row, failure in zip(found, outcomes, strict=True) if failure is None]
         failed = next((failure for failure in outcomes if failure is not None), None)
         if failed is not None:
             self._log.warning(
-                "outbox_publish_failed", failed=len(rows) - len(sent), of=len(rows), error=repr(failed)[:200]
+                "outbox_publish_failed",
+                failed=len(found) - len(sent),
+                of=len(found),
+                error=repr(failed)[:200],
             )
         self._published.inc(len(sent))
         return sent

@@ -6,10 +6,11 @@ import asyncio
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
+from functools import partial
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError
 
@@ -125,6 +126,30 @@ async def test_concurrent_writers_lose_no_update(
         assert await names(database) == ["50"]
 
 
+async def test_a_function_is_one_transaction_and_waits_its_turn(
+    database_settings: DatabaseSettings, migrations: Path
+) -> None:
+    def insert(name: str, connection: Connection) -> str:
+        connection.execute(text("INSERT INTO item (name) VALUES (:name)"), {"name": name})
+        return name
+
+    def insert_and_fail(connection: Connection) -> None:
+        insert("lost", connection)
+        raise KeyError
+
+    async with opened(database_settings, migrations) as database:
+        assert await database.write(partial(insert, "first")) == "first"
+        with pytest.raises(KeyError):
+            await database.write(insert_and_fail)
+        with pytest.raises(IntegrityError):
+            await database.write(partial(insert, "first"))
+        await asyncio.gather(
+            *(database.write(partial(insert, f"w{n}")) for n in range(20)),
+            *(add(database, f"t{n}") for n in range(20)),
+        )
+        assert len(await names(database)) == 41
+
+
 async def test_a_reader_waits_for_no_writer(database_settings: DatabaseSettings, migrations: Path) -> None:
     async with opened(database_settings, migrations) as database:
         await add(database, "before")
@@ -212,6 +237,8 @@ async def test_a_sqlite_file_locked_by_another_process_is_a_passing_trouble(
             other.execute("BEGIN IMMEDIATE")
             with pytest.raises(ServiceUnavailable, match="cannot be reached or cannot write"):
                 await add(database, "x")
+            with pytest.raises(ServiceUnavailable, match="cannot be reached or cannot write"):
+                await database.write(lambda connection: connection.execute(text("DELETE FROM item")))
         await add(database, "x")
 
 
