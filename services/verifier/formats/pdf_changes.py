@@ -13,10 +13,11 @@ from typing import Any
 
 from pyhanko.pdf_utils import generic
 from pyhanko.pdf_utils.reader import PdfFileReader
-from pyhanko.sign.diff_analysis import DEFAULT_DIFF_POLICY, ModificationLevel, SuspiciousModification
+from pyhanko.sign.diff_analysis import ModificationLevel, SuspiciousModification
 from pyhanko.sign.fields import FieldMDPSpec, MDPPerm
 
 from services.verifier.domain import ChangeKind, LaterChange
+from services.verifier.formats import pdf_rules
 
 MAX_LATER_REVISIONS = 200
 
@@ -86,7 +87,8 @@ def _judge(
 ) -> LaterChange:
     number, other = index + 1, ChangeKind.OTHER
     try:
-        result = DEFAULT_DIFF_POLICY.apply(
+        policy = pdf_rules.WITH_SIGNATURE if index in closing.kinds else pdf_rules.PLAIN
+        result = policy.apply(
             old=reader.get_historical_resolver(base),
             new=reader.get_historical_resolver(index),
             field_mdp_spec=allowed.fields,
