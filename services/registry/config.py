@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 
 from pydantic import Field, model_validator
@@ -100,7 +101,10 @@ class AuditSettings(Settings):
 class RegistrySettings(ProcessSettings):
     """The whole file."""
 
-    replica: str = Field(pattern=r"^[a-z0-9-]{1,64}$")
+    replica: str = Field(
+        default_factory=socket.gethostname, validate_default=True, pattern=r"^[a-z0-9-]{1,64}$"
+    )
+    """Names this replica in the source of its events. Absent: the host's name, which is the pod's."""
     rpc: RpcServerSettings
     signer: RpcClientSettings
     bus: BusSettings

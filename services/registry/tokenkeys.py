@@ -36,10 +36,17 @@ class TokenKeys:
     def open(cls, path: Path) -> TokenKeys:
         """Read the key file, or make it; raise StartError where it cannot be used."""
         if not path.exists():
-            _make(path)
+            try:
+                _make(path)
+            except OSError as error:
+                raise StartError(
+                    f"token keys {path}: not there, and they cannot be made ({error.strerror}); "
+                    "where replicas share them they come from a secret"
+                ) from error
         try:
-            if path.stat().st_mode & 0o077:
-                raise StartError(f"{path} must be readable by its owner only: chmod 600 it")
+            # The group may read: a pod reads its secrets as their group, for their owner is root.
+            if path.stat().st_mode & 0o037:
+                raise StartError(f"{path} must be closed to others and to its group's writing: chmod 600 it")
             with path.open("rb") as file:
                 document: Any = json.loads(file.read(_MAX_BYTES))
             keys = KeySet.import_key_set(document)

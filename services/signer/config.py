@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 from typing import Literal
 
@@ -98,8 +99,13 @@ class FaultSettings(Settings):
 class SignerSettings(ProcessSettings):
     """Everything that the signer needs."""
 
-    replica: str = Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")
-    """Names this replica's ledger and leases: the same after a restart, never the same as another's."""
+    replica: str = Field(
+        default_factory=socket.gethostname, validate_default=True, pattern=r"^[A-Za-z0-9_-]{1,64}$"
+    )
+    """Names this replica's ledger and leases: the same after a restart, never the same as another's.
+
+    Absent: the host's name, for pods of a StatefulSet, which share their settings and keep their names.
+    """
     rpc: RpcServerSettings
     registry: RpcClientSettings
     bus: BusSettings
