@@ -55,6 +55,22 @@ def _read_tls(tls: TlsSettings) -> tuple[bytes, bytes, bytes]:
     )
 
 
+def _server(
+    settings: RpcServerSettings, runtime: Runtime, allow: Mapping[str, frozenset[str]]
+) -> grpc.aio.Server:
+    return grpc.aio.server(
+        interceptors=(ServerChain(runtime.telemetry, allow, settings.max_call_seconds),),
+        options=(
+            *_KEEPALIVE,
+            *_limits(settings.max_message_bytes),
+            ("grpc.http2.min_recv_ping_interval_without_data_ms", MIN_PING_INTERVAL_MS),
+            # Two processes on one port would share its callers by chance; the second must fail instead.
+            ("grpc.so_reuseport", 0),
+        ),
+        maximum_concurrent_rpcs=settings.max_concurrent_calls,
+    )
+
+
 @asynccontextmanager
 async def serve_rpc(
     settings: RpcServerSettings,
@@ -69,17 +85,7 @@ async def serve_rpc(
     names of the certificates that may call it; a method that is not listed is refused to everyone. The standard
     health service follows `runtime.health` for "" and every name in `service_names`; reflection is there too.
     """
-    server = grpc.aio.server(
-        interceptors=(ServerChain(runtime.telemetry, allow, settings.max_call_seconds),),
-        options=(
-            *_KEEPALIVE,
-            *_limits(settings.max_message_bytes),
-            ("grpc.http2.min_recv_ping_interval_without_data_ms", MIN_PING_INTERVAL_MS),
-            # Two processes on one port would share its callers by chance; the second must fail instead.
-            ("grpc.so_reuseport", 0),
-        ),
-        maximum_concurrent_rpcs=settings.max_concurrent_calls,
-    )
+    server = _server(settings, runtime, allow)
     add(server)
     probes = health.aio.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(probes, server)
@@ -133,6 +139,8 @@ def open_channel(settings: RpcClientSettings) -> MeshChannel:
             ("grpc.initial_reconnect_backoff_ms", 100),
             ("grpc.min_reconnect_backoff_ms", 1_000),
             ("grpc.max_reconnect_backoff_ms", MAX_RECONNECT_MS),
+            # Where the name has several addresses, the calls are spread over all of them, not sent to the first.
+            ("grpc.lb_policy_name", "round_robin"),
             # Our calls are repeated by those who know that repeating is safe.
             ("grpc.enable_retries", 0),
         ),

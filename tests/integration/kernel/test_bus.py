@@ -1,83 +1,35 @@
-"""The bus against a real nats-server: decisions about messages, losses of the server, permissions."""
+"""The bus against a real nats-server: order, losses of the server, permissions."""
 
 from __future__ import annotations
 
-import asyncio
-import json
 import shutil
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from services.kernel.errors import DocumentNotPdf, FieldInvalid, HsmUnavailable, ServiceUnavailable
+from services.kernel.errors import FieldInvalid, ServiceUnavailable
 from services.kernel.events import (
     STREAM_EVENTS,
     STREAM_JOBS,
-    STREAM_PARKED,
     Event,
     event_subject,
     job_subject,
 )
-from services.kernel.runtime import consumer as consumer_module
-from services.kernel.runtime.bus import Bus, Disposition, Message, Park, PullConsumer, event_from
+from services.kernel.runtime.bus import Bus, Disposition, Message, event_from
 from services.kernel.runtime.config import BusSettings, ConfigError
-from services.kernel.runtime.consumer import ConsumerLimits, HandleBatch, Verdict
+from services.kernel.runtime.consumer import Verdict
 from services.kernel.values import new_id
+from tests.support.bus import consuming, event
 from tests.support.nats_server import NatsServer, NatsUser, eventually
 from tests.support.pki import MeshCa
 from tests.support.rpc import make_runtime
-
-
-def event(subject: str, about: str = "op_1") -> Event:
-    return Event(
-        id=new_id("ev"),
-        type="kyso.test",
-        source="kyso/test",
-        subject=about,
-        time=datetime.now(UTC),
-        data=json.dumps({"about": about}).encode(),
-        nats_subject=subject,
-    )
 
 
 @pytest.fixture
 async def bus(nats_server: NatsServer) -> AsyncIterator[Bus]:
     async with Bus.opened(nats_server.settings(), make_runtime()) as opened:
         yield opened
-
-
-@asynccontextmanager
-async def consuming(
-    bus: Bus,
-    stream: str,
-    durable: str,
-    subject: str,
-    handle: HandleBatch,
-    limits: ConsumerLimits | None = None,
-) -> AsyncIterator[None]:
-    task = asyncio.create_task(PullConsumer(bus, stream, durable, subject, handle, limits).run())
-    try:
-        yield
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-
-
-@asynccontextmanager
-async def parked(bus: Bus, durable: str, stream: str = STREAM_JOBS) -> AsyncIterator[list[Message]]:
-    """Collect what one consumer parked."""
-    got: list[Message] = []
-
-    async def handle(messages: Sequence[Message]) -> list[Verdict]:
-        got.extend(messages)
-        return [Disposition.ACK] * len(messages)
-
-    subject = f"kyso.parked.{stream}.{durable}"
-    async with consuming(bus, STREAM_PARKED, f"look-{durable}", subject, handle):
-        yield got
 
 
 async def test_an_event_published_twice_is_stored_once(bus: Bus) -> None:
@@ -111,133 +63,6 @@ async def test_a_batch_is_published_in_order(bus: Bus) -> None:
     async with consuming(bus, STREAM_EVENTS, agency, subject, handle):
         await eventually(lambda: len(got) == 500)
     assert got == numbers
-
-
-async def test_each_message_of_a_batch_gets_its_own_decision(bus: Bus) -> None:
-    client = new_id("cl")
-    seen: list[str] = []
-    wanted: dict[str, list[Verdict]] = {
-        "done": [Disposition.ACK],
-        "again": [Disposition.RETRY, Disposition.ACK],
-        "odd": [Park("FIELD_INVALID: line one\nline two")],
-        "plain": [Disposition.PARK],
-    }
-
-    async def handle(messages: Sequence[Message]) -> list[Verdict]:
-        names = [event_from(message).subject for message in messages]
-        seen.extend(names)
-        return [wanted[name].pop(0) for name in names]
-
-    subject = job_subject(client)
-    assert await bus.publish_many([event(subject, name) for name in wanted]) == [None] * 4
-    async with parked(bus, client) as aside, consuming(bus, STREAM_JOBS, client, subject, handle):
-        await eventually(lambda: len(seen) == 5 and len(aside) == 2)
-    assert sorted(seen) == ["again", "again", "done", "odd", "plain"]
-    reasons = {event_from(message).subject: message.headers["kyso-reason"] for message in aside}
-    assert reasons == {"odd": "FIELD_INVALID: line one line two", "plain": "parked by its handler"}
-    assert {message.headers["kyso-subject"] for message in aside} == {subject}
-
-
-async def test_one_bad_message_takes_no_other_along(bus: Bus) -> None:
-    client = new_id("cl")
-    done: list[str] = []
-
-    async def handle(messages: Sequence[Message]) -> list[Verdict]:
-        names = [event_from(message).subject for message in messages]
-        if "bad" in names:
-            raise DocumentNotPdf("not a PDF")
-        done.extend(names)
-        return [Disposition.ACK] * len(names)
-
-    subject = job_subject(client)
-    await bus.publish_many([event(subject, name) for name in ("a", "bad", "b")])
-    async with parked(bus, client) as aside, consuming(bus, STREAM_JOBS, client, subject, handle):
-        await eventually(lambda: len(done) == 2 and len(aside) == 1)
-    assert done == ["a", "b"]
-    assert aside[0].headers["kyso-reason"] == "DOCUMENT_NOT_PDF: not a PDF"
-
-
-@pytest.mark.parametrize("failure", [HsmUnavailable("no worker"), ZeroDivisionError("secret text")])
-async def test_what_never_succeeds_is_parked_after_its_attempts(bus: Bus, failure: Exception) -> None:
-    client = new_id("cl")
-    deliveries: list[int] = []
-
-    async def handle(messages: Sequence[Message]) -> list[Verdict]:
-        deliveries.extend(message.deliveries for message in messages)
-        raise failure
-
-    subject = job_subject(client)
-    await bus.publish(event(subject))
-    limits = ConsumerLimits(attempts=2)
-    async with parked(bus, client) as aside, consuming(bus, STREAM_JOBS, client, subject, handle, limits):
-        await eventually(lambda: len(aside) == 1)
-    assert deliveries == [1, 2]
-    assert aside[0].headers["kyso-reason"] == f"failed 2 times, at last with {type(failure).__name__}"
-
-
-async def test_a_message_that_kills_its_consumers_is_parked_without_another_try(
-    bus: Bus, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(consumer_module, "FETCH_SECONDS", 0.5)
-    client = new_id("cl")
-    deliveries: list[int] = []
-    taken = asyncio.Event()
-
-    async def die(messages: Sequence[Message]) -> list[Verdict]:
-        deliveries.extend(message.deliveries for message in messages)
-        taken.set()
-        await asyncio.Event().wait()
-        return []
-
-    subject, limits = job_subject(client), ConsumerLimits(attempts=2, ack_wait_seconds=0.5)
-    await bus.publish(event(subject))
-    for _ in range(2):
-        taken.clear()
-        async with consuming(bus, STREAM_JOBS, client, subject, die, limits):
-            await asyncio.wait_for(taken.wait(), 20)
-    async with parked(bus, client) as aside, consuming(bus, STREAM_JOBS, client, subject, die, limits):
-        await eventually(lambda: len(aside) == 1)
-    assert deliveries == [1, 2]
-    assert aside[0].headers["kyso-reason"] == "not finished in 2 deliveries"
-
-
-async def test_long_work_is_not_delivered_again_meanwhile(bus: Bus) -> None:
-    client = new_id("cl")
-    deliveries: list[tuple[str, int]] = []
-    quick = event(job_subject(client), "probe")
-
-    async def handle(messages: Sequence[Message]) -> list[Verdict]:
-        deliveries.extend((event_from(message).subject, message.deliveries) for message in messages)
-        if len(deliveries) == 1:
-            # Longer than ack_wait several times over; the loop's clock is the thing under test.
-            await asyncio.sleep(2.0)
-        return [Disposition.ACK] * len(messages)
-
-    limits = ConsumerLimits(batch=1, ack_wait_seconds=0.5)
-    await bus.publish(event(job_subject(client), "long"))
-    async with consuming(bus, STREAM_JOBS, client, job_subject(client), handle, limits):
-        await eventually(lambda: len(deliveries) == 1)
-        await bus.publish(quick)
-        await eventually(lambda: ("probe", 1) in deliveries)
-    assert deliveries == [("long", 1), ("probe", 1)]
-
-
-async def test_lag_and_outcomes_are_measured(nats_server: NatsServer) -> None:
-    runtime, client = make_runtime(), new_id("cl")
-
-    def metric(name: str, **labels: str) -> float | None:
-        labels |= {"stream": STREAM_JOBS, "consumer": client}
-        return runtime.telemetry.registry.get_sample_value(name, labels)
-
-    async def handle(messages: Sequence[Message]) -> list[Verdict]:
-        return [Disposition.ACK] * len(messages)
-
-    async with Bus.opened(nats_server.settings(), runtime) as bus:
-        assert runtime.telemetry.registry.get_sample_value("kyso_bus_connected") == 1
-        await bus.publish_many([event(job_subject(client)) for _ in range(3)])
-        async with consuming(bus, STREAM_JOBS, client, job_subject(client), handle):
-            await eventually(lambda: metric("kyso_consumer_lag") == 3)
-            await eventually(lambda: metric("kyso_consumer_messages_total", outcome="ack") == 3)
 
 
 async def test_core_messages_come_in_order_and_a_failing_handler_hears_the_next(bus: Bus) -> None:
