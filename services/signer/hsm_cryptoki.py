@@ -94,7 +94,7 @@ class SigningRecipe:
     """A mechanism with its parameter, ready for C_SignInit, and how the digest is dressed for it."""
 
     mechanism: _Mechanism
-    parameter: object
+    parameter: ctypes.Array[ctypes.c_ulong] | None
     """Keeps alive the memory that the mechanism points to."""
     prefix: bytes
     is_ecdsa: bool
@@ -132,12 +132,20 @@ class Cryptoki:
         self.sign_init = ctypes.CFUNCTYPE(ulong, ulong, pointer, ulong)(functions[_SIGN_INIT])
         self.sign = ctypes.CFUNCTYPE(ulong, ulong, ctypes.c_char_p, ulong, pointer, pointer)(functions[_SIGN])
 
-    def initialize(self, *, threads: bool) -> None:
-        """Call C_Initialize, with CKF_OS_LOCKING_OK where several threads will call; raise CryptokiError."""
+    def initialize(self) -> None:
+        """Call C_Initialize with CKF_OS_LOCKING_OK, so that several threads may call; raise CryptokiError."""
         arguments = _InitializeArgs(flags=_CKF_OS_LOCKING_OK)
-        rv = self._initialize(ctypes.addressof(arguments) if threads else None)
+        rv = self._initialize(ctypes.addressof(arguments))
         if rv not in (0, _CKR_ALREADY_INITIALIZED):
             raise CryptokiError(rv, Status.NOT_STARTED)
+
+    def knows(self, session: int) -> bool:
+        """Tell whether a session of python-pkcs11 is one of this function list too.
+
+        In nearly every module all lists are the same; p11-kit's client hands out a new instance with each.
+        """
+        info = (_ULONG * 4)()
+        return bool(self._get_session_info(session, ctypes.addressof(info)) == 0)
 
     def is_logged_in(self, session: int) -> bool:
         """Tell whether a session sees private objects; raise CryptokiError where the token does not say."""

@@ -356,7 +356,7 @@ class TokenGroup:
             self._queued_items -= len(call.digests) - call.next
             self._metrics.failed("queue_timeout", len(call.digests) - call.next)
             call.settle_rest(late)
-        for command in [item for item in self._commands if now - item.waiting_since > self._plan.timeout]:
+        for command in [item for item in self._commands if now - item.waiting_since > item.timeout]:
             self._commands.remove(command)
             if not command.done.done():
                 command.done.set_exception(late)

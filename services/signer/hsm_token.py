@@ -7,18 +7,20 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import re
 import sys
+import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pkcs11
 from pkcs11 import _pkcs11
 from pkcs11.constants import Attribute, MechanismFlag, ObjectClass
 from pkcs11.exceptions import PKCS11Error
-from pkcs11.mechanisms import KeyType
+from pkcs11.mechanisms import KeyType, Mechanism
 
 from services.signer import hsm_der
-from services.signer.hsm_cryptoki import Cryptoki, CryptokiError, RawSigner
+from services.signer.hsm_cryptoki import Cryptoki, CryptokiError, RawSigner, SigningRecipe
 from services.signer.hsm_types import CKA_ID_BYTES
 from services.signer.hsm_wire import Status
 
@@ -53,6 +55,10 @@ _REFUSALS = frozenset(
         "TokenWriteProtected",
     ]
 )
+_NOT_EXECUTED = frozenset(
+    ["KeyHandleInvalid", "ObjectHandleInvalid", "SessionClosed", "SessionHandleInvalid", "UserNotLoggedIn"]
+)
+"""Errors which mean that a signature did not begin."""
 _CURVES = {"ECDSA_P256": hsm_der.P256, "ECDSA_P384": hsm_der.P384}
 
 
@@ -66,18 +72,61 @@ class Refusal(Exception):
         self.reason = reason
 
 
+class Signer(Protocol):
+    """What signs in one session, and measures what the token takes."""
+
+    wall_ns: int
+    cpu_ns: int
+
+    def sign(self, key: Any, recipe: SigningRecipe, data: bytes) -> bytes:
+        """Sign data as the mechanism takes it; raise one of TokenErrors."""
+
+
+class LibrarySigner:
+    """Signs through python-pkcs11, for the modules whose function list cannot be had a second time.
+
+    One round trip more a signature than RawSigner; and since it cannot be told how far the library came, a failure
+    that leaves open what the token did makes the outcome unknown.
+    """
+
+    def __init__(self) -> None:
+        """Start with nothing measured."""
+        self.wall_ns = 0
+        self.cpu_ns = 0
+
+    def sign(self, key: Any, recipe: SigningRecipe, data: bytes) -> bytes:
+        """Sign with a key object of the session."""
+        parameter = None if recipe.parameter is None else bytes(recipe.parameter)
+        started, cpu_started = time.perf_counter_ns(), time.thread_time_ns()
+        try:
+            signature = key.sign(
+                data, mechanism=Mechanism(recipe.mechanism.mechanism), mechanism_param=parameter
+            )
+        except PKCS11Error as error:
+            refusal = refusal_of(error)
+            if refusal.status is Status.NOT_STARTED and type(error).__name__ not in _NOT_EXECUTED:
+                raise Refusal(Status.UNKNOWN, refusal.reason) from None
+            raise
+        finally:
+            self.cpu_ns += time.thread_time_ns() - cpu_started
+            self.wall_ns = time.perf_counter_ns() - started
+        return bytes(signature)
+
+
 class SigningSession:
     """One session with the key handles found in it; used by one thread at a time."""
 
-    def __init__(self, session: pkcs11.Session, cryptoki: Cryptoki) -> None:
-        """Take an open session; the login belongs to the anchor session."""
+    def __init__(self, session: pkcs11.Session, cryptoki: Cryptoki | None) -> None:
+        """Take an open session; the login belongs to the anchor session. Without Cryptoki, the library signs."""
         self.session = session
         self._cryptoki = cryptoki
-        self.signer = RawSigner(cryptoki, session.handle)  # type: ignore[attr-defined]  # missing in its stubs
-        self._keys: dict[bytes, tuple[int, int | None]] = {}
+        self.signer: Signer = LibrarySigner()
+        if cryptoki is not None:
+            self.signer = RawSigner(cryptoki, session.handle)  # type: ignore[attr-defined]  # missing in its stubs
+        self._keys: dict[bytes, tuple[Any, int | None]] = {}
 
-    def key(self, cka_id: bytes, spki_sha256: bytes) -> tuple[int, int | None]:
-        """Return the private key's handle and, for EC, the bytes of its order; raise Refusal.
+    def key(self, cka_id: bytes, spki_sha256: bytes) -> tuple[Any, int | None]:
+        """Return the private key as `signer` takes it and, for EC, the bytes of its order; raise Refusal.
 
         The public key is compared with the SPKI hash when the key is found, before its first use in this session.
         """
@@ -88,11 +137,15 @@ class SigningSession:
             if hashlib.sha256(spki).digest() != spki_sha256:
                 raise Refusal(Status.KEY_MISMATCH, "KEY_MISMATCH")
             size = hsm_der.CURVES[key[Attribute.EC_PARAMS]] if key.key_type is KeyType.EC else None
-            found = key.handle, size
+            found = (key if self._cryptoki is None else key.handle), size
             if len(self._keys) >= MAX_HANDLES:
                 del self._keys[next(iter(self._keys))]
         self._keys[locator] = found
         return found
+
+    def _is_logged_in(self) -> bool:
+        session: Any = self.session  # its stubs lack the handle
+        return self._cryptoki is None or self._cryptoki.is_logged_in(session.handle)
 
     def forget(self, cka_id: bytes, spki_sha256: bytes) -> None:
         """Drop a handle that the token no longer knows."""
@@ -102,7 +155,7 @@ class SigningSession:
         """Return the private key and the DER SubjectPublicKeyInfo of the pair with this CKA_ID; raise Refusal."""
         private = self._objects(ObjectClass.PRIVATE_KEY, cka_id)
         public = self._objects(ObjectClass.PUBLIC_KEY, cka_id)
-        if not private and not self._cryptoki.is_logged_in(self.session.handle):  # type: ignore[attr-defined]  # missing in its stubs
+        if not private and not self._is_logged_in():
             # Private objects are invisible without login: it is the login that is gone, not the key.
             raise Refusal(Status.NOT_STARTED, "USER_NOT_LOGGED_IN")
         if len(private) != 1 or len(public) != 1:
@@ -156,7 +209,7 @@ class Token:
     def initialize_again(self) -> None:
         """Finalise the module and begin anew, login included; raise one of TokenErrors."""
         self.sessions.clear()
-        self._cryptoki.finalize()
+        self.close()
         self._library.initialize()
         self._log_in()
 
@@ -175,13 +228,16 @@ class Token:
             # It was doubtful: that it cannot be closed is no news.
             with contextlib.suppress(PKCS11Error):
                 old.session.close()
+        anchor: Any = self._anchor  # its stubs lack the handle
+        direct = self._cryptoki if self._cryptoki.knows(anchor.handle) else None
         self.sessions[:] = [
-            SigningSession(self._token.open(), self._cryptoki) for _ in range(self._settings["sessions"])
+            SigningSession(self._token.open(), direct) for _ in range(self._settings["sessions"])
         ]
 
     def close(self) -> None:
-        """Give the sessions back to the token."""
-        self._cryptoki.finalize()
+        """Give the sessions back to the token; an error says only that they are gone already."""
+        with contextlib.suppress(PKCS11Error):
+            self._library.finalize()
 
     def generate(self, cka_id: bytes, algorithm: str) -> bytes:
         """Make a key pair that can only sign and never leave; return its SPKI. Uses a session of its own."""
@@ -209,11 +265,17 @@ class Token:
 
 
 def _library(module: str, cryptoki: Cryptoki, *, threads: bool) -> _pkcs11.lib:
-    class Library(_pkcs11.lib):
-        def initialize(self) -> None:
-            cryptoki.initialize(threads=threads)
+    if not threads:
+        return _pkcs11.lib(module)
 
-    return Library(module)
+    class ThreadSafeLibrary(_pkcs11.lib):
+        def initialize(self) -> None:
+            cryptoki.initialize()
+
+        def finalize(self) -> None:
+            cryptoki.finalize()
+
+    return ThreadSafeLibrary(module)
 
 
 def read_pin(path: Path) -> str:
@@ -240,6 +302,7 @@ def refusal_of(error: Exception) -> Refusal:
     if isinstance(error, CryptokiError):
         return Refusal(error.status, error.name)
     name = type(error).__name__
+    reason = re.sub("(?<=[a-z])(?=[A-Z])", "_", name).upper()  # SessionClosed is SESSION_CLOSED in Cryptoki
     if name in _PIN_ERRORS:
-        return Refusal(Status.PIN, name)
-    return Refusal(Status.REFUSED if name in _REFUSALS else Status.NOT_STARTED, name)
+        return Refusal(Status.PIN, reason)
+    return Refusal(Status.REFUSED if name in _REFUSALS else Status.NOT_STARTED, reason)

@@ -161,7 +161,7 @@ class Worker:
 
 
 def _signature(
-    session: SigningSession, key: tuple[int, int | None], recipe: SigningRecipe, digest: bytes
+    session: SigningSession, key: tuple[Any, int | None], recipe: SigningRecipe, digest: bytes
 ) -> bytes:
     handle, order_bytes = key
     if recipe.is_ecdsa is (order_bytes is None):

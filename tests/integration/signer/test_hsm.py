@@ -48,8 +48,7 @@ def keys(token: SoftHsm) -> Keys:
 
     async def make() -> Keys:
         async with open_hsm(documents=token.group("documents")) as (hsm, _):
-            made = await asyncio.gather(*(hsm.generate("documents", algorithm) for algorithm in KeyAlgorithm))
-            return {key.algorithm: key for key in made}
+            return {algorithm: await hsm.generate("documents", algorithm) for algorithm in KeyAlgorithm}
 
     return asyncio.run(make())
 
@@ -311,7 +310,8 @@ def test_a_private_key_is_sensitive_and_cannot_leave_the_token(token: SoftHsm, k
 import json
 from pkcs11 import Attribute, exceptions
 from services.signer.hsm_token import Token
-session = Token({hello!r}).sessions[0]
+token = Token({hello!r})
+session = token.sessions[0]
 facts = []
 for cka_id in {[key.locator.cka_id.hex() for key in keys.values()]!r}:
     key, _ = session.find(bytes.fromhex(cka_id))
