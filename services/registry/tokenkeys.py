@@ -49,8 +49,10 @@ class TokenKeys:
                 raise StartError(f"{path} must be closed to others and to its group's writing: chmod 600 it")
             with path.open("rb") as file:
                 document: Any = json.loads(file.read(_MAX_BYTES))
+            if any(key["kty"] != "EC" for key in document["keys"]):
+                raise ValueError("a key that is not on a curve")
             keys = KeySet.import_key_set(document)
-        except (OSError, ValueError, KeyError, TypeError, JoseError) as error:
+        except (OSError, ValueError, KeyError, TypeError, RecursionError, JoseError) as error:
             # Not the error's text: it may quote the key.
             raise StartError(f"token keys {path}: not a readable JWK Set ({type(error).__name__})") from None
         if not all(isinstance(key, ECKey) and key.is_private and key.curve_name == "P-256" for key in keys):
