@@ -82,7 +82,6 @@ def _openssl(openssl: Program, path: Path) -> str:
             "-verify",
             "-binary",
             "-noverify",
-            "-cades",
             "-inform",
             "DER",
             "-in",
