@@ -26,7 +26,7 @@ FAILPOINTS = (
 CALLERS = 8
 RANDOM = random.SystemRandom()
 READY_SECONDS = 10.0
-ENDED = {"signed", "refused", "failed", "unknown"}
+ENDED = {"signed", "refused", "failed", "outcome_unknown"}
 
 
 @dataclass

@@ -142,11 +142,11 @@ class World:
         return jwt.encode({"alg": "ES256", "kid": key.kid, "typ": "at+jwt"}, claims, key)
 
     def signed_total(self) -> int:
-        """Return how many signing operations have succeeded so far, as the signers count them."""
+        """Return how many signatures were made so far, as the signers count them."""
         total = 0.0
         for signer in self.platform.signers:
             for line in self.platform.metrics(signer.name).splitlines():
-                if line.startswith("kyso_signer_signatures_total{") and 'outcome="completed"' in line:
+                if line.startswith("kyso_signer_signatures_total{") and 'outcome="signed"' in line:
                     total += float(line.rsplit(" ", 1)[1])
         return int(total)
 
