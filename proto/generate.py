@@ -1,7 +1,7 @@
 """Generate the Python stubs of proto/kyso/v1, or check that the committed ones are what it would generate.
 
-    python proto/generate.py           writes proto/gen
-    python proto/generate.py --check   generates into a temporary folder, prints the differences, exits 1 if any
+python proto/generate.py           writes proto/gen
+python proto/generate.py --check   generates into a temporary folder, prints the differences, exits 1 if any
 """
 
 from __future__ import annotations
@@ -74,7 +74,9 @@ def differences(fresh: dict[str, str], committed: dict[str, str]) -> list[str]:
 
 def main() -> int:
     """Entry point; the exit code is 1 when `--check` finds a difference."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--check", action="store_true", help="compare only, write nothing")
     check: bool = parser.parse_args().check
     with tempfile.TemporaryDirectory() as scratch:
