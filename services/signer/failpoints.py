@@ -8,10 +8,13 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Sequence
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from services.kernel.events import Event
-from services.kernel.runtime.outbox import Publisher
+
+if TYPE_CHECKING:
+    # The steps reach failpoints, and must not reach the database through them.
+    from services.kernel.runtime.outbox import Publisher
 
 FailpointName = Literal[
     "intent_recorded",
