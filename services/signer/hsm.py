@@ -72,11 +72,9 @@ class TokenGroupSettings(Settings):
 class Hsm:
     """All token groups of this process. Signs what it is told: policy, status and quota are the callers' steps."""
 
-    def __init__(
-        self, groups: Mapping[str, TokenGroup], metrics: Mapping[str, GroupMetrics], limits: _Limits
-    ) -> None:
+    def __init__(self, groups: Mapping[str, TokenGroup], metrics: Mapping[str, GroupMetrics]) -> None:
         """Use `Hsm.open`."""
-        self._groups, self._metrics, self._limits = groups, metrics, limits
+        self._groups, self._metrics = groups, metrics
 
     @classmethod
     @asynccontextmanager
@@ -93,7 +91,7 @@ class Hsm:
             for group in opened.values():
                 stack.push_async_callback(group.close)
             await asyncio.gather(*(group.open() for group in opened.values()))
-            yield cls(opened, parts, {name: groups[name].generate_timeout_seconds for name in groups})
+            yield cls(opened, parts)
 
     async def sign(
         self,
@@ -130,9 +128,7 @@ class Hsm:
         cka_id = os.urandom(CKA_ID_BYTES)
         fields = {"cka_id": cka_id.hex(), "algorithm": algorithm.name}
         try:
-            answer = await self._groups[group].command(
-                FrameKind.GENERATE, fields, alone=True, timeout=self._limits[group]
-            )
+            answer = await self._groups[group].command(FrameKind.GENERATE, fields, alone=True)
         except DomainError as error:
             error.data["cka_id"] = cka_id.hex()
             raise
@@ -144,17 +140,13 @@ class Hsm:
     async def find(self, group: str, cka_id: bytes) -> bytes:
         """Return the DER SubjectPublicKeyInfo of the pair with this CKA_ID; raise HsmKeyMissing or HsmUnavailable."""
         fields = {"cka_id": cka_id.hex()}
-        answer = await self._groups[group].command(
-            FrameKind.FIND, fields, alone=False, timeout=self._limits[group]
-        )
+        answer = await self._groups[group].command(FrameKind.FIND, fields, alone=False)
         self._metrics[group].operation("find", "")(answer["micros"] / 1e6)
         return bytes.fromhex(answer["spki"])
 
     async def list_ids(self, group: str) -> list[bytes]:
         """Return the CKA_IDs of all keys of ours in the token, for finding orphans of an interrupted generation."""
-        answer = await self._groups[group].command(
-            FrameKind.LIST, {}, alone=False, timeout=self._limits[group]
-        )
+        answer = await self._groups[group].command(FrameKind.LIST, {}, alone=False)
         self._metrics[group].operation("list", "")(answer["micros"] / 1e6)
         return [bytes.fromhex(cka_id) for cka_id in answer["cka_ids"]]
 
@@ -189,9 +181,6 @@ class Hsm:
         """Return why signing is not possible, None where every group is ready (for `Health.register`)."""
         reasons = [status.reason for status in self.status().values() if status.reason is not None]
         return reasons[0] if reasons else None
-
-
-_Limits = Mapping[str, float]
 
 
 def _plan(name: str, settings: TokenGroupSettings) -> GroupPlan:

@@ -98,13 +98,13 @@ class TokenGroup:
         await call.done
         return call.outcomes  # type: ignore[return-value]  # no None is left once `done` has a result
 
-    async def command(
-        self, kind: FrameKind, fields: dict[str, Any], *, alone: bool, timeout: float
-    ) -> dict[str, Any]:
+    async def command(self, kind: FrameKind, fields: dict[str, Any], *, alone: bool) -> dict[str, Any]:
         """Have a worker do something else; return its answer. Raises DomainError."""
         if (refusal := self._refusal(1)) is not None:
             raise refusal
         loop = asyncio.get_running_loop()
+        # Making a key, or going through all of them, takes longer than one look-up or signature.
+        timeout = self._plan.timeout if kind is FrameKind.FIND else self._plan.generate_timeout
         command = Command(kind, fields, alone, timeout, loop.create_future(), loop.time())
         self._commands.append(command)
         self.workers_changed()
@@ -348,9 +348,7 @@ class TokenGroup:
 
     def look_at_clock(self, now: float) -> None:
         """Give up what has waited too long (the keeper calls this)."""
-        late = HsmTimeout(
-            f"no HSM worker was free within {self._plan.timeout:g} s: nothing was signed, retry later"
-        )
+        late = HsmTimeout("no HSM worker was free in time: nothing was handed to the token, retry later")
         for call in [call for call in self._queue if now - call.waiting_since > self._plan.timeout]:
             self._queue.remove(call)
             self._queued_items -= len(call.digests) - call.next
