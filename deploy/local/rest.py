@@ -86,9 +86,18 @@ def _checked(answer: httpx.Response) -> httpx.Response:
         return answer
     request_id = answer.headers.get("x-request-id", "none")
     raise PlatformError(
-        f"{answer.request.method} {answer.request.url.path} was answered {answer.status_code}: "
-        f"{answer.text.strip()[:600]} (request id {request_id}; the logs name it)"
+        f"{answer.request.method} {answer.request.url.path} was answered {answer.status_code} {_problem(answer)} "
+        f"(request id {request_id}: the logs name it)"
     )
+
+
+def _problem(answer: httpx.Response) -> str:
+    """Code and detail of a problem document (RFC 9457), or the beginning of whatever else came."""
+    try:
+        body = answer.json()
+        return f"{body['code']}: {body['detail']}"
+    except (ValueError, KeyError, TypeError):
+        return answer.text.strip()[:600]
 
 
 def _object(answer: httpx.Response) -> dict[str, Any]:
