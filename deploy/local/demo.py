@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from deploy.local import independent
+from deploy.local.bus import OUTSIDE
 from deploy.local.console import PlatformError, say, step
 from deploy.local.demo_data import DemoData, provide_demo_data, recorded_client
 from deploy.local.letter import make_letter
@@ -152,6 +153,10 @@ def _tell_addresses(platform: Platform, data: DemoData) -> None:
     say(f"  client id        {data.client_id}")
     say(f"  its secret       in {_short(data.secret_file)}")
     say(f"  credential       {data.credential_id}")
+    say(f"  bus              tls://{HOST}:{ports.bus}, CA in {_short(platform.bus_ca_file)}")
+    say(
+        f"  bus user         {OUTSIDE}, for this client's own jobs and results; password in {_short(platform.outside_password_file)}"
+    )
     for name in ("gateway", "signer", "verifier", "registry"):
         say(f"  {name + ' metrics':<16} http://{HOST}:{getattr(ports, name + '_metrics')}/metrics")
     say(f"  logs             {_short(platform.settings.logs)}/")

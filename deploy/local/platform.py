@@ -45,12 +45,21 @@ class Platform:
                 for name in SERVICES
             }
 
-    def admit_outside_system(self, client_id: str) -> Path:
-        """Let the outside system's bus user act for `client_id` and no other; return its password file."""
-        bus = self._provisions.bus
-        provide_bus(bus.configuration.parent, self._provisions.mesh["nats"], self.settings.ports, client_id)
+    @property
+    def bus_ca_file(self) -> Path:
+        """CA of the bus's certificate, PEM."""
+        return self._provisions.mesh["nats"].ca
+
+    @property
+    def outside_password_file(self) -> Path:
+        """Password of the outside system's bus user."""
+        return self._provisions.bus.passwords[OUTSIDE]
+
+    def admit_outside_system(self, client_id: str) -> None:
+        """Let the outside system's bus user act for `client_id` and no other."""
+        folder = self._provisions.bus.configuration.parent
+        provide_bus(folder, self._provisions.mesh["nats"], self.settings.ports, client_id)
         self._supervisor.children["nats"].reload()
-        return bus.passwords[OUTSIDE]
 
 
 @asynccontextmanager
