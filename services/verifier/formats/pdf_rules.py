@@ -30,6 +30,8 @@ from pyhanko.sign.diff_analysis.form_rules_api import FormUpdate
 from pyhanko.sign.diff_analysis.rules_api import Context
 
 _PRODUCER_MARKS = frozenset({"/ITXT"})
+_SECURITY_STORE = frozenset({"/Type", "/VRI", "/Certs", "/CRLs", "/OCSPs"})
+_WRITTEN_BY_SOFTWARE = frozenset({"/ModDate", "/Producer"})
 
 
 def _written(new: HistoricalResolver) -> set[generic.Reference]:
@@ -82,6 +84,42 @@ class _Branch(WhitelistRule):
         for ref in _reached(new, starts):
             if not _usages(old, ref) and _is_absent(old, ref):
                 yield ReferenceUpdate(ref)
+
+
+class _SecurityStore(_Branch):
+    """Validation material (ISO 32000-2 12.8.4.3): judged when it is used; by being there it changes nothing."""
+
+    def __init__(self) -> None:
+        """The document security store."""
+        super().__init__("/Root", "/DSS")
+
+    def apply(self, old: HistoricalResolver, new: HistoricalResolver) -> Iterator[ReferenceUpdate]:
+        """As for every branch, if what stands there now is such a store and nothing else."""
+        try:
+            store = new.root["/DSS"]
+        except KeyError:
+            return
+        if isinstance(store, generic.DictionaryObject) and set(store) <= _SECURITY_STORE:
+            yield from super().apply(old, new)
+
+
+class _InformationRule(DocInfoRule):
+    """The information dictionary, where only what software writes about itself has changed."""
+
+    def apply(self, old: HistoricalResolver, new: HistoricalResolver) -> Iterator[ReferenceUpdate]:
+        """References of the dictionary; none when its title, author or anything else is another one."""
+        before, after = (_information(revision) for revision in (old, new))
+        if before == after:
+            yield from super().apply(old, new)
+
+
+def _information(revision: HistoricalResolver) -> dict[str, generic.PdfObject]:
+    # By reference: the trailer itself would answer with the newest value, not with this revision's.
+    trailer = revision.trailer_view
+    values = revision(trailer.get_value_as_reference("/Info")) if "/Info" in trailer else None
+    if not isinstance(values, generic.DictionaryObject):
+        return {}
+    return {key: value for key, value in values.items() if key not in _WRITTEN_BY_SOFTWARE}
 
 
 class _NeverSupplied(WhitelistRule):
@@ -173,12 +211,11 @@ def _same(before: generic.PdfObject, after: generic.PdfObject) -> bool:
 def _policy(more: Iterable[WhitelistRule]) -> StandardDiffPolicy:
     added = [rule.as_qualified(ModificationLevel.FORM_FILLING) for rule in more]
     harmless: tuple[WhitelistRule, ...] = (
-        DocInfoRule(),
+        _InformationRule(),
         XrefStreamRule(),
         ObjectStreamRule(),
         MetadataUpdateRule(),  # type: ignore[no-untyped-call]
-        # Validation material is judged when it is used; by being there it changes nothing of the document.
-        _Branch("/Root", "/DSS"),
+        _SecurityStore(),
         _NeverSupplied(),
         _Orphans(),
         _FreedUnused(),

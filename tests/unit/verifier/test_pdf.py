@@ -162,6 +162,39 @@ def test_a_changed_catalog_after_signing_is_not_valid(verify: Verify, signed_pdf
     assert not report.clean
 
 
+def _overriding(data: bytes, number: int, body: bytes) -> bytes:
+    """The file with a further revision that writes one object anew."""
+    previous = int(re.findall(rb"startxref\s+(\d+)", data)[-1])
+    written = b"%d 0 obj\n%s\nendobj\n" % (number, body)
+    table = b"xref\n%d 1\n%010d 00000 n \ntrailer\n<</Size 99 /Root 1 0 R /Prev %d>>\n"
+    table %= (number, len(data), previous)
+    return data + written + table + b"startxref\n%d\n%%%%EOF\n" % (len(data) + len(written))
+
+
+def test_no_object_of_a_signed_document_may_become_another(verify: Verify, signed_pdf: bytes) -> None:
+    numbers = {int(n) for n in re.findall(rb"[\r\n](\d+) 0 obj", signed_pdf)}
+    assert len(numbers) > 5
+    for number in numbers:
+        report = verify(_overriding(signed_pdf, number, b"<</Type/Other>>"), integrity_only=True)
+        assert not report.clean, number
+        assert report.verdict is not Verdict.VALID, number
+
+
+def test_title_and_author_may_not_change_but_software_may_say_that_it_was_there(
+    verify: Verify, hierarchy: Hierarchy
+) -> None:
+    info = b"<</Author (An) /Producer (A) /ModDate (D:20260101000000Z)>>"
+    base = _overriding(one_page_pdf(), 50, info).replace(
+        b"/Root 1 0 R /Prev", b"/Info 50 0 R /Root 1 0 R /Prev"
+    )
+    signed = hierarchy.signer.pdf(base)
+    assert verify(signed).clean
+    again = info.replace(b"(A)", b"(B)").replace(b"2026", b"2027")
+    assert verify(_overriding(signed, 50, again)).clean
+    report = verify(_overriding(signed, 50, info.replace(b"(An)", b"(Binh)")))
+    assert report.verdict is Verdict.INDETERMINATE
+
+
 def test_a_signature_that_allows_no_changes_is_not_followed_by_another(
     verify: Verify, hierarchy: Hierarchy
 ) -> None:
