@@ -37,6 +37,8 @@ KEYS_SECONDS = 300.0
 """After this age the keys are asked for again, so that a key taken out of use stops working here too."""
 KEYS_PAUSE_SECONDS = 5.0
 """At least this long between two questions that tokens with unknown keys cause."""
+FAILURE_SECONDS = 1.0
+"""For so long after a failed question its answer is given again: callers must not queue up behind a dead registry."""
 _TOKEN = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 
 
@@ -91,7 +93,7 @@ class TokenVerifier:
         self._fetch = fetch_keys
         self._clock = clock
         self._keys: dict[str, ECKey] = {}
-        self._asked_at = float("-inf")
+        self._asked_at = self._failed_at = float("-inf")
         self._asking = asyncio.Lock()
         self._known: OrderedDict[bytes, Caller] = OrderedDict()
 
@@ -159,17 +161,24 @@ class TokenVerifier:
         async with self._asking:
             if self._keys and loop.time() - self._asked_at < minimum_age:
                 return
+            if loop.time() - self._failed_at < FAILURE_SECONDS:
+                raise _no_keys()
             try:
                 keys = _read_keys(await self._fetch())
             except DomainError as error:
-                # Not asked again by the next request, but soon.
+                self._failed_at = loop.time()
+                # With keys at hand it is enough to ask again a little later.
                 self._asked_at = loop.time() - KEYS_SECONDS + KEYS_PAUSE_SECONDS
-                raise ServiceUnavailable(
-                    "the registry's token keys cannot be had now; try again shortly", service="registry"
-                ) from error
+                raise _no_keys() from error
             if keys.keys() != self._keys.keys():
                 self._known.clear()
             self._keys, self._asked_at = keys, loop.time()
+
+
+def _no_keys() -> ServiceUnavailable:
+    return ServiceUnavailable(
+        "the registry's token keys cannot be had now; try again shortly", service="registry"
+    )
 
 
 _TYPES = frozenset({"at+jwt", "application/at+jwt"})

@@ -79,7 +79,17 @@ class DocumentBroken(Exception):
 class _Exchange:
     """One request and its answer: counts bytes, adds headers, knows whether the body was read to its end."""
 
-    __slots__ = ("_id", "_receive", "_send", "_unfinished", "body_left", "received", "route", "sent", "status")
+    __slots__ = (
+        "_id",
+        "_receive",
+        "_send",
+        "_unfinished",
+        "body_left",
+        "received",
+        "route",
+        "sent",
+        "status",
+    )
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, identifier: str) -> None:
         self._receive, self._send, self._id = receive, send, identifier.encode("ascii")

@@ -33,6 +33,8 @@ from services.kernel.runtime import process
 from services.kernel.runtime.process import Runtime
 from services.kernel.runtime.rpc import open_channel
 
+KEYS_TIMEOUT_SECONDS = 3.0
+
 
 def utc_now() -> datetime:
     """Return the time, aware UTC."""
@@ -47,7 +49,7 @@ def build(settings: GatewaySettings, runtime: Runtime, channels: Mapping[str, Ch
     token_service = TokenServiceStub(channels["registry"])
 
     async def fetch_keys() -> str:
-        answer = await token_service.GetTokenKeys(GetTokenKeysRequest())
+        answer = await token_service.GetTokenKeys(GetTokenKeysRequest(), timeout=KEYS_TIMEOUT_SECONDS)
         return answer.jwks
 
     tokens = TokenVerifier(fetch_keys, utc_now)

@@ -40,10 +40,18 @@ class Door:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
+    def figure(self, name: str, **labels: str) -> float:
+        """Return the value of a metric; 0 where it has none yet."""
+        return self.runtime.telemetry.registry.get_sample_value(name, labels) or 0.0
+
     def headers(self, scope: str | None = None, **more: str) -> dict[str, str]:
         token = self.services.tokens.token() if scope is None else self.services.tokens.token(scope)
         key = {"Idempotency-Key": uuid.uuid4().hex}
-        return {"Authorization": f"Bearer {token}", **key, **{k.replace("_", "-"): v for k, v in more.items()}}
+        return {
+            "Authorization": f"Bearer {token}",
+            **key,
+            **{k.replace("_", "-"): v for k, v in more.items()},
+        }
 
 
 def settings_of(mesh_ca: MeshCa, port: int, changes: dict[str, Any]) -> GatewaySettings:
@@ -61,9 +69,12 @@ def settings_of(mesh_ca: MeshCa, port: int, changes: dict[str, Any]) -> GatewayS
     return GatewaySettings.model_validate(base)
 
 
-async def open_door(stack: AsyncExitStack, mesh_ca: MeshCa, **changes: Any) -> Door:
+async def open_door(
+    stack: AsyncExitStack, mesh_ca: MeshCa, services: StandIns | None = None, **changes: Any
+) -> Door:
     """Start stand-ins and gateway; `changes` are laid over the settings, section by section."""
-    services, runtime, behind = StandIns(), make_runtime("gateway"), make_runtime("stand-ins")
+    services = services or StandIns()
+    runtime, behind = make_runtime("gateway"), make_runtime("stand-ins")
     listen = RpcServerSettings(listen="127.0.0.1:0", tls=mesh_ca.tls("signer"), drain_seconds=0.5)
     bound = await stack.enter_async_context(serve_rpc(listen, behind, services.add, (), services.allow()))
     settings = settings_of(mesh_ca, bound.port, changes)

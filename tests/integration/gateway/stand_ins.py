@@ -25,9 +25,7 @@ from services.kernel.errors import DomainError, NotFound, Unauthenticated
 
 CLIENT = "cl_0000000000000000000000test"
 SECRET = "correct horse"
-ALL_SCOPES = (
-    "sign:hash sign:document verify credentials:read credentials:write registry:read registry:write audit:read"
-)
+ALL_SCOPES = "sign:hash sign:document verify credentials:read credentials:write registry:read registry:write audit:read"
 MOMENT = datetime(2026, 11, 22, 8, 0, tzinfo=UTC)
 
 
@@ -46,7 +44,9 @@ class Tokens(registry_pb2_grpc.TokenServiceServicer):
         self.keys_asked = 0
         self.refuse: DomainError | None = None
 
-    def token(self, scope: str = ALL_SCOPES, *, key: ECKey | None = None, typ: str = "at+jwt", **claims: Any) -> str:
+    def token(
+        self, scope: str = ALL_SCOPES, *, key: ECKey | None = None, typ: str = "at+jwt", **claims: Any
+    ) -> str:
         now = int(datetime.now(UTC).timestamp())
         content = {
             "iss": "kyso", "aud": "kyso", "sub": CLIENT, "agency": "ag_1", "scope": scope, "iat": now, "exp": now + 600,
@@ -54,7 +54,9 @@ class Tokens(registry_pb2_grpc.TokenServiceServicer):
         header = {"alg": "ES256", "typ": typ, "kid": "k1"}
         return jwt.encode(header, {**content, **claims}, key or self.key, algorithms=["ES256"])
 
-    async def IssueToken(self, request: registry.IssueTokenRequest, context: Any) -> registry.IssueTokenResponse:
+    async def IssueToken(
+        self, request: registry.IssueTokenRequest, context: Any
+    ) -> registry.IssueTokenResponse:
         self.asked.append(request)
         if request.WhichOneof("proof") == "client_secret" and request.client_secret != SECRET:
             raise Unauthenticated("the client's proof was refused")
@@ -98,7 +100,11 @@ class Signer(signer_pb2_grpc.SignerServiceServicer):
         for digest in request.digests:
             outcome = answer.outcomes.add()
             if digest[0] == 0xFF:
-                outcome.error.code, outcome.error.message, outcome.error.retryable = "HSM_TIMEOUT", "too late", True
+                outcome.error.code, outcome.error.message, outcome.error.retryable = (
+                    "HSM_TIMEOUT",
+                    "too late",
+                    True,
+                )
             else:
                 outcome.signature = b"signed:" + digest
         return answer
@@ -117,7 +123,9 @@ class Signer(signer_pb2_grpc.SignerServiceServicer):
         self.completed += 1
         return header, b"%PDF-signed " + digest.hexdigest().encode() + b" " + kept
 
-    async def SignDocument(self, request_iterator: Any, context: Any) -> AsyncIterator[signer.SignDocumentResponse]:
+    async def SignDocument(
+        self, request_iterator: Any, context: Any
+    ) -> AsyncIterator[signer.SignDocumentResponse]:
         self._note(context)
         header, content = await self._take(request_iterator)
         pdf = header.format == signer.SIGNATURE_FORMAT_PADES
@@ -159,7 +167,9 @@ class Signer(signer_pb2_grpc.SignerServiceServicer):
 
     async def FetchDocument(self, request: Any, context: Any) -> AsyncIterator[signer.FetchDocumentResponse]:
         self._note(context)
-        result = signer.SignDocumentResult(operation_id=request.operation_id, media_type="application/pdf", size=8)
+        result = signer.SignDocumentResult(
+            operation_id=request.operation_id, media_type="application/pdf", size=8
+        )
         yield signer.FetchDocumentResponse(result=result)
         yield signer.FetchDocumentResponse(chunk=b"%PDF-1.7")
 
@@ -210,7 +220,9 @@ class Registry(registry_pb2_grpc.RegistryServiceServicer):
     def __init__(self) -> None:
         self.last: Any = None
 
-    def _credential(self, identifier: str, status: Any = common.CREDENTIAL_STATUS_ACTIVE) -> registry.Credential:
+    def _credential(
+        self, identifier: str, status: Any = common.CREDENTIAL_STATUS_ACTIVE
+    ) -> registry.Credential:
         return registry.Credential(
             id=identifier, agency_id="ag_1", subscriber_id="sub_1", status=status,
             key_algorithm=common.KEY_ALGORITHM_ECDSA_P256, activation=common.ACTIVATION_CLIENT,
@@ -229,7 +241,9 @@ class Registry(registry_pb2_grpc.RegistryServiceServicer):
 
     async def ListCredentials(self, request: Any, context: Any) -> registry.ListCredentialsResponse:
         self.last = request
-        return registry.ListCredentialsResponse(credentials=[self._credential("cr_1")], next_page_token="next")
+        return registry.ListCredentialsResponse(
+            credentials=[self._credential("cr_1")], next_page_token="next"
+        )
 
     async def HoldCredential(self, request: Any, context: Any) -> registry.HoldCredentialResponse:
         self.last = request
@@ -248,7 +262,9 @@ class Registry(registry_pb2_grpc.RegistryServiceServicer):
         held = self._credential(request.credential_id, common.CREDENTIAL_STATUS_REVOKED)
         return registry.RevokeCredentialResponse(credential=held, crl_number=2)
 
-    async def GetCertificationRequest(self, request: Any, context: Any) -> registry.GetCertificationRequestResponse:
+    async def GetCertificationRequest(
+        self, request: Any, context: Any
+    ) -> registry.GetCertificationRequestResponse:
         return registry.GetCertificationRequestResponse(certification_request=b"\x30\x00")
 
     async def ImportCertificate(self, request: Any, context: Any) -> registry.Credential:
@@ -271,7 +287,9 @@ class Registry(registry_pb2_grpc.RegistryServiceServicer):
 
     def _subscriber(self) -> registry.Subscriber:
         kind = registry.SUBSCRIBER_KIND_ORGANIZATION
-        return registry.Subscriber(id="sub_1", agency_id="ag_1", kind=kind, name="UBND xã", created_at=stamp())
+        return registry.Subscriber(
+            id="sub_1", agency_id="ag_1", kind=kind, name="UBND xã", created_at=stamp()
+        )
 
     async def CreateSubscriber(self, request: Any, context: Any) -> registry.Subscriber:
         self.last = request
@@ -302,7 +320,11 @@ class Registry(registry_pb2_grpc.RegistryServiceServicer):
     async def ListAuditEvents(self, request: Any, context: Any) -> registry.ListAuditEventsResponse:
         self.last = request
         event = registry.AuditEvent(
-            id="ev_1", position=1, type="kyso.signature.completed", time=stamp(), data='{"outcome":"completed"}'
+            id="ev_1",
+            position=1,
+            type="kyso.signature.completed",
+            time=stamp(),
+            data='{"outcome":"completed"}',
         )
         return registry.ListAuditEventsResponse(events=[event])
 

@@ -18,7 +18,9 @@ REQUEST = {"credential_id": "cr_1", "format": "pades", "document_type": "cong-va
 PDF = b"%PDF-1.7\n" + bytes(200_000)
 
 
-def files(request: dict[str, object] | None = None, content: bytes = PDF, name: str = "letter.pdf") -> list[object]:
+def files(
+    request: dict[str, object] | None = None, content: bytes = PDF, name: str = "letter.pdf"
+) -> list[object]:
     asked = json.dumps({**REQUEST, **(request or {})})
     return [("request", (None, asked, "application/json")), ("document", (name, content, "application/pdf"))]
 
