@@ -122,9 +122,10 @@ def stop(settings: Settings) -> bool:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
-                if not asked:
-                    lock.seek(0)
-                    os.kill(int(lock.read()), signal.SIGTERM)
+                lock.seek(0)
+                # Empty for a moment after the lock was taken.
+                if not asked and (process := lock.read().strip()):
+                    os.kill(int(process), signal.SIGTERM)
                     asked = True
                 time.sleep(POLL_SECONDS)
                 continue
