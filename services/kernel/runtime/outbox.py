@@ -41,6 +41,8 @@ from services.kernel.runtime.telemetry import Telemetry
 
 BATCH = 200
 WAKE_SECONDS = 1.0
+GATHER_SECONDS = 0.03
+"""After each batch that was not full: rows written meanwhile share a reading, a publication and a deletion."""
 MAX_BACKOFF_SECONDS = 5.0
 MAX_EVENT_BYTES = 512 * 1024
 """Half of NATS' own limit: refused when it is written, because a row that can never leave would block all others."""
@@ -185,7 +187,8 @@ class Relay:
                     await self._wake.wait()
             except TimeoutError:
                 # The regular look: rows of another replica, or what an outage left behind.
-                pass
+                continue
+            await asyncio.sleep(GATHER_SECONDS)
 
     async def _step(self) -> int:
         """Publish one batch; return how many rows left."""
