@@ -101,7 +101,7 @@ async def test_nothing_starts_after_the_answer(site: Site, full: bool, report: C
         sent_late = [request for request in callers.requests if request.sent_at > answered]
         assert all(not request.signatures for request in sent_late)
         assert site.signs_after(answered) == [], "a C_Sign began after the hold was answered"
-        assert held["unconfirmed"] == []
+        assert held["unconfirmed"] == [], held
         latencies.append(max(one["milliseconds"] for one in held["confirmations"]))
         await asyncio.to_thread(site.release, credential)
     report(f"{trials} holds under load, two signers: last confirmation after {statistics.median(latencies):.0f} ms "
