@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import Enum
 
@@ -53,7 +53,7 @@ class Facts:
 
     def to_json(self) -> str:
         """Write for the intent's row, from which a crashed operation's entry is made."""
-        return json.dumps(asdict(self), ensure_ascii=False, separators=(",", ":"))
+        return json.dumps({name: getattr(self, name) for name in self.__slots__}, ensure_ascii=False)
 
     @classmethod
     def from_json(cls, text: str) -> Facts:

@@ -13,19 +13,21 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from sqlalchemy import Connection, insert
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.kernel.errors import DomainError, ServiceUnavailable
 from services.kernel.events import Event
 from services.kernel.runtime.database import Database
-from services.kernel.runtime.outbox import put_many
+from services.kernel.runtime.outbox import rows
 from services.kernel.runtime.telemetry import Telemetry
 from services.signer.ledger import Entry, Head, LedgerEntry, event_of
 from services.signer.metrics import SignerMetrics
 from services.signer.ports import Ending, Intent, Recorded
 from services.signer.store import statements
 from services.signer.store.tables import outbox
+
+_OUTBOX = insert(outbox)
 
 MAX_BATCH = 256
 MAX_WAITING = 8192
@@ -108,41 +110,66 @@ class Committer:
                 write.answer.set_result(answer)
 
     async def _transact(self, batch: Sequence[Intent | Ending | Entry]) -> list[Any]:
-        intents = [what for what in batch if isinstance(what, Intent)]
-        endings = [what for what in batch if isinstance(what, Ending)]
-        noted = [what for what in batch if isinstance(what, Entry)]
-        taken: dict[str, Recorded] = {}
-        lost: set[str] = set()
-        head = self._head
-        chains: dict[bytes, bytes] = {}
-        async with self._database.transaction() as connection:
-            if head is None:
-                head = await statements.ledger_head(connection, self._replica)
-            if intents:
-                taken = await statements.insert_intents(connection, intents, self._replica)
-            if endings:
-                chains = await self._add_chains(connection, endings)
-                lost = await statements.end_operations(connection, endings, self._replica)
-            won = [ending for ending in endings if ending.entry.facts.operation_id not in lost]
-            head, placed, events = _append(head, [*(ending.entry for ending in won), *noted])
-            events += [event for ending in won for event in ending.events]
-            await statements.insert_entries(connection, placed)
-            await put_many(connection, outbox, events)
-        self._head = head
-        self._known_chains.update(chains)
-        if placed:
-            self._metrics.ledger_sequence.labels(self._replica).set(head.sequence)
+        work = _Batch(self._replica, batch, self._head, frozenset(self._known_chains))
+        committed = await self._database.write(work)
+        self._head = committed.head
+        self._known_chains.update(committed.chains)
+        if committed.entries:
+            self._metrics.ledger_sequence.labels(self._replica).set(committed.head.sequence)
             self._published()
-        return [_answer(what, taken, lost) for what in batch]
+        return [_answer(what, committed) for what in batch]
 
-    async def _add_chains(self, connection: AsyncConnection, endings: Sequence[Ending]) -> dict[bytes, bytes]:
+
+@dataclass(frozen=True, slots=True)
+class _Committed:
+    """What one transaction did."""
+
+    head: Head
+    entries: int
+    chains: frozenset[bytes]
+    taken: dict[str, Recorded]
+    """Intents whose idempotency key another operation has."""
+    lost: set[str]
+    """Operations that were not this replica's any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """One transaction; called in the thread that writes, so it touches nothing but its own values."""
+
+    replica: str
+    batch: Sequence[Intent | Ending | Entry]
+    head: Head | None
+    known_chains: frozenset[bytes]
+
+    def __call__(self, connection: Connection) -> _Committed:
+        """Write everything."""
+        intents = [what for what in self.batch if isinstance(what, Intent)]
+        endings = [what for what in self.batch if isinstance(what, Ending)]
+        noted = [what for what in self.batch if isinstance(what, Entry)]
+        head = self.head or statements.ledger_head(connection, self.replica)
+        taken = statements.insert_intents(connection, intents, self.replica) if intents else {}
+        chains: dict[bytes, bytes] = {}
+        lost: set[str] = set()
+        if endings:
+            chains = self._add_chains(connection, endings)
+            lost = statements.end_operations(connection, endings, self.replica)
+        won = [ending for ending in endings if ending.entry.facts.operation_id not in lost]
+        head, placed, events = _append(head, [*(ending.entry for ending in won), *noted])
+        events += [event for ending in won for event in ending.events]
+        if placed:
+            statements.insert_entries(connection, placed)
+            connection.execute(_OUTBOX, rows(events))
+        return _Committed(head, len(placed), frozenset(chains), taken, lost)
+
+    def _add_chains(self, connection: Connection, endings: Sequence[Ending]) -> dict[bytes, bytes]:
         new = {
             ending.chain.sha256: statements.pack_chain(ending.chain.der)
             for ending in endings
-            if ending.chain is not None and ending.chain.sha256 not in self._known_chains
+            if ending.chain is not None and ending.chain.sha256 not in self.known_chains
         }
         if new:
-            await statements.insert_chains(connection, new)
+            statements.insert_chains(connection, new)
         return new
 
 
@@ -161,10 +188,10 @@ def _append(head: Head, entries: Sequence[Entry]) -> tuple[Head, list[LedgerEntr
     return head, placed, events
 
 
-def _answer(what: Intent | Ending | Entry, taken: dict[str, Recorded], lost: set[str]) -> Any:
+def _answer(what: Intent | Ending | Entry, committed: _Committed) -> Any:
     match what:
         case Intent():
-            return taken.get(what.id)
+            return committed.taken.get(what.id)
         case Ending():
-            return what.entry.facts.operation_id not in lost
+            return what.entry.facts.operation_id not in committed.lost
     return None

@@ -27,7 +27,7 @@ class SqlJobStore:
     async def accept(self, intent: Intent, new: Job, event: Event | None) -> Recorded | None:
         """Record an accepted operation with its job and the event that queues it; or return what has its key."""
         async with self._database.transaction() as connection:
-            taken = await statements.insert_intents(connection, [intent], "", State.ACCEPTED)
+            taken = await connection.run_sync(statements.insert_intents, [intent], "", State.ACCEPTED)
             if taken:
                 return taken[intent.id]
             await connection.execute(

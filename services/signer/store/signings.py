@@ -61,7 +61,7 @@ class SqlSigningStore:
     async def find(self, client_id: str, idempotency_key: str) -> Recorded | None:
         """Return the operation that has this idempotency key."""
         async with self._database.reading() as connection:
-            return await statements.find(connection, client_id, idempotency_key)
+            return await connection.run_sync(statements.find, client_id, idempotency_key)
 
     async def operation(self, operation_id: str) -> Recorded | None:
         """Return an operation."""

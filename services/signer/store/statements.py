@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Row, TextClause, select, text
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection, CursorResult, Row, select
 
 from services.kernel.errors import ServiceUnavailable
 from services.signer.domain import ItemFailure, Kind, State
@@ -33,29 +33,42 @@ _INTENT_COLUMNS = (
     "created_at",
 )
 
-_END = text(
+_END = (
     "UPDATE signing SET state = :state, ended_at = :ended_at, end_event = :end_event, result = :result,"
-    " chain_sha256 = :chain_sha256, algorithm = :algorithm, signing_time = :signing_time, facts = :facts,"
+    " chain_sha256 = :chain_sha256, algorithm = :algorithm, signing_time = :signing_time,"
     " error_code = :error_code, error_message = :error_message, error_retryable = :error_retryable"
     " WHERE id = :id AND state IN ('accepted', 'begun') AND lease_owner IN (:owner, '')"
 )
-_ENDED = text("SELECT 1 FROM signing WHERE id = :id AND end_event = :end_event")
-_ENTRY = text(
+_ENDED = "SELECT 1 FROM signing WHERE id = :id AND end_event = :end_event"
+_ENTRY = (
     "INSERT INTO ledger (ledger, sequence, hash, previous_hash, data, event_id)"
     " VALUES (:ledger, :sequence, :hash, :previous_hash, :data, :event_id)"
 )
-_CHAIN = text(
-    "INSERT INTO certificate_chain (sha256, certificates) VALUES (:sha256, :certificates) ON CONFLICT DO NOTHING"
+_CHAIN = (
+    "INSERT INTO certificate_chain (sha256, certificates) VALUES (:sha256, :certificates)"
+    " ON CONFLICT DO NOTHING"
 )
-_RESULT_BLOB = text("UPDATE job SET result_blob = :blob WHERE operation_id = :id")
+_RESULT_BLOB = "UPDATE job SET result_blob = :blob WHERE operation_id = :id"
+
+_NAME = re.compile(r":([a-z_0-9]+)")
 
 
 @cache
-def _insert_of(rows: int) -> TextClause:
+def _insert_of(rows: int) -> str:
     values = ", ".join(f"({', '.join(f':{name}_{row}' for name in _INTENT_COLUMNS)})" for row in range(rows))
-    return text(
-        f"INSERT INTO signing ({', '.join(_INTENT_COLUMNS)}) VALUES {values} ON CONFLICT DO NOTHING RETURNING id"  # noqa: S608
-    )
+    return f"INSERT INTO signing ({', '.join(_INTENT_COLUMNS)}) VALUES {values} ON CONFLICT DO NOTHING RETURNING id"  # noqa: S608
+
+
+@cache
+def _for(sql: str, dialect: str) -> str:
+    return sql if dialect == "sqlite" else _NAME.sub(r"%(\1)s", sql)
+
+
+def _run(
+    connection: Connection, sql: str, values: dict[str, Any] | list[dict[str, Any]]
+) -> CursorResult[Any]:
+    # Straight to the driver, which keeps these texts prepared: SQLAlchemy's own path costs more than the statements.
+    return connection.exec_driver_sql(_for(sql, connection.dialect.name), values)
 
 
 def intent_row(intent: Intent, owner: str, state: State) -> tuple[Any, ...]:
@@ -75,8 +88,8 @@ def intent_row(intent: Intent, owner: str, state: State) -> tuple[Any, ...]:
     )
 
 
-async def insert_intents(
-    connection: AsyncConnection, intents: Sequence[Intent], owner: str, state: State = State.BEGUN
+def insert_intents(
+    connection: Connection, intents: Sequence[Intent], owner: str, state: State = State.BEGUN
 ) -> dict[str, Recorded]:
     """Insert intents; return by intent id the operations that have their idempotency keys already."""
     taken: dict[str, Recorded] = {}
@@ -87,43 +100,40 @@ async def insert_intents(
             for index, intent in enumerate(part)
             for name, value in zip(_INTENT_COLUMNS, intent_row(intent, owner, state), strict=True)
         }
-        rows = (await connection.execute(_insert_of(len(part)), values)).all()
+        rows = _run(connection, _insert_of(len(part)), values).all()
         if len(rows) == len(part):
             continue
         inserted = {row[0] for row in rows}
         for intent in part:
             if intent.id not in inserted:
-                taken[intent.id] = await _holder(connection, intent)
+                taken[intent.id] = _holder(connection, intent)
     return taken
 
 
-async def _holder(connection: AsyncConnection, intent: Intent) -> Recorded:
-    found = await find(connection, intent.client_id, intent.idempotency_key)
+def _holder(connection: Connection, intent: Intent) -> Recorded:
+    found = find(connection, intent.client_id, intent.idempotency_key)
     if found is None:
         # The row in the way was purged between the two statements: the same call succeeds when it is made again.
         raise ServiceUnavailable("the request could not be recorded; ask again with the same key")
     return found
 
 
-async def end_operations(connection: AsyncConnection, endings: Sequence[Ending], owner: str) -> set[str]:
+def end_operations(connection: Connection, endings: Sequence[Ending], owner: str) -> set[str]:
     """Write outcomes into their rows; return the ids of operations that were not this replica's any more."""
     rows = [_ending_row(ending, owner) for ending in endings]
-    result = await connection.execute(_END, rows)
+    lost: set[str] = set()
+    if _run(connection, _END, rows).rowcount != len(rows):
+        for row in rows:
+            which = {"id": row["id"], "end_event": row["end_event"]}
+            if _run(connection, _ENDED, which).first() is None:
+                lost.add(str(row["id"]))
     blobs = [
         {"blob": ending.result_blob, "id": ending.entry.facts.operation_id}
         for ending in endings
-        if ending.result_blob
+        if ending.result_blob and ending.entry.facts.operation_id not in lost
     ]
     if blobs:
-        await connection.execute(_RESULT_BLOB, blobs)
-    if result.rowcount == len(rows):
-        return set()
-    lost = set()
-    for row in rows:
-        if (
-            await connection.execute(_ENDED, {"id": row["id"], "end_event": row["end_event"]})
-        ).first() is None:
-            lost.add(str(row["id"]))
+        _run(connection, _RESULT_BLOB, blobs)
     return lost
 
 
@@ -135,7 +145,6 @@ def _ending_row(ending: Ending, owner: str) -> dict[str, Any]:
         "state": ending.state.value,
         "ended_at": micros(entry.time),
         "end_event": entry.event_id,
-        "facts": entry.facts.to_json(),
         "result": ending.result,
         "chain_sha256": ending.chain.sha256 if ending.chain else None,
         "algorithm": ending.algorithm,
@@ -146,7 +155,7 @@ def _ending_row(ending: Ending, owner: str) -> dict[str, Any]:
     }
 
 
-async def insert_entries(connection: AsyncConnection, entries: Sequence[LedgerEntry]) -> None:
+def insert_entries(connection: Connection, entries: Sequence[LedgerEntry]) -> None:
     """Append ledger entries. A place that is taken is an IntegrityError: somebody else writes this ledger."""
     if entries:
         rows = [
@@ -160,17 +169,16 @@ async def insert_entries(connection: AsyncConnection, entries: Sequence[LedgerEn
             }
             for entry in entries
         ]
-        await connection.execute(_ENTRY, rows)
+        _run(connection, _ENTRY, rows)
 
 
-async def insert_chains(connection: AsyncConnection, chains: dict[bytes, bytes]) -> None:
+def insert_chains(connection: Connection, chains: dict[bytes, bytes]) -> None:
     """Keep certificate chains, each once."""
-    await connection.execute(
-        _CHAIN, [{"sha256": sha256, "certificates": packed} for sha256, packed in sorted(chains.items())]
-    )
+    rows = [{"sha256": sha256, "certificates": packed} for sha256, packed in sorted(chains.items())]
+    _run(connection, _CHAIN, rows)
 
 
-async def ledger_head(connection: AsyncConnection, name: str) -> Head:
+def ledger_head(connection: Connection, name: str) -> Head:
     """Return the head of one ledger."""
     newest = (
         select(ledger.c.sequence, ledger.c.hash)
@@ -178,16 +186,16 @@ async def ledger_head(connection: AsyncConnection, name: str) -> Head:
         .order_by(ledger.c.sequence.desc())
         .limit(1)
     )
-    row = (await connection.execute(newest)).first()
+    row = connection.execute(newest).first()
     return Head(name) if row is None else Head(name, row.sequence, bytes(row.hash))
 
 
-async def find(connection: AsyncConnection, client_id: str, idempotency_key: str) -> Recorded | None:
+def find(connection: Connection, client_id: str, idempotency_key: str) -> Recorded | None:
     """Return the operation that has an idempotency key."""
     query = select(signing).where(
         signing.c.client_id == client_id, signing.c.idempotency_key == idempotency_key
     )
-    row = (await connection.execute(query)).first()
+    row = connection.execute(query).first()
     return None if row is None else recorded(row)
 
 
