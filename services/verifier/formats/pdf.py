@@ -28,8 +28,8 @@ from services.verifier.domain import (
 )
 from services.verifier.formats import cms, pdf_bytes, pdf_changes
 from services.verifier.formats.ber import BerError
-from services.verifier.formats.pdf_bytes import ByteRangeError, SignedRange
-from services.verifier.formats.pdf_changes import Closing, entry
+from services.verifier.formats.pdf_bytes import ByteRangeError, Ownership, SignedRange
+from services.verifier.formats.pdf_changes import Closing, Review, entry
 from services.verifier.ports import Fault, Findings, FoundSignature, SubmittedDocument
 
 # The library reports every oddity of a hostile file; the findings say what matters.
@@ -57,7 +57,8 @@ class _Document:
 
     data: bytes
     reader: PdfFileReader
-    closing: Closing
+    review: Review
+    ownership: Ownership
 
 
 class PdfFormat:
@@ -93,7 +94,12 @@ class PdfFormat:
             return Findings(
                 self.name, obstacle=Notice(Code.LIMIT_REACHED, f"more than {MAX_SIGNATURES} signatures")
             )
-        shared = _Document(document.data, reader, _closing(reader, fields))
+        shared = _Document(
+            document.data,
+            reader,
+            Review(reader, _closing(reader, fields)),
+            Ownership(reader, document.data),
+        )
         return Findings(self.name, [_guarded(shared, field) for field in fields])
 
 
@@ -252,7 +258,7 @@ def _coverage(
         rest = (LaterChange(0, ChangeKind.UNOWNED_BYTES, False, str(error)),)
         return CoverageReport(Coverage.PARTIAL, covered, len(data), 0, total, rest), notices
     allowed = pdf_changes.permissions(signature)
-    changes = pdf_changes.changes_after(reader, revision, allowed, document.closing)
+    changes = document.review.changes_after(revision, allowed)
     later, found = changes.later, []
     if not all(change.allowed for change in changes.later):
         found.append(
@@ -262,7 +268,7 @@ def _coverage(
         found.append(Notice(Code.DOC_EXTENDED, "; ".join(c.touches for c in changes.later)[:400]))
     else:
         found.append(Notice(Code.DOC_INTACT, "only signatures and validation material were added"))
-    gaps = pdf_bytes.unowned_ranges(reader, data, span.end)
+    gaps = document.ownership.unowned_after(span.end)
     if gaps:
         detail = f"bytes {gaps[0][0]} to {gaps[0][1]} belong to no revision"
         found.append(Notice(Code.UNOWNED_BYTES, detail))

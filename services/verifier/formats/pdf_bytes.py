@@ -90,27 +90,37 @@ def signed_revision(reader: PdfFileReader, data: bytes, end: int) -> int:
     return revision
 
 
-def unowned_ranges(reader: PdfFileReader, data: bytes, first: int) -> list[tuple[int, int]]:
-    """Ranges at or after offset `first` that no cross-reference section, trailer or listed object accounts for."""
-    owned: list[tuple[int, int]] = []
-    for index in range(reader.xrefs.total_revisions):
-        info = reader.xrefs.get_xref_container_info(index)
-        sections = [reader.xrefs.get_xref_data(index)]
-        metas = [info]
-        if sections[0].hybrid is not None:
-            metas.append(sections[0].hybrid.meta_info)
-            sections.append(sections[0].hybrid.xref_data)
-        late = [meta for meta in metas if meta.end_location > first]
-        owned.extend(_xref_span(reader, data, meta.start_location, meta.end_location) for meta in late)
-        offsets = {
-            offset for section in sections for _, offset in section.standard_xrefs.values() if offset >= first
-        }
-        if len(owned) + len(offsets) > _MAX_OWNED_OBJECTS:
-            return [(first, len(data))]
-        owned.extend(
-            span for span in (_object_span(reader, data, offset) for offset in offsets) if span is not None
-        )
-    return _gaps(data, first, sorted(owned))
+class Ownership:
+    """Which bytes of a file its revisions own; what is found out about an object serves all signatures."""
+
+    def __init__(self, reader: PdfFileReader, data: bytes) -> None:
+        """Look at nothing yet."""
+        self._reader, self._data = reader, data
+        self._spans: dict[int, tuple[int, int] | None] = {}
+
+    def unowned_after(self, first: int) -> list[tuple[int, int]]:
+        """Ranges at or after offset `first` that no cross-reference section, trailer or listed object accounts for."""
+        xrefs = self._reader.xrefs
+        owned: list[tuple[int, int]] = []
+        for index in range(xrefs.total_revisions):
+            metas, sections = [xrefs.get_xref_container_info(index)], [xrefs.get_xref_data(index)]
+            if sections[0].hybrid is not None:
+                metas.append(sections[0].hybrid.meta_info)
+                sections.append(sections[0].hybrid.xref_data)
+            late = [meta for meta in metas if meta.end_location > first]
+            owned.extend(
+                _xref_span(self._reader, self._data, meta.start_location, meta.end_location) for meta in late
+            )
+            offsets = {o for section in sections for _, o in section.standard_xrefs.values() if o >= first}
+            if len(owned) + len(offsets) > _MAX_OWNED_OBJECTS:
+                return [(first, len(self._data))]
+            owned.extend(span for span in map(self._object, offsets) if span is not None)
+        return _gaps(self._data, first, sorted(owned))
+
+    def _object(self, offset: int) -> tuple[int, int] | None:
+        if offset not in self._spans:
+            self._spans[offset] = _object_span(self._reader, self._data, offset)
+        return self._spans[offset]
 
 
 def _object_span(reader: PdfFileReader, data: bytes, offset: int) -> tuple[int, int] | None:

@@ -71,15 +71,40 @@ def permissions(signature: generic.DictionaryObject) -> Permissions:
     return Permissions(document, fields)
 
 
-def changes_after(reader: PdfFileReader, revision: int, allowed: Permissions, closing: Closing) -> Changes:
-    """Judge every revision after `revision` (an index). Never raises: what cannot be compared is not allowed."""
-    total = reader.xrefs.total_revisions
-    if total - revision - 1 > MAX_LATER_REVISIONS:
-        detail = f"more than {MAX_LATER_REVISIONS} later revisions; not compared"
-        return Changes((LaterChange(total, ChangeKind.OTHER, False, detail),))
-    judged = [_judge(reader, revision, index, allowed, closing) for index in range(revision + 1, total)]
-    extensions = {ChangeKind.FORM_FILLING, ChangeKind.ANNOTATION}
-    return Changes(tuple(judged), any(change.kind in extensions for change in judged))
+class Review:
+    """Judges the revisions of one document for all its signatures. Never raises: what cannot be compared is not allowed.
+
+    A signature that restricts nothing itself is content when each later revision is allowed after the one before it:
+    these steps are compared once for all signatures. Only where a step is not allowed, or the signature has
+    permissions of its own, is its own revision compared with each later one.
+    """
+
+    def __init__(self, reader: PdfFileReader, closing: Closing) -> None:
+        """`closing`: the signature fields, and what each revision brought."""
+        self._reader, self._closing = reader, closing
+        self._steps: dict[int, LaterChange] = {}
+
+    def changes_after(self, revision: int, allowed: Permissions) -> Changes:
+        """Judge every revision after `revision` (an index)."""
+        total = self._reader.xrefs.total_revisions
+        if total - revision - 1 > MAX_LATER_REVISIONS:
+            detail = f"more than {MAX_LATER_REVISIONS} later revisions; not compared"
+            return Changes((LaterChange(total, ChangeKind.OTHER, False, detail),))
+        judged: list[LaterChange] = []
+        stepwise = allowed == Permissions()
+        for index in range(revision + 1, total):
+            change = self._step(index) if stepwise else None
+            if change is None or not change.allowed:
+                stepwise = False
+                change = _judge(self._reader, revision, index, allowed, self._closing)
+            judged.append(change)
+        extensions = {ChangeKind.FORM_FILLING, ChangeKind.ANNOTATION}
+        return Changes(tuple(judged), any(change.kind in extensions for change in judged))
+
+    def _step(self, index: int) -> LaterChange:
+        if index not in self._steps:
+            self._steps[index] = _judge(self._reader, index - 1, index, Permissions(), self._closing)
+        return self._steps[index]
 
 
 def _judge(
