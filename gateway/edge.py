@@ -31,6 +31,7 @@ from services.kernel.values import new_id
 REQUEST_ID = re.compile(rb"[A-Za-z0-9_-]{8,64}")
 UNMATCHED = "unmatched"
 LINGER_SECONDS = 3.0
+LINGER_IDLE_SECONDS = 1.0
 LINGER_BYTES = 16 * 1024 * 1024
 """How long, and how much of a refused body, is thrown away so that its sender can read the refusal."""
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -137,7 +138,8 @@ class _Exchange:
         try:
             async with asyncio.timeout(LINGER_SECONDS):
                 while self.body_left and dropped < LINGER_BYTES:
-                    message = await self._receive()
+                    async with asyncio.timeout(LINGER_IDLE_SECONDS):
+                        message = await self._receive()
                     if message["type"] != "http.request":
                         return
                     dropped += len(message.get("body", b""))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Any
@@ -97,13 +97,20 @@ async def shared_door(mesh_ca: MeshCa) -> AsyncIterator[Door]:
 
 
 @pytest.fixture
-def door(shared_door: Door) -> Iterator[Door]:
+def door(shared_door: Door) -> Door:
     """The module's gateway, its stand-ins as good as new."""
     signer = shared_door.services.signer
-    fresh = Signer()
+    fresh = Signer()  # type: ignore[abstract]
     signer.__dict__.update(fresh.__dict__)
     shared_door.services.tokens.asked.clear()
-    yield shared_door
+    return shared_door
+
+
+async def until(condition: Callable[[], Awaitable[bool]]) -> None:
+    """Return once the condition holds; fail after ten seconds."""
+    async with asyncio.timeout(10):
+        while not await condition():  # noqa: ASYNC110 - what is awaited happens in the gateway, without an event
+            await asyncio.sleep(0.01)
 
 
 async def raw_exchange(port: int, *pieces: bytes) -> bytes:

@@ -16,7 +16,7 @@ import pytest
 from joserfc.jwk import ECKey
 
 from services.kernel.errors import ServiceUnavailable
-from tests.integration.gateway.conftest import MAX_DOCUMENT, Door, open_door, raw_exchange
+from tests.integration.gateway.conftest import MAX_DOCUMENT, Door, open_door, raw_exchange, until
 from tests.integration.gateway.stand_ins import StandIns
 from tests.support.pki import MeshCa
 
@@ -359,8 +359,11 @@ async def test_more_requests_at_once_than_the_limit_are_turned_away(mesh_ca: Mes
             yield multipart(DOCUMENT_PART)
 
         first = asyncio.create_task(post(door, "/v1/signatures", stream(), "multipart/form-data; boundary=b"))
-        while door.figure("kyso_gateway_in_flight") != 1:
-            await asyncio.sleep(0.01)
+
+        async def under_way() -> bool:
+            return door.figure("kyso_gateway_in_flight") == 1
+
+        await until(under_way)
         answer = await door.http.get("/v1/credentials", headers=door.headers())
         assert (answer.status_code, answer.json()["code"]) == (503, "OVERLOADED")
         assert (await door.http.get("/livez")).status_code == 200
@@ -380,6 +383,9 @@ async def test_without_the_registrys_keys_nobody_is_let_in_and_readiness_says_wh
         assert ready.status_code == 503
         assert list(ready.json()["reasons"]) == ["token_keys"]
         services.tokens.refuse = None
-        while (await door.http.get("/readyz")).status_code != 200:
-            await asyncio.sleep(0.05)
+
+        async def is_ready() -> bool:
+            return (await door.http.get("/readyz")).status_code == 200
+
+        await until(is_ready)
         assert (await door.http.get("/v1/credentials", headers=door.headers())).status_code == 200

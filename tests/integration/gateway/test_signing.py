@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+from typing import Any
 
 import httpx
 import pytest
@@ -20,7 +21,7 @@ PDF = b"%PDF-1.7\n" + bytes(200_000)
 
 def files(
     request: dict[str, object] | None = None, content: bytes = PDF, name: str = "letter.pdf"
-) -> list[object]:
+) -> list[Any]:
     asked = json.dumps({**REQUEST, **(request or {})})
     return [("request", (None, asked, "application/json")), ("document", (name, content, "application/pdf"))]
 
