@@ -219,6 +219,10 @@ class Bus:
                     headers=headers_of(event),
                 )
             except (nats.errors.Error, OSError) as error:
+                task = asyncio.current_task()
+                if task is not None and task.cancelling():
+                    # The library turns a cancellation into an error of its own; the process would not stop.
+                    raise asyncio.CancelledError from error
                 # The rest stays back, so that nothing overtakes this one.
                 outcomes[index:] = [error] * (len(events) - index)
                 break
