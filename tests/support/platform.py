@@ -94,6 +94,10 @@ class Process:
         assert self.popen is not None
         return self.popen.wait(seconds)
 
+    def reload(self) -> None:
+        """SIGHUP: read the configuration again."""
+        os.kill(self.pid, signal.SIGHUP)
+
     def kill(self) -> None:
         """SIGKILL, and wait until it is gone."""
         assert self.popen is not None
