@@ -93,13 +93,9 @@ class SignatureAlgorithm:
 
 def digest_label(oid: str) -> str:
     """Label of a digest's identifier, such as "SHA-256". Raises AlgorithmError."""
-    # Some signers put the signature's identifier where the digest's belongs; its meaning is not in doubt.
-    named = _SIGNATURES.get(oid, ("", None))[1]
-    if oid in _DIGESTS:
-        return _DIGESTS[oid][0]
-    if named:
-        return named
-    raise AlgorithmError(f"digest algorithm {oid} is not known")
+    if oid not in _DIGESTS:
+        raise AlgorithmError(f"{oid} is not the identifier of a known digest algorithm")
+    return _DIGESTS[oid][0]
 
 
 def digest(label: str, *parts: bytes | memoryview) -> bytes:

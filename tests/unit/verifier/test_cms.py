@@ -210,6 +210,14 @@ def test_digest_and_signature_algorithms_that_disagree_are_a_format_failure(
     assert verify(data).signatures[0].sub_indication is SubIndication.FORMAT_FAILURE
 
 
+def test_a_signature_identifier_in_the_digests_place_is_a_format_failure(
+    verify: Verify, hierarchy: Hierarchy
+) -> None:
+    ecdsa = ber.tlv(ber.SEQUENCE, ber.tlv(ber.OID, bytes.fromhex("2a8648ce3d040302")))
+    data = _rebuilt(hierarchy.signer.cms(CONTENT), lambda info: [*info[:2], ecdsa, *info[3:]])
+    assert verify(data).signatures[0].sub_indication is SubIndication.FORMAT_FAILURE
+
+
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_no_mutation_raises_or_passes_with_other_content(
