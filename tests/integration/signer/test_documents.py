@@ -236,10 +236,10 @@ async def test_a_submitted_document_that_is_none_ends_failed_and_says_why(world:
     ended = await until_ended(world, accepted.operation_id)
     assert ended.state == signer_pb2.OPERATION_STATE_FAILED
     assert ended.error.code == "DOCUMENT_NOT_PDF"
+    request = signer_pb2.FetchDocumentRequest(operation_id=accepted.operation_id)
+    call = world.as_gateway.FetchDocument(request, metadata=world.metadata())
     with pytest.raises(OperationNotReady):
-        request = signer_pb2.FetchDocumentRequest(operation_id=accepted.operation_id)
-        async for _ in world.as_gateway.FetchDocument(request, metadata=world.metadata()):
-            pass
+        await anext(aiter(call))
 
 
 class Results:
