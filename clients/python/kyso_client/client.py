@@ -227,7 +227,10 @@ class KysoClient:
                 lambda asked=parameters: self._json("GET", "/v1/credentials", params=asked)  # type: ignore[misc]
             )
             yield from (Credential.of(row) for row in document["credentials"])
-            token = document.get("next_page_token")
+            following = document.get("next_page_token")
+            if following is not None and following == token:
+                raise KysoError("HTTP_ERROR", 200, "the list leads back to the same page")
+            token = following
 
     def credential(self, credential_id: str) -> Credential:
         """Answer one credential."""
