@@ -99,8 +99,12 @@ class _SecurityStore(_Branch):
             store = new.root["/DSS"]
         except KeyError:
             return
-        if isinstance(store, generic.DictionaryObject) and set(store) <= _SECURITY_STORE:
-            yield from super().apply(old, new)
+        if not isinstance(store, generic.DictionaryObject) or not set(store) <= _SECURITY_STORE:
+            return
+        for update in super().apply(old, new):
+            # Lists may grow and be rewritten; a certificate or an answer that is there stays what it is.
+            if not isinstance(old(update.updated_ref), generic.StreamObject):
+                yield update
 
 
 class _InformationRule(DocInfoRule):
