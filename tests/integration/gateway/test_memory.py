@@ -63,8 +63,7 @@ async def test_the_gateway_process_never_holds_a_document(mesh_ca: MeshCa, tmp_p
         path.write_text(configuration(mesh_ca, bound.port, port))
         check = [sys.executable, "-m", "gateway", "--config", str(path), "--check-config"]
         checked = await asyncio.to_thread(subprocess.run, check, capture_output=True, timeout=60)
-        assert checked.stdout == b"configuration ok
-"
+        assert checked.stdout == b"configuration ok\n"
         with (tmp_path / "log").open("wb") as log:
             process = subprocess.Popen([*check[:-1]], stderr=log)
         stack.callback(process.wait, 30)
