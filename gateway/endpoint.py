@@ -17,6 +17,8 @@ from gateway.problems import MethodNotAllowed
 from services.kernel.errors import FieldInvalid, NotFound
 
 Handler = Callable[[Request, Caller], Awaitable[Response]]
+_ENCODE = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+"""Made once: `json.dumps` makes an encoder for each call that differs from its defaults."""
 _NAME = re.compile(r"\{([a-z_]+)\}")
 _IDEMPOTENCY_KEY = re.compile(r"[!-~]([ -~]{0,126}[!-~])?")
 
@@ -80,7 +82,7 @@ def _pattern(path: str) -> re.Pattern[str]:
 
 def json_response(document: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """Return JSON (RFC 8259, UTF-8) that no cache keeps."""
-    body = json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode("utf-8")
+    body = _ENCODE(document).encode("utf-8")
     return Response(
         body, status, {"Cache-Control": "no-store", **(headers or {})}, media_type="application/json"
     )

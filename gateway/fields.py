@@ -35,10 +35,13 @@ def _constant(name: str) -> NoReturn:
     raise _Refused(f"{name} is not JSON")
 
 
+_DECODE = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_constant).decode
+
+
 def parse_object(raw: bytes, what: str = "the body") -> Fields:
     """Read one JSON object (RFC 8259, UTF-8); raise JsonInvalid that says where it goes wrong."""
     try:
-        value = json.loads(raw.decode("utf-8"), object_pairs_hook=_object, parse_constant=_constant)
+        value = _DECODE(raw.decode("utf-8"))
     except json.JSONDecodeError as error:
         raise JsonInvalid(
             f"{what} is not JSON: {error.msg} at line {error.lineno}, column {error.colno}"

@@ -241,9 +241,9 @@ class Registry(registry_pb2_grpc.RegistryServiceServicer):
 
     async def ListCredentials(self, request: Any, context: Any) -> registry.ListCredentialsResponse:
         self.last = request
-        return registry.ListCredentialsResponse(
-            credentials=[self._credential("cr_1")], next_page_token="next"
-        )
+        following = "" if request.page_token else "next"
+        row = self._credential("cr_1")
+        return registry.ListCredentialsResponse(credentials=[row], next_page_token=following)
 
     async def HoldCredential(self, request: Any, context: Any) -> registry.HoldCredentialResponse:
         self.last = request
