@@ -94,6 +94,9 @@ class AuditSettings(Settings):
     """The audit log."""
 
     batch: int = Field(default=500, ge=1, le=1000)
+    """Events taken in by one transaction at most."""
+    gather_seconds: float = Field(default=0.25, ge=0, le=10)
+    """Between two transactions, unless a batch is full: each costs much more than an event in it."""
     reconcile_seconds: float = Field(default=10, gt=0, le=_HOUR)
     """Between comparisons with the signer's ledgers; an entry missing for this long is fetched."""
 

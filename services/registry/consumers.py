@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import time
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -25,12 +27,23 @@ DURABLE = "registry-audit"
 class AuditConsumer:
     """Handles batches of signing events: one transaction for a batch, however many ledgers it holds."""
 
-    def __init__(self, audit: AuditService, log: FilteringBoundLogger) -> None:
-        """Bind the audit log."""
+    def __init__(
+        self, audit: AuditService, batch: int, gather_seconds: float, log: FilteringBoundLogger
+    ) -> None:
+        """Bind the audit log; batches smaller than `batch` are `gather_seconds` apart at least."""
         self._audit, self._log = audit, log
+        self._batch, self._gather = batch, gather_seconds
+        self._next_at = float("-inf")
+
+    async def _pace(self, count: int) -> None:
+        # While this waits, the next batch grows.
+        if count < self._batch:
+            await asyncio.sleep(max(0.0, self._next_at - time.monotonic()))
+        self._next_at = time.monotonic() + self._gather
 
     async def handle(self, messages: Sequence[Message]) -> Sequence[Verdict]:
         """Decide each message: done, again (something before it is missing), or parked (no signing record)."""
+        await self._pace(len(messages))
         entries = [_entry(message) for message in messages]
         good = [entry for entry in entries if isinstance(entry, Entry)]
         if not good:

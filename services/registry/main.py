@@ -202,14 +202,6 @@ async def _start_background(
 
     if settings.ca.create_at_first_start:
         runtime.health.register("ca", ca_reason)
-    consumer = PullConsumer(
-        bus,
-        events.STREAM_EVENTS,
-        DURABLE,
-        SIGNATURE_EVENTS,
-        AuditConsumer(room.use.audit, runtime.telemetry.log).handle,
-        ConsumerLimits(batch=settings.audit.batch, attempts=AUDIT_ATTEMPTS),
-    )
     log = runtime.telemetry.log
     works = {
         "relay": relay.run(),
@@ -217,12 +209,19 @@ async def _start_background(
         "heartbeat": room.directory.beat(),
         "issuing": _again(runtime, settings.ca.reconcile_seconds, lambda: room.issuing.reconcile(log)),
         "readers": _again(runtime, HOUSEKEEPING_SECONDS, room.directory.forget_readers),
-        "audit": consumer.run(),
+        "audit": _audit_consumer(settings, runtime, room, bus).run(),
         "audit-reconciliation": room.use.audit.run(settings.audit.reconcile_seconds),
     }
     for name, work in works.items():
         # The stack ends the task; that it ended by itself is the runtime's to tell.
         _ = await stack.enter_async_context(runtime.background(name, work))
+
+
+def _audit_consumer(settings: RegistrySettings, runtime: Runtime, room: Room, bus: Bus) -> PullConsumer:
+    batch = settings.audit.batch
+    handler = AuditConsumer(room.use.audit, batch, settings.audit.gather_seconds, runtime.telemetry.log)
+    limits = ConsumerLimits(batch=batch, attempts=AUDIT_ATTEMPTS)
+    return PullConsumer(bus, events.STREAM_EVENTS, DURABLE, SIGNATURE_EVENTS, handler.handle, limits)
 
 
 async def _again(runtime: Runtime, seconds: float, work: Callable[[], Awaitable[None]]) -> None:

@@ -56,23 +56,25 @@ class SqlAuditRows:
 
     async def heads(self, ledgers: Sequence[str], *, lock: bool = False) -> Mapping[str, Head]:
         """Return how far each ledger is taken in; `lock` keeps other transactions from moving them."""
-        if lock:
+        found = await self._heads(ledgers, lock=lock)
+        missing = sorted(set(ledgers) - found.keys())
+        if lock and missing:
             # A row must be there to be locked.
             make = postgresql.insert if self._connection.dialect.name == "postgresql" else sqlite.insert
             await self._connection.execute(
                 make(_ledger).on_conflict_do_nothing(index_elements=["ledger"]),
-                [
-                    {"ledger": name, "sequence": start.sequence, "hash": start.hash}
-                    for name, start in zip(sorted(ledgers), [Head()] * len(ledgers), strict=True)
-                ],
+                [{"ledger": name, "sequence": Head().sequence, "hash": Head().hash} for name in missing],
             )
+            found = await self._heads(ledgers, lock=True)
+        return {name: found.get(name, Head()) for name in ledgers}
+
+    async def _heads(self, ledgers: Sequence[str], *, lock: bool) -> dict[str, Head]:
         wanted = select(_ledger).where(_ledger.c.ledger.in_(ledgers)).order_by(_ledger.c.ledger)
         if lock:
             wanted = wanted.with_for_update()
-        found = {
+        return {
             row.ledger: Head(row.sequence, bytes(row.hash)) for row in await self._connection.execute(wanted)
         }
-        return {name: found.get(name, Head()) for name in ledgers}
 
     async def set_heads(self, heads: Mapping[str, Head]) -> None:
         """Write how far ledgers are taken in."""

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
+from nats.js.errors import NotFoundError
 
 from kyso.v1 import registry_pb2, registry_pb2_grpc
+from services.kernel.events import STREAM_EVENTS
+from services.kernel.runtime.bus import Bus
 from services.kernel.runtime.config import DatabaseSettings, RpcClientSettings, parse
 from services.kernel.runtime.process import Runtime
 from services.kernel.runtime.rpc import open_channel
 from services.registry.config import RegistrySettings
+from services.registry.consumers import DURABLE, SIGNATURE_EVENTS
 from services.registry.main import serve
 from tests.integration.registry.small_signer import SmallSigner
 from tests.support.nats_server import NatsServer, eventually
@@ -162,7 +166,7 @@ class Stand:
             "tokens": {"key_file": self.folder / "token-keys.json"},
             "bootstrap": {"client_id": "operator", "client_secret_file": secret},
             "directory": {"heartbeat_interval_seconds": 0.1, "heartbeat_limit_seconds": 1},
-            "audit": {"reconcile_seconds": 0.2},
+            "audit": {"reconcile_seconds": 0.2, "gather_seconds": 0.02},
         }
         for name, section in sections.items():
             document[name] = {**document.get(name, {}), **section}
@@ -190,11 +194,25 @@ class Stand:
 
 
 @pytest.fixture
-def stand(
+async def stand(
     tmp_path: Path, mesh_ca: MeshCa, nats_server: NatsServer, database_settings: DatabaseSettings
 ) -> Stand:
     """A place for registries, once on SQLite and once on PostgreSQL; the signer is not up yet."""
+    await forget_events(nats_server)
     return Stand(tmp_path, mesh_ca, nats_server, database_settings)
+
+
+async def forget_events(server: NatsServer) -> None:
+    """Take what earlier tests left for the audit log off the shared bus: this test's signer knows nothing of it."""
+    bus = await Bus.connect(server.settings(), make_runtime("test"))
+    try:
+        await bus.ensure_streams()
+        jetstream = await bus.until_connected()
+        await jetstream.purge_stream(STREAM_EVENTS, subject=SIGNATURE_EVENTS)
+        with suppress(NotFoundError):
+            await jetstream.delete_consumer(STREAM_EVENTS, DURABLE)
+    finally:
+        await bus.close()
 
 
 @pytest.fixture

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from kyso.v1 import common_pb2, registry_pb2, registry_pb2_grpc
 from services.kernel.errors import (
@@ -23,7 +23,7 @@ from services.kernel.errors import (
     TokenInvalid,
     Unauthenticated,
 )
-from tests.integration.registry.conftest import Client, Registry
+from tests.integration.registry.conftest import Client, Registry, Stand
 
 
 async def client_of(
@@ -206,11 +206,12 @@ async def test_a_service_may_not_call_what_is_not_for_it(registry: Registry) -> 
         await verifier.IssueToken(registry_pb2.IssueTokenRequest(client_id="operator", client_secret="x"))
 
 
-async def test_a_credential_gets_a_certificate_that_openssl_believes(
-    registry: Registry, tmp_path: Path
-) -> None:
-    operator = await registry.client()
-    credential = await operator.made_credential("openssl-1")
+async def test_a_credential_gets_a_certificate_that_openssl_believes(stand: Stand, tmp_path: Path) -> None:
+    async with stand.signer.serving(stand.mesh, stand.signer_port), stand.running() as registry:
+        await registry.ready()
+        credential = await (await registry.client()).made_credential("openssl-1")
+        pki = registry.stub(registry_pb2_grpc.PkiServiceStub, "verifier")
+        trust = await pki.GetTrust(registry_pb2.GetTrustRequest())
     assert credential.status == common_pb2.CREDENTIAL_STATUS_ACTIVE
     assert len(credential.certificate_chain) == 2
     leaf = x509.load_der_x509_certificate(credential.certificate_chain[0])
@@ -219,23 +220,16 @@ async def test_a_credential_gets_a_certificate_that_openssl_believes(
     assert points[0].full_name is not None
     assert points[0].full_name[0].value == "http://kyso.example/pki/crl/issuing.crl"
     assert "MST:0106793535" in leaf.subject.rfc4514_string()
-
-    pki = registry.stub(registry_pb2_grpc.PkiServiceStub, "verifier")
-    trust = await pki.GetTrust(registry_pb2.GetTrustRequest())
     assert [anchor.scope for anchor in trust.anchors] == ["own"]
-    files = {
-        "root.der": trust.anchors[0].certificate,
-        "issuing.der": credential.certificate_chain[1],
-        "leaf.der": credential.certificate_chain[0],
-    }
+    # After the servers: a process forked from a thread of a process that talks gRPC may hang.
+    files = {"root": trust.anchors[0].certificate, "issuing": credential.certificate_chain[1],
+             "leaf": credential.certificate_chain[0]}  # fmt: skip
     for name, der in files.items():
-        (tmp_path / name).write_bytes(der)
-        pem = x509.load_der_x509_certificate(der).public_bytes(_pem())
-        (tmp_path / name.replace("der", "pem")).write_bytes(pem)
-    crls = b"".join(x509.load_der_x509_crl(der).public_bytes(_pem()) for der in trust.crls)
+        pem = x509.load_der_x509_certificate(der).public_bytes(Encoding.PEM)
+        (tmp_path / f"{name}.pem").write_bytes(pem)
+    crls = b"".join(x509.load_der_x509_crl(der).public_bytes(Encoding.PEM) for der in trust.crls)
     (tmp_path / "crls.pem").write_bytes(crls)
-    checked = await asyncio.to_thread(
-        subprocess.run,
+    checked = subprocess.run(  # noqa: ASYNC221 - nothing else runs in this loop any more
         ["openssl", "verify", "-x509_strict", "-crl_check_all", "-CAfile", "root.pem", "-untrusted", "issuing.pem",
          "-CRLfile", "crls.pem", "leaf.pem"],
         cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60,
@@ -243,14 +237,8 @@ async def test_a_credential_gets_a_certificate_that_openssl_believes(
     assert checked.returncode == 0, checked.stderr
 
 
-def _pem() -> Any:
-    from cryptography.hazmat.primitives.serialization import Encoding
-
-    return Encoding.PEM
-
-
 async def test_the_same_request_makes_one_credential_and_another_one_is_refused(
-    registry: Registry, stand: Any
+    registry: Registry, stand: Stand
 ) -> None:
     operator = await registry.client()
     subscriber = await operator.organization(await operator.agency())
