@@ -31,8 +31,6 @@ from services.signer.service.selfcheck import make_verify
 FIELD = "to_be_signed"
 MAX_CERTIFICATE_BYTES = 64 * 1024
 MAX_CRL_BYTES = 32 * 1024 * 1024
-MAX_SERIAL_BITS = 159
-"""RFC 5280 section 4.1.2.2: positive, at most 20 octets."""
 MAX_VALIDITY = timedelta(days=5 * 366 + 1)
 """Five years (RG-05) with their leap days, and a day."""
 NEVER_FOR_END_ENTITIES = frozenset(
@@ -112,10 +110,11 @@ class Authority:
         algorithm.require_fit(key.algorithm)
         subjects: dict[str, bytes] = {}
         if purpose is Purpose.CERTIFICATE:
-            # A CRL of many megabytes is read beside the event loop, a certificate is not worth the way.
+            x509_der.require_serial(to_be_signed, FIELD)
             parsed = x509_der.parse_certificate(to_be_signed, algorithm, FIELD)
             subjects = await self._check_certificate(rule, key, parsed, to_be_signed)
         else:
+            # A CRL of many megabytes is read beside the event loop; a certificate is not worth the way.
             crl = await asyncio.to_thread(x509_der.parse_crl, to_be_signed, algorithm, FIELD)
             _check_crl(key, crl, to_be_signed)
         # 3. Sign and verify.
@@ -152,10 +151,6 @@ class Authority:
         """Refuse what this key may not certify; return the CA names that this certificate fixes, by key name."""
         _require(parsed.tbs_certificate_bytes == tbs, "is not in DER")
         _require(parsed.version is x509.Version.v3, "must be version 3")
-        _require(
-            parsed.serial_number > 0 and parsed.serial_number.bit_length() <= MAX_SERIAL_BITS,
-            "must have a positive serial number of at most 20 octets (RFC 5280 section 4.1.2.2)",
-        )
         _require(parsed.not_valid_before_utc < parsed.not_valid_after_utc, "must end after it begins")
         spki = parsed.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
         subject, issuer = parsed.subject.public_bytes(), parsed.issuer.public_bytes()
@@ -179,10 +174,17 @@ class Authority:
                 owner is not None and owner.role == "issuing", "must certify an issuing key of this signer"
             )
             _check_ca(parsed, max_path_length=0)
-            return {} if owner is None else {owner.name: subject}
+            return {} if owner is None else {owner.name: await self._name_of(owner, subject)}
         _require(owner is None, "must not certify an authority key")
         _check_end_entity(parsed)
         return {}
+
+    async def _name_of(self, owner: AuthorityRule, subject: bytes) -> bytes:
+        """Return the CA's name, or raise Conflict where it has a certificate in another."""
+        key = await self._keys.authority_key(owner.name)
+        if key is not None and key.subject not in {None, subject}:
+            raise Conflict(f"authority key {owner.name} already has a certificate in another name")
+        return subject
 
     async def _authority_of(self, spki: bytes) -> AuthorityRule | None:
         digest = hashlib.sha256(spki).digest()

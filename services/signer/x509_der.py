@@ -15,6 +15,8 @@ from services.kernel.values import DigestAlgorithm, SignatureScheme, SigningAlgo
 
 SEQUENCE, INTEGER, BIT_STRING, CONTEXT_0 = 0x30, 0x02, 0x03, 0xA0
 
+MAX_SERIAL_OCTETS = 20
+
 _RSA = bytes.fromhex("2a864886f70d0101")
 _ECDSA = bytes.fromhex("2a8648ce3d0403")
 _NULL = b"\x05\x00"
@@ -97,6 +99,23 @@ def inner_algorithm(to_be_signed: bytes, field: str) -> SigningAlgorithm:
             f"{field} names a signature algorithm that authority keys do not use", field=field
         )
     return algorithm
+
+
+def require_serial(to_be_signed: bytes, field: str) -> None:
+    """Raise FieldInvalid unless a TBSCertificate's serial number is positive and has at most 20 octets.
+
+    RFC 5280 section 4.1.2.2. Read here, because the parser will take a negative one for no certificate at all.
+    """
+    _, at, _ = read(to_be_signed, 0, field)
+    tag, start, end = read(to_be_signed, at, field)
+    if tag == CONTEXT_0:
+        tag, start, end = read(to_be_signed, end, field)
+    serial = to_be_signed[start:end]
+    if tag != INTEGER or not 1 <= len(serial) <= MAX_SERIAL_OCTETS or serial[0] >= 0x80 or not any(serial):
+        raise FieldInvalid(
+            f"{field}: the serial number must be positive and have at most {MAX_SERIAL_OCTETS} octets",
+            field=field,
+        )
 
 
 def parse_certificate(tbs: bytes, algorithm: SigningAlgorithm, field: str) -> x509.Certificate:

@@ -222,7 +222,7 @@ async def test_an_outcome_that_another_replica_decided_is_not_replaced(
         assert await other.store.end(ending(begun, State.OUTCOME_UNKNOWN, BUSY))
         # The other's outcome stands beside it in one transaction: each is judged by itself.
         answers = await asyncio.gather(slow.store.end(ending(begun)), slow.store.end(ending(alive)))
-        assert answers == [False, True]
+        assert list(answers) == [False, True]
         assert [len(await slow.store.ledger_entries(name, 1, 9)) for name in ("signer-1", "signer-2")] == [
             1,
             1,

@@ -62,7 +62,10 @@ async def test_a_good_token_says_who_asks_and_is_verified_once() -> None:
     token = issuer.token()
     client = await issuer.verifier.verify(token)
     assert (client.id, client.agency_id, client.label_required) == ("cl_1", "ag_1", True)
-    assert (client.scopes, client.document_types) == ({"sign:hash", "verify"}, {"cong-van"})
+    assert (client.scopes, client.document_types) == (
+        frozenset({"sign:hash", "verify"}),
+        frozenset({"cong-van"}),
+    )
     assert await issuer.verifier.verify(token) is client
     assert issuer.asked == 1
 
