@@ -63,7 +63,8 @@ class PartyRows(Protocol):
 class CredentialRows(Protocol):
     """Credentials, their certificates, holds and readers."""
 
-    async def add(self, credential: Credential) -> None: ...
+    async def add(self, credential: Credential) -> None:
+        """Insert; raise OperationInProgress where the same request is making one at this moment."""
 
     async def get(self, credential_id: str, *, lock: bool = False) -> Credential | None:
         """Return it, where `lock` so that no other transaction changes it before this one ends."""
@@ -169,6 +170,9 @@ class Unit(Protocol):
 
     @property
     def audit(self) -> AuditRows: ...
+
+    async def alone(self) -> None:
+        """Keep other replicas from making what there may be only one of, until this transaction ends."""
 
     async def next_version(self) -> int:
         """Move the directory's head by one and return it. Holds its row until the end: call it late."""

@@ -93,6 +93,8 @@ class ClientService:
                 "characters: write a longer one into client_secret_file"
             )
         async with self._store.transaction() as unit:
+            # Replicas that start together must make one root, not two.
+            await unit.alone()
             root = await unit.parties.root_agency() or await self._make_root(unit, agency_name)
             present = await unit.parties.client(client_id)
             if present is None:

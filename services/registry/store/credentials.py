@@ -13,7 +13,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.kernel.errors import Conflict
+from services.kernel.errors import Conflict, OperationInProgress
 from services.kernel.values import KeyAlgorithm
 from services.registry.domain.credentials import (
     Activation,
@@ -67,7 +67,7 @@ class SqlCredentialRows:
         self._connection = connection
 
     async def add(self, credential: Credential) -> None:
-        """Insert; raise Conflict where the same request made one before."""
+        """Insert; raise OperationInProgress where the same request is making one at this moment."""
         values = {
             "id": credential.id,
             "agency_id": credential.agency_id,
@@ -92,8 +92,8 @@ class SqlCredentialRows:
         try:
             await self._connection.execute(insert(_credential), values)
         except IntegrityError:
-            raise Conflict(
-                "the same request is being worked on; send it again", field="idempotency_key"
+            raise OperationInProgress(
+                "the same request is being worked on: send it again shortly", field="idempotency_key"
             ) from None
 
     async def get(self, credential_id: str, *, lock: bool = False) -> Credential | None:

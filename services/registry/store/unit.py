@@ -48,6 +48,13 @@ class SqlUnit:
         self.authorities = SqlAuthorityRows(connection)
         self.audit = SqlAuditRows(connection, take)
 
+    async def alone(self) -> None:
+        """Wait for every other transaction that asked for the same, and keep later ones waiting until this one ends."""
+        counter = tables.counter
+        await self._connection.execute(
+            select(counter.c.value).where(counter.c.name == _DIRECTORY).with_for_update()
+        )
+
     async def next_version(self) -> int:
         """Move the directory's head by one and return it."""
         return await take(self._connection, _DIRECTORY, 1)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from services.kernel.errors import (
     FieldInvalid,
     IdempotencyConflict,
     NotFound,
+    OperationInProgress,
     ScopeMissing,
     TokenInvalid,
     Unauthenticated,
@@ -249,6 +252,53 @@ async def test_the_same_request_makes_one_credential_and_another_one_is_refused(
     with pytest.raises(IdempotencyConflict):
         await operator.credential(subscriber, "same-1", validity_days=30)
     assert len((await operator("ListCredentials")).credentials) == 1
+
+
+async def test_the_same_request_many_times_at_once_makes_one_credential(
+    registry: Registry, stand: Stand
+) -> None:
+    operator = await registry.client()
+    subscriber = await operator.organization(await operator.agency())
+    asked = [operator.credential(subscriber, "at-once") for _ in range(8)]
+    answers = await asyncio.gather(*asked, return_exceptions=True)
+    made = {answer.id for answer in answers if not isinstance(answer, BaseException)}
+    refused = [answer for answer in answers if isinstance(answer, BaseException)]
+    assert len(made) == 1
+    assert all(isinstance(error, OperationInProgress) for error in refused), refused
+    listed = (await operator("ListCredentials")).credentials
+    assert [credential.id for credential in listed] == list(made)
+    assert len(stand.signer.documents) == 1
+
+
+async def test_a_name_that_no_certificate_can_hold_is_refused_before_a_key_is_made(
+    registry: Registry, stand: Stand
+) -> None:
+    operator = await registry.client()
+    subscriber = await operator.organization(await operator.agency(), name="Sở " + "x" * 62)
+    with pytest.raises(FieldInvalid, match="64"):
+        await operator.credential(subscriber, "long-name")
+    assert "GenerateKey" not in stand.signer.asked
+
+
+async def test_replicas_that_start_together_make_one_root_and_one_ca(stand: Stand) -> None:
+    if stand.database.url.startswith("sqlite"):
+        replicas = [stand.settings("registry-1")]
+    else:
+        replicas = [stand.settings(f"registry-{number}") for number in (1, 2)]
+    async with stand.signer.serving(stand.mesh, stand.signer_port), AsyncExitStack() as stack:
+        started = await asyncio.gather(
+            *(stack.enter_async_context(stand.running(settings)) for settings in replicas)
+        )
+        agencies, certificates = set(), set()
+        for registry in started:
+            await registry.ready()
+            rows = (await (await registry.client())("ListAgencies")).agencies
+            agencies.add(tuple(row.id for row in rows))
+            pki = registry.stub(registry_pb2_grpc.PkiServiceStub, "gateway")
+            answer = await pki.GetCaCertificate(registry_pb2.GetCaCertificateRequest(ca="issuing"))
+            certificates.add(answer.certificate)
+    assert len(agencies) == len(certificates) == 1
+    assert len(next(iter(agencies))) == 1
 
 
 WRONG_CREDENTIALS: list[tuple[dict[str, Any], str]] = [
