@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import socket
 import subprocess
-import sys
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from services.registry.config import RegistrySettings
 from services.signer.config import SignerSettings
 from services.verifier.config import VerifierSettings
 from tests.support.manifests import K8S, Manifest, containers_of, of_kind, pod_of
+from tests.support.nats_cluster import PROGRAM, lay_out
 from tests.support.pki import MeshCa
 
 MODELS: dict[str, type[ProcessSettings]] = {
@@ -160,19 +160,9 @@ def test_the_containers_listen_where_the_settings_say(manifests: list[Manifest])
 
 
 def _nats(folder: Path, accounts: str, mesh_ca: MeshCa) -> subprocess.CompletedProcess[str]:
-    """Have nats-server check the cluster's configuration with its absolute paths moved below `folder`."""
-    for name in ("etc/nats", "etc/nats-tls", "etc/nats-users", "data", "run/nats"):
-        (folder / name).mkdir(parents=True, exist_ok=True)
-    tls = mesh_ca.tls("nats")
-    for source, target in (
-        (tls.certificate_file, "tls.crt"), (tls.private_key_file, "tls.key"), (tls.ca_file, "ca.crt"),
-    ):  # fmt: skip
-        (folder / "etc/nats-tls" / target).write_bytes(source.read_bytes())
-    (folder / "etc/nats-users/accounts.conf").write_text(accounts, encoding="utf-8")
-    text = (K8S / "base/config/nats.conf").read_text(encoding="utf-8")
-    (folder / "etc/nats/nats.conf").write_text(text.replace('"/', f'"{folder}/'), encoding="utf-8")
+    """Have nats-server check the cluster's configuration, laid out below `folder`."""
     return subprocess.run(
-        [Path(sys.executable).parent / "nats-server", "-t", "-c", folder / "etc/nats/nats.conf"],
+        [PROGRAM, "-t", "-c", lay_out(folder, mesh_ca, accounts)],
         env={"POD_NAME": "nats-0"}, check=False, capture_output=True, text=True, timeout=60,
     )  # fmt: skip
 
