@@ -5,9 +5,11 @@ from __future__ import annotations
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import grpc
+from prometheus_client import CollectorRegistry
 
 from kyso.v1 import signer_pb2_grpc
 from services.kernel.runtime import process
@@ -42,6 +44,7 @@ from services.signer.store.signings import SqlSigningStore
 from services.signer.store.tables import outbox
 from services.signer.tokens import TokenVerifier
 
+OUTBOX_LAG_SECONDS = 3600.0
 MIGRATIONS = Path(__file__).parent / "migrations"
 
 
@@ -111,6 +114,7 @@ async def _open(settings: SignerSettings, runtime: Runtime, stack: AsyncExitStac
     bus = await stack.enter_async_context(Bus.opened(settings.bus, runtime))
     relay = Relay(database, outbox, BeforePublish(bus, failpoint), telemetry)
     _ = await stack.enter_async_context(runtime.background("outbox", relay.run()))
+    health.register("outbox", partial(_check_outbox, telemetry.registry))
     committer = Committer(database, settings.replica, telemetry, metrics, relay.notify)
     _ = await stack.enter_async_context(runtime.background("committer", committer.run()))
     registry = RegistryRpc(await stack.enter_async_context(open_channel(settings.registry)), settings.replica)
@@ -137,6 +141,12 @@ async def _open(settings: SignerSettings, runtime: Runtime, stack: AsyncExitStac
         metrics=metrics,
         failpoint=failpoint,
     )
+
+
+async def _check_outbox(registry: CollectorRegistry) -> str | None:
+    # The bus may be away for long: signing goes on, and the ledger keeps everything. This is the time to call somebody.
+    lag = registry.get_sample_value("kyso_outbox_lag_seconds") or 0.0
+    return f"the oldest event has waited {lag:.0f} s to be published" if lag > OUTBOX_LAG_SECONDS else None
 
 
 def _parts(settings: SignerSettings, ground: _Ground) -> SigningParts:

@@ -231,6 +231,12 @@ class SignerWorld:
         """Call SignHashes as the gateway."""
         return await self.as_gateway.SignHashes(request, metadata=self.metadata(token))
 
+    def sample(self, name: str) -> float:
+        """Return the value of one of the signer's figures that has no labels."""
+        value = self.runtime.telemetry.registry.get_sample_value(name)
+        assert value is not None, name
+        return value
+
     async def ledger(self) -> list[dict[str, Any]]:
         """Return every record of this replica's ledger."""
         request = signer_pb2.ReadLedgerRequest(ledger=self.settings.replica, from_sequence=1, limit=1000)
