@@ -75,7 +75,7 @@ test: tools  ## Run the whole suite against real parts
 
 .PHONY: faults
 faults: tools  ## Run the fault tests with their full counts
-	KYSO_FAULTS=full $(BIN)/pytest -s tests/faults
+	KYSO_FAULTS=full $(BIN)/pytest -s -o faulthandler_timeout=3600 tests/faults
 
 .PHONY: bench
 bench: tools  ## Measure, print a table, write var/bench.json
