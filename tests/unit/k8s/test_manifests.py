@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import ast
+import re
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 
 import kubernetes_validate
 import pytest
 import yaml
 
+from tests.support import monitoring
 from tests.support.manifests import (
     NAME,
     ROOT,
@@ -255,6 +259,18 @@ def test_each_image_is_a_target_with_one_room_and_the_kernel(manifests: list[Man
     assert images == {f"kyso-{name}" for name in SERVICES} | {"nats"}
 
 
+def test_each_image_runs_as_the_user_of_the_pods(manifests: list[Manifest]) -> None:
+    text = (ROOT / "deploy" / "Dockerfile").read_text(encoding="utf-8")
+    stages = {stage.split()[2]: stage for stage in text.split("\nFROM ")[1:]}
+    for name in SERVICES:
+        security = pod_of(of_kind(manifests, *WORKLOADS)[name])["spec"]["securityContext"]
+        lines = stages[name].splitlines()
+        assert f"USER {security['runAsUser']}:{security['runAsGroup']}" in lines, name
+        assert lines.index(f"USER {security['runAsUser']}:{security['runAsGroup']}") > max(
+            number for number, line in enumerate(lines) if line.startswith(("COPY", "RUN"))
+        )
+
+
 @pytest.mark.parametrize("name", sorted(SERVICES))
 def test_what_an_image_holds_is_enough_to_start(name: str, tmp_path: Path) -> None:
     for source in image_stages()[name]:
@@ -272,6 +288,34 @@ def test_what_an_image_holds_is_enough_to_start(name: str, tmp_path: Path) -> No
         check=False, capture_output=True, text=True, timeout=60,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
+
+
+def test_every_library_that_the_rooms_import_is_in_the_images_lock() -> None:
+    lock = (ROOT / "requirements.lock").read_text(encoding="utf-8")
+    locked = {_plain(name) for name in re.findall(r"^([\w.-]+)(?:\[[\w,-]+\])?==", lock, re.MULTILINE)}
+    known = metadata.packages_distributions()
+    missing = {}
+    for file in monitoring.sources():
+        for name in _imported(ast.parse(file.read_bytes())):
+            if name in sys.stdlib_module_names or name in {"services", "gateway", "kyso"}:
+                continue
+            if not locked.intersection(_plain(each) for each in known.get(name, ())):
+                missing[name] = str(file.relative_to(ROOT))
+    assert missing == {}
+
+
+def _plain(distribution: str) -> str:
+    return re.sub(r"[-_.]+", "-", distribution).lower()
+
+
+def _imported(module: ast.Module) -> set[str]:
+    found = set()
+    for node in ast.walk(module):
+        if isinstance(node, ast.Import):
+            found |= {each.name.partition(".")[0] for each in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            found.add(str(node.module).partition(".")[0])
+    return found
 
 
 def test_the_manual_names_every_secret_and_its_keys(manifests: list[Manifest]) -> None:
