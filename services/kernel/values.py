@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import os
 import time
@@ -129,10 +130,12 @@ class Digest:
             )
 
 
-_CROCKFORD = "0123456789abcdefghjkmnpqrstvwxyz"
+_CROCKFORD = bytes.maketrans(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", b"0123456789abcdefghjkmnpqrstvwxyz")
 
 
 def new_id(prefix: str) -> str:
     """Make an identifier: prefix, underscore, 26 characters (48 bits of milliseconds, 80 random bits; sorts by time)."""
     number = (time.time_ns() // 1_000_000) << 80 | int.from_bytes(os.urandom(10), "big")
-    return prefix + "_" + "".join(_CROCKFORD[number >> shift & 31] for shift in range(125, -1, -5))
+    # 26 characters hold 130 bits: two zero bits in front, and six behind up to whole bytes.
+    encoded = base64.b32encode((number << 6).to_bytes(17, "big"))[:26]
+    return f"{prefix}_{encoded.translate(_CROCKFORD).decode('ascii')}"
