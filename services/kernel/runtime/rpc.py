@@ -23,6 +23,8 @@ MIN_PING_INTERVAL_MS = 5_000
 MAX_METADATA_BYTES = 16 * 1024
 MAX_RECONNECT_MS = 1_000
 """gRPC's own upper limit is two minutes: a restarted service would stay unseen for as long."""
+MIN_RESOLVE_MS = 5_000
+"""gRPC's own is half a minute; replicas that were replaced have other addresses."""
 
 _KEEPALIVE = (
     ("grpc.keepalive_time_ms", KEEPALIVE_MS),
@@ -141,6 +143,7 @@ def open_channel(settings: RpcClientSettings) -> MeshChannel:
             ("grpc.max_reconnect_backoff_ms", MAX_RECONNECT_MS),
             # Where the name has several addresses, the calls are spread over all of them, not sent to the first.
             ("grpc.lb_policy_name", "round_robin"),
+            ("grpc.dns_min_time_between_resolutions_ms", MIN_RESOLVE_MS),
             # Our calls are repeated by those who know that repeating is safe.
             ("grpc.enable_retries", 0),
         ),

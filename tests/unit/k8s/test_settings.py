@@ -95,11 +95,14 @@ def test_every_target_is_a_service_with_that_port_and_its_certificates_name(
             assert services[host]["spec"]["clusterIP"] == "None", "one address would be one replica for long"
 
 
-def test_the_registry_reaches_signers_that_are_not_ready_yet(manifests: list[Manifest]) -> None:
-    # Else neither would ever be: a signer needs the registry's keys, a registry with a CA of its own the signer's.
-    registry = load(RegistrySettings, K8S / "base/config/registry.toml")
-    host = registry.signer.target.partition(":")[0]
-    assert of_kind(manifests, "Service")[host]["spec"]["publishNotReadyAddresses"] is True
+@pytest.mark.parametrize("name", ["signer", "verifier", "registry"])
+def test_a_service_is_found_before_it_is_ready(manifests: list[Manifest], name: str) -> None:
+    # Else registry and signer, which need each other to become ready, would never meet where the CA is our own.
+    assert of_kind(manifests, "Service")[name]["spec"]["publishNotReadyAddresses"] is True
+
+
+def test_the_signers_pods_have_names_below_their_service(manifests: list[Manifest]) -> None:
+    assert of_kind(manifests, "StatefulSet")["signer"]["spec"]["serviceName"] == "signer"
 
 
 def test_the_bus_is_three_servers_with_three_copies(manifests: list[Manifest]) -> None:
