@@ -33,7 +33,9 @@ class DigestAlgorithm(Enum):
             if member.label == label:
                 return member
         known = ", ".join(member.label for member in cls)
-        raise AlgorithmUnknown(f"digest algorithm {label[:40]!r} is not one of {known}", field="digest_algorithm")
+        raise AlgorithmUnknown(
+            f"digest algorithm {label[:40]!r} is not one of {known}", field="digest_algorithm"
+        )
 
     def digest(self, data: bytes) -> bytes:
         """Hash data and return the digest."""
@@ -84,7 +86,9 @@ class SignatureScheme(Enum):
             if member.label == label:
                 return member
         known = ", ".join(member.label for member in cls)
-        raise AlgorithmUnknown(f"signature scheme {label[:40]!r} is not one of {known}", field="signature_scheme")
+        raise AlgorithmUnknown(
+            f"signature scheme {label[:40]!r} is not one of {known}", field="signature_scheme"
+        )
 
 
 @dataclass(frozen=True, slots=True)
