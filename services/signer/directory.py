@@ -34,6 +34,10 @@ FLOORS_SECONDS = 120.0
 MAX_AHEAD = 1000
 """Changes seen out of their order that are remembered while earlier ones are missing."""
 ASK_ATTEMPTS = 3
+MAX_AHEAD_SECONDS = 0.5
+"""A heartbeat sent further in this clock's future proves nothing: by such a clock a late one would look fresh."""
+BEATS_BEHIND = 5
+"""So many heartbeats in a row below the known head: the register was restored, and all that is known is void."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +93,12 @@ class SigningDoor:
         self.passed = False
         self.closed: asyncio.Event | None = None
 
-    def admit(self) -> None:
-        """Raise why the credential may not be used any more; else count this signing as past the door."""
-        self._directory.admit(self)
+    def admit(self) -> float:
+        """Raise why the credential may not be used any more; else count this signing as past the door.
+
+        Return the `time.monotonic()` until which it may begin: later it must not, even where it was handed over.
+        """
+        return self._directory.admit(self)
 
     def close(self) -> None:
         """Say that nothing of this signing is in the HSM any more."""
@@ -106,6 +113,7 @@ class _State:
     dropped_at: int = 0
     """States read at a head below this are not used: changes up to it were missed."""
     proof_at: float = float("-inf")
+    beats_behind: int = 0
 
 
 class CredentialDirectory:
@@ -140,7 +148,8 @@ class CredentialDirectory:
     def door(self, credential: Credential) -> SigningDoor:
         """Open the last check for one signing with what `resolve` returned just before."""
         entry = self._entries.get(credential.id)
-        if entry is None or entry.credential is not credential:
+        # By value: another caller may have read the same state again meanwhile.
+        if entry is None or entry.credential != credential:
             # Dropped between look-up and door: a door that admits nobody, so that it is looked up again.
             entry = _Entry(credential, -1, float("-inf"))
         return SigningDoor(self, entry)
@@ -185,14 +194,18 @@ class CredentialDirectory:
 
     # --- the door ---
 
-    def admit(self, door: SigningDoor) -> None:
-        """Raise why this door admits nobody any more."""
+    def admit(self, door: SigningDoor) -> float:
+        """Raise why this door admits nobody any more; else return until when (monotonic)."""
         refusal = self._refusal(door.entry)
         if refusal is not None:
             raise refusal
         if not door.passed:
             door.passed = True
             self._doors.setdefault(door.entry.credential.id, set()).add(door)
+        return min(door.entry.read_at + self._limits.entry, self._proved_at(door.entry) + self._limits.heartbeat)
+
+    def _proved_at(self, entry: _Entry) -> float:
+        return max(entry.read_at, self._state.proof_at)
 
     def leave(self, door: SigningDoor) -> None:
         """Forget a door that was closed; confirmations may wait for it."""
@@ -216,7 +229,7 @@ class CredentialDirectory:
         now = self._monotonic()
         if now - entry.read_at >= self._limits.entry:
             return _unavailable(credential.id, "its state was read too long ago")
-        if now - max(entry.read_at, self._state.proof_at) >= self._limits.heartbeat:
+        if now - self._proved_at(entry) >= self._limits.heartbeat:
             return _unavailable(credential.id, "nothing was heard from the registry for too long")
         return None
 
@@ -224,8 +237,12 @@ class CredentialDirectory:
 
     def on_heartbeat(self, head: int, sent_at: datetime) -> None:
         """Take the registry's word that its directory stood at `head` at `sent_at`."""
-        delay = max(0.0, (self._now() - sent_at).total_seconds())
+        delay = (self._now() - sent_at).total_seconds()
         state = self._state
+        if self._was_restored(head):
+            self._entries.clear()
+            self._floors.clear()
+            state = self._state = _State()
         if state.head is None or (head > state.head and not self._seen_up_to(head)):
             # The first heartbeat, or changes that were never told: nothing read before is known to be good.
             state.head, state.dropped_at = head, head
@@ -233,7 +250,13 @@ class CredentialDirectory:
             self._entries = OrderedDict(
                 (key, entry) for key, entry in self._entries.items() if entry.head >= head
             )
-        state.proof_at = max(state.proof_at, self._monotonic() - delay)
+        if delay > -MAX_AHEAD_SECONDS:
+            state.proof_at = max(state.proof_at, self._monotonic() - max(0.0, delay))
+
+    def _was_restored(self, head: int) -> bool:
+        state = self._state
+        state.beats_behind = state.beats_behind + 1 if state.head is not None and head < state.head else 0
+        return state.beats_behind >= BEATS_BEHIND
 
     def on_changed(self, credential_id: str, version: int, status: CredentialStatus | None) -> None:
         """Take the word that a credential changed; confirm once nothing of the state before is in the HSM."""
@@ -249,19 +272,17 @@ class CredentialDirectory:
             del self._entries[credential_id]
         self._note_seen(version)
         waiting = [
-            door for door in self._doors.get(credential_id, ()) if door.entry.credential.version < version
+            _closing(door)
+            for door in self._doors.get(credential_id, ())
+            if door.entry.credential.version < version
         ]
         task = asyncio.get_running_loop().create_task(self._confirm_after(credential_id, version, waiting))
         self._confirming.add(task)
         task.add_done_callback(self._confirming.discard)
 
-    async def _confirm_after(self, credential_id: str, version: int, doors: list[SigningDoor]) -> None:
-        for door in doors:
-            if door.closed is None:
-                door.closed = asyncio.Event()
-        for door in doors:
-            if door.closed is not None:
-                await door.closed.wait()
+    async def _confirm_after(self, credential_id: str, version: int, closings: list[asyncio.Event]) -> None:
+        for closed in closings:
+            await closed.wait()
         # Where the bus is away the registry waits out the heartbeat limit instead, which is as good as this word.
         with suppress(DomainError):
             await self._confirm(credential_id, version)
@@ -318,6 +339,13 @@ class CredentialDirectory:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _closing(door: SigningDoor) -> asyncio.Event:
+    # Made while the doors are counted: one that closes before anybody waits must still be seen.
+    if door.closed is None:
+        door.closed = asyncio.Event()
+    return door.closed
 
 
 def _unavailable(credential_id: str, why: str) -> CredentialStatusUnavailable:

@@ -8,7 +8,8 @@ from weakref import WeakValueDictionary
 from services.kernel.errors import DomainError, FieldInvalid, NotFound
 from services.kernel.values import DigestAlgorithm, KeyAlgorithm, SigningAlgorithm, default_scheme, new_id
 from services.signer import x509_der
-from services.signer.domain import Key, require_id
+from services.signer.domain import Key
+from services.signer.fields import require_id
 from services.signer.hsm_types import KeyLocator
 from services.signer.ports import Clock, KeyStore, Signer
 from services.signer.service.selfcheck import make_verify

@@ -12,7 +12,8 @@ from kyso.v1 import signer_pb2, signer_pb2_grpc
 from services.kernel.errors import FieldInvalid
 from services.kernel.runtime.telemetry import request_id
 from services.signer.authority import Authority, Purpose
-from services.signer.domain import MAX_FILE_NAME, Client, require_any_scope, require_text
+from services.signer.domain import Client, require_any_scope
+from services.signer.fields import MAX_FILE_NAME, require_text
 from services.signer.ports import SigningStore, Tokens
 from services.signer.service.documents import DocumentSigning
 from services.signer.service.hashes import HashSigning
