@@ -202,7 +202,9 @@ class CredentialDirectory:
         if not door.passed:
             door.passed = True
             self._doors.setdefault(door.entry.credential.id, set()).add(door)
-        return min(door.entry.read_at + self._limits.entry, self._proved_at(door.entry) + self._limits.heartbeat)
+        return min(
+            door.entry.read_at + self._limits.entry, self._proved_at(door.entry) + self._limits.heartbeat
+        )
 
     def _proved_at(self, entry: _Entry) -> float:
         return max(entry.read_at, self._state.proof_at)

@@ -145,8 +145,11 @@ class AuthorityKey:
 class Door(Protocol):
     """The last check of one signing's credential, and the count of what is past it."""
 
-    def admit(self) -> None:
-        """Raise the refusal where the credential may have changed since it was looked up."""
+    def admit(self) -> float:
+        """Raise the refusal where the credential may have changed since it was looked up.
+
+        Return the `time.monotonic()` until which what is admitted may begin.
+        """
 
     def close(self) -> None:
         """Say that nothing of this signing is in the HSM any more."""
@@ -171,9 +174,12 @@ class Signer(Protocol):
         algorithm: SigningAlgorithm,
         digests: Sequence[bytes],
         *,
-        admit: Callable[[], None] | None = None,
+        admit: Callable[[], float | None] | None = None,
     ) -> list[bytes | DomainError]:
-        """Sign digests; an outcome each. `admit` is called before each part is handed to a worker."""
+        """Sign digests; an outcome each.
+
+        `admit` is called before each part is handed to a worker; past the moment it returns nothing of it begins.
+        """
 
     async def generate(self, group: str, algorithm: KeyAlgorithm) -> GeneratedKey:
         """Make a key pair inside the token."""

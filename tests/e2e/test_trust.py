@@ -98,9 +98,7 @@ async def test_an_outside_system_may_publish_to_its_own_subject(platform: TestPl
     await bus.close()
 
 
-async def _as_outside_system(
-    platform: TestPlatform, world: World, on_error: object
-) -> Client:
+async def _as_outside_system(platform: TestPlatform, world: World, on_error: object) -> Client:
     bus = platform.provisions.bus
     provide_bus(bus.configuration.parent, platform.mesh["nats"], platform.settings.ports, world.client.id)
     platform.processes["nats"].reload()

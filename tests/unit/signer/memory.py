@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -179,7 +180,7 @@ class SoftwareHsm:
         algorithm: SigningAlgorithm,
         digests: Sequence[bytes],
         *,
-        admit: Callable[[], None] | None = None,
+        admit: Callable[[], float | None] | None = None,
     ) -> list[bytes | DomainError]:
         self.before()
         if admit is not None:
@@ -205,10 +206,11 @@ class MemoryDoor:
     def __init__(self, directory: MemoryDirectory, credential: Credential) -> None:
         self._directory, self._credential = directory, credential
 
-    def admit(self) -> None:
+    def admit(self) -> float:
         refusal = self._directory.refusal(self._credential)
         if refusal is not None:
             raise refusal
+        return time.monotonic() + 60
 
     def close(self) -> None:
         self._directory.open_doors -= 1

@@ -201,6 +201,56 @@ async def test_a_change_is_confirmed_only_when_what_is_past_the_door_has_come_ba
     assert world.confirmed == [("cr_1", 2)]
 
 
+async def test_a_door_that_closes_as_the_change_arrives_is_not_waited_for_for_ever() -> None:
+    world = World()
+    world.beat()
+    door = world.directory.door(await world.directory.resolve("cr_1"))
+    door.admit()
+    world.hold()
+    door.close()  # before the task that confirms had its first turn
+    await settle()
+    assert world.confirmed == [("cr_1", world.head)]
+
+
+async def test_a_door_says_until_when_what_it_admits_may_begin() -> None:
+    world = World()
+    world.beat()
+    credential = await world.directory.resolve("cr_1")
+    world.time += 2
+    world.beat()
+    world.time += 1
+    assert world.directory.door(credential).admit() == world.time - 1 + 3
+
+
+async def test_another_callers_reading_of_the_same_state_does_not_close_the_door() -> None:
+    world = World()
+    mine = await world.directory.resolve("cr_1")
+    world.time += 1
+    again = await world.directory.resolve("cr_1")
+    assert again == mine
+    world.directory.door(mine).admit()
+
+
+async def test_a_heartbeat_from_the_future_proves_nothing() -> None:
+    world = World()
+    world.beat(delay=-2)
+    await world.directory.resolve("cr_1")
+    await world.directory.resolve("cr_1")
+    assert world.asked == ["cr_1", "cr_1"]
+
+
+async def test_a_register_that_was_restored_is_believed_after_a_few_heartbeats() -> None:
+    world = World()
+    world.head = 50
+    world.beat()
+    await world.directory.resolve("cr_1")
+    world.head = 7
+    for _ in range(5):
+        world.time += 1
+        world.beat()
+    world.directory.door(await world.directory.resolve("cr_1")).admit()
+
+
 async def test_a_slow_answer_from_before_the_change_is_not_used() -> None:
     world = World()
     world.beat()
