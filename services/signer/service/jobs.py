@@ -53,6 +53,9 @@ LOOK_AGAIN = timedelta(minutes=10)
 """An accepted operation that nobody has taken up for so long is queued again (reconcile.py)."""
 
 
+TOO_LARGE_FOR_A_MESSAGE = "signed, but the signatures are too large for a message: ask for them by a call with the same idempotency key"
+
+
 class Next(Enum):
     """What becomes of a job's message."""
 
@@ -162,7 +165,13 @@ class JobSigning:
         facts = Facts(
             answer.operation_id, client_id, client.agency_id, "", "hashes", len(answer.outcomes), ""
         )
-        await self._parts.jobs.publish(self._ended(facts, State.SIGNED, job.job_id, outcomes=answer.outcomes))
+        try:
+            told = self._ended(facts, State.SIGNED, job.job_id, outcomes=answer.outcomes)
+            await self._parts.jobs.publish(told)
+        except BodyTooLarge as error:
+            # A thousand signatures of long keys: they are recorded, and a call with the same key answers them.
+            failure = ItemFailure(error.code, TOO_LARGE_FOR_A_MESSAGE, retryable=False)
+            await self._parts.jobs.publish(self._ended(facts, State.SIGNED, job.job_id, failure))
         return Next.DONE
 
     async def _take_upload(self, client: Client, job: SigningJob, request_id: str) -> str:
@@ -261,6 +270,10 @@ class JobSigning:
             return None, [replace(ItemFailure.of(error), retryable=False)]
 
     async def _give_up(self, recorded: Recorded, job: Job, error: DomainError) -> Verdict:
+        now = await self._steps.parts.store.operation(recorded.id)
+        if now is not None and now.state is State.BEGUN:
+            # The HSM may have been asked: when the lease is over it is reconciled, and never called failed.
+            return Next.DONE
         failure = ItemFailure.of(error)
         outcome, state = (
             (Outcome.FAILED, State.FAILED)
