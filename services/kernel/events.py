@@ -56,7 +56,9 @@ def _token(value: str, what: str) -> str:
 
 def event_subject(aggregate: str, verb: str, agency_id: str) -> str:
     """Return `kyso.event.<aggregate>.<verb>.<agency id>`."""
-    return f"kyso.event.{_token(aggregate, 'aggregate')}.{_token(verb, 'verb')}.{_token(agency_id, 'agency_id')}"
+    return (
+        f"kyso.event.{_token(aggregate, 'aggregate')}.{_token(verb, 'verb')}.{_token(agency_id, 'agency_id')}"
+    )
 
 
 def job_subject(client_id: str, priority: str = "normal") -> str:
