@@ -102,14 +102,20 @@ class Metric:
 
 
 def _labels(call: ast.Call, module: ast.Module) -> list[str]:
+    """Return the third argument where it is a list of texts, or a name for one; buckets are numbers."""
     given = call.args[2] if len(call.args) > 2 else None
     if isinstance(given, ast.Name):
+        name = given.id
         given = next(
-            node.value
-            for node in ast.walk(module)
-            if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == given.id
+            (
+                node.value
+                for node in ast.walk(module)
+                if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == name
+            ),
+            None,
         )
-    return [str(label) for label in ast.literal_eval(given)] if given is not None else []
+    texts = [item.value for item in getattr(given, "elts", ()) if isinstance(item, ast.Constant)]
+    return [text for text in texts if isinstance(text, str)]
 
 
 def sources() -> list[Path]:
@@ -124,10 +130,16 @@ def metrics_of_the_code() -> dict[str, Metric]:
     for file in sources():
         module = ast.parse(file.read_bytes())
         for node in ast.walk(module):
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in _SUFFIXES:
+            # Either the class itself, or a short function of its name that fills in the registry.
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+                kind = node.func.id.capitalize()
                 first = node.args[0] if node.args else None
-                if isinstance(first, ast.Constant) and re.match(r"kyso_", str(first.value)):
-                    metric = Metric(node, node.func.id, module)
+                if (
+                    kind in _SUFFIXES
+                    and isinstance(first, ast.Constant)
+                    and re.match(r"kyso_", str(first.value))
+                ):
+                    metric = Metric(node, kind, module)
                     found[metric.name] = metric
     return found
 
