@@ -14,6 +14,7 @@ import re
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any
 
 from joserfc import jwt
@@ -36,6 +37,10 @@ KEPT_TOKENS = 10_000
 REFRESH_PAUSE_SECONDS = 5.0
 """Between two fetches of the registry's keys for tokens that name an unknown key: forged tokens cannot make a storm."""
 REFRESH_SECONDS = 300.0
+FAILURE_SECONDS = 1.0
+"""For so long after a failed fetch its answer is given again: tokens must not queue up behind a registry that is away."""
+MAX_LIFE_SECONDS = 3600.0
+"""The registry's tokens live ten minutes; what says that it lives longer than an hour is not believed."""
 CLOCK_SKEW_SECONDS = 30
 """A token of a registry whose clock is ahead by less is good."""
 
@@ -54,7 +59,7 @@ class TokenVerifier:
         self._fetch, self._now = fetch_keys, now
         self._keys: KeySet | None = None
         self._kids: frozenset[str] = frozenset()
-        self._fetched_at = float("-inf")
+        self._fetched_at = self._failed_at = float("-inf")
         self._fetching = asyncio.Lock()
         self._good: OrderedDict[bytes, tuple[Client, float]] = OrderedDict()
 
@@ -80,26 +85,15 @@ class TokenVerifier:
     async def check(self) -> str | None:
         """For readiness: None where the registry's token keys are known; they are fetched here when they are old."""
         if self._age() > REFRESH_SECONDS:
-            try:
-                await self._refresh()
-            except DomainError as error:
-                return (
-                    None
-                    if self._keys is not None
-                    else f"the registry's token keys are not known: {error.message}"
-                )
-        return None
+            await self._refresh_quietly()
+        return None if self._keys is not None else "the registry's token keys are not known"
 
     async def _claims(self, token: str) -> dict[str, Any]:
         kid = _kid(token)
         if kid not in self._kids and (self._keys is None or self._age() > REFRESH_PAUSE_SECONDS):
-            try:
-                await self._refresh()
-            except DomainError as error:
-                if self._keys is None:
-                    raise ServiceUnavailable(
-                        "the registry's token keys cannot be had now; try again shortly"
-                    ) from error
+            await self._refresh_quietly()
+            if self._keys is None:
+                raise ServiceUnavailable("the registry's token keys cannot be had now; try again shortly")
         if kid not in self._kids or self._keys is None:
             raise TokenInvalid(
                 "the access token is not signed by this platform's registry: ask for a new one"
@@ -120,6 +114,13 @@ class TokenVerifier:
         not_before = claims.get("nbf", claims.get("iat", 0))
         if not isinstance(not_before, (int, float)) or not_before > self._now() + CLOCK_SKEW_SECONDS:
             raise TokenInvalid("the access token is not valid yet")
+        issued_at, ends_at = claims.get("iat"), claims.get("exp")
+        if not isinstance(issued_at, (int, float)) or not isinstance(ends_at, (int, float)):
+            raise TokenInvalid("the access token does not say when it was issued or when it ends")
+        if not ends_at - issued_at <= MAX_LIFE_SECONDS:
+            raise TokenInvalid(
+                f"the access token lives longer than {MAX_LIFE_SECONDS:.0f} seconds: ask for a new one"
+            )
 
     def _require_time(self, ends_at: float) -> None:
         if self._now() >= ends_at:
@@ -128,21 +129,39 @@ class TokenVerifier:
     def _age(self) -> float:
         return time.monotonic() - self._fetched_at
 
+    async def _refresh_quietly(self) -> None:
+        # Keys at hand stay good for a while: a registry that restarts must not stop signing.
+        with suppress(DomainError):
+            await self._refresh()
+
     async def _refresh(self) -> None:
         asked_at = time.monotonic()
         async with self._fetching:
-            if self._fetched_at >= asked_at:
-                # Somebody else fetched them while this caller waited for its turn.
+            now = time.monotonic()
+            if self._fetched_at >= asked_at or now - self._failed_at < FAILURE_SECONDS:
+                # Somebody else fetched them, or tried in vain, while this caller waited for its turn or just before.
                 return
+            keys: KeySet | None = None
             try:
-                text = await self._fetch()
+                keys = _key_set(await self._fetch())
             finally:
-                if self._keys is not None:
-                    # A registry that does not answer is not asked again for every token either.
-                    self._fetched_at = time.monotonic()
-            keys = KeySet.import_key_set(json.loads(text))
+                # Also where the caller went away: a registry that does not answer is not asked for every token.
+                if keys is None:
+                    self._failed_at = time.monotonic()
+                    if self._keys is not None:
+                        self._fetched_at = time.monotonic()
+            if self._keys is None or keys.as_dict(private=False) != self._keys.as_dict(private=False):
+                # What a key that is gone once signed must not be remembered as good.
+                self._good.clear()
             self._keys, self._kids = keys, frozenset(key.kid for key in keys.keys if key.kid)
             self._fetched_at = time.monotonic()
+
+
+def _key_set(text: str) -> KeySet:
+    try:
+        return KeySet.import_key_set(json.loads(text))
+    except (JoseError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ServiceUnavailable("the registry answered no usable token keys") from error
 
 
 def _kid(token: str) -> str:

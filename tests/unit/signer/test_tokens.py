@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hmac
 import json
@@ -113,6 +114,10 @@ def _hmac_with_the_public_key(issuer: Issuer) -> str:
         (lambda issuer: issuer.token(agency=7), TokenInvalid),
         (lambda issuer: issuer.token(document_types="*"), TokenInvalid),
         (lambda issuer: issuer.token(nbf=int(NOW) + 60), TokenInvalid),
+        (lambda issuer: issuer.token(exp=int(NOW) + 3601), TokenInvalid),
+        (lambda issuer: issuer.token(exp=float("inf")), TokenInvalid),
+        (lambda issuer: issuer.token(exp=float("nan")), TokenInvalid),
+        (lambda issuer: issuer.token(iat=None), TokenInvalid),
         (lambda issuer: issuer.token(exp=int(NOW)), TokenExpired),
     ],
 )
@@ -144,7 +149,55 @@ async def test_a_new_key_is_fetched_and_unknown_ones_make_no_storm(monkeypatch: 
     assert issuer.asked == 2
 
 
-async def test_without_keys_the_answer_is_to_try_again() -> None:
+async def test_a_token_of_a_key_that_is_gone_is_not_remembered_as_good(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    issuer = Issuer()
+    token = issuer.token()
+    await issuer.verifier.verify(token)
+    issuer.keys = [ECKey.generate_key("P-256", {"kid": "k2"})]
+    monkeypatch.setattr(module, "REFRESH_PAUSE_SECONDS", 0.0)
+    await issuer.verifier.verify(issuer.token(issuer.keys[0], {"kid": "k2"}))
+    with pytest.raises(TokenInvalid):
+        await issuer.verifier.verify(token)
+
+
+async def test_old_keys_are_looked_at_again_and_what_they_signed_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    issuer = Issuer()
+    token = issuer.token()
+    await issuer.verifier.verify(token)
+    issuer.keys = [ECKey.generate_key("P-256", {"kid": "k1"})]
+    monkeypatch.setattr(module, "REFRESH_SECONDS", 0.0)
+    assert await issuer.verifier.check() is None
+    with pytest.raises(TokenInvalid):
+        await issuer.verifier.verify(token)
+
+
+async def test_an_absent_registry_is_not_asked_for_every_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    issuer = Issuer()
+    issuer.away = True
+    tokens = [issuer.token(jti=str(number)) for number in range(5)]
+    answers = await asyncio.gather(*map(issuer.verifier.verify, tokens), return_exceptions=True)
+    assert all(isinstance(answer, ServiceUnavailable) for answer in answers)
+    assert issuer.asked == 1
+    issuer.away = False
+    monkeypatch.setattr(module, "FAILURE_SECONDS", 0.0)
+    await issuer.verifier.verify(tokens[0])
+
+
+@pytest.mark.parametrize("answer", ["", "[]", "{}", '{"keys": [{"kty": "none"}]}'])
+async def test_an_answer_that_holds_no_keys_is_one_that_did_not_come(answer: str) -> None:
+    issuer = Issuer()
+
+    async def fetch() -> str:
+        return answer
+
+    with pytest.raises(ServiceUnavailable):
+        await TokenVerifier(fetch, lambda: NOW).verify(issuer.token())
+
+
+async def test_without_keys_the_answer_is_to_try_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "FAILURE_SECONDS", 0.0)
     issuer = Issuer()
     issuer.away = True
     with pytest.raises(ServiceUnavailable):
