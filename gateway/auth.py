@@ -32,6 +32,8 @@ from services.kernel.errors import (
 ISSUER = "kyso"
 AUDIENCE = "kyso"
 MAX_TOKEN_CHARACTERS = 8 * 1024
+MAX_TOKEN_SECONDS = 3600
+"""The registry's tokens live for ten minutes: one that says it lives for days is not what it looks like."""
 MAX_CACHED_TOKENS = 10_000
 KEYS_SECONDS = 300.0
 """After this age the keys are asked for again, so that a key taken out of use stops working here too."""
@@ -210,16 +212,22 @@ def _read_keys(jwks: str) -> dict[str, ECKey]:
 def _caller(token: str, claims: dict[str, Any]) -> Caller:
     audience = claims.get("aud")
     audiences = audience if isinstance(audience, list) else [audience]
-    expires = claims.get("exp")
+    expires, issued = claims.get("exp"), claims.get("iat")
     texts = (claims.get("sub"), claims.get("agency"), claims.get("scope", ""))
     if claims.get("iss") != ISSUER or AUDIENCE not in audiences:
         raise TokenInvalid("the access token is made by or for somebody else")
     if (
         not isinstance(expires, int | float)
+        or not isinstance(issued, int | float)
         or not all(isinstance(text, str) for text in texts)
         or not texts[0]
     ):
         raise TokenInvalid("the access token lacks claims that it must have")
+    # Written so that a NaN, too, is refused.
+    if not expires - issued <= MAX_TOKEN_SECONDS:
+        raise TokenInvalid(
+            f"the access token lives longer than {MAX_TOKEN_SECONDS} s; get one at /oauth2/token"
+        )
     client, agency, scope = (str(text) for text in texts)
     return Caller(
         client_id=client,

@@ -44,25 +44,31 @@ def require_declared_size(request: Request, limit: int) -> None:
         raise too_large(limit)
 
 
-async def pieces(request: Request, limit: int, limits: LimitSettings) -> AsyncIterator[bytes]:
+async def pieces(
+    request: Request, limit: int, limits: LimitSettings, seconds: float | None = None
+) -> AsyncIterator[bytes]:
     """Yield the body in pieces of at most 64 KiB; raise BodyTooLarge at the byte that crosses `limit`.
 
-    Raises BodyTimeout where the caller pauses or dawdles, ClientDisconnect where it goes away.
+    All of it must come in `seconds`, by default those of a document. Raises BodyTimeout where the caller pauses or
+    dawdles, ClientDisconnect where it goes away.
     """
+    seconds = limits.body_seconds if seconds is None else seconds
     require_declared_size(request, limit)
     loop = asyncio.get_running_loop()
-    end = loop.time() + limits.body_seconds
+    end = loop.time() + seconds
     received = 0
     more = True
     while more:
         # The limits are on the caller's slowness only: the wait for the service behind is none of it.
-        now = loop.time()
-        if now > end:
-            raise BodyTimeout(f"the body took longer than {limits.body_seconds:g} s")
+        left = end - loop.time()
+        if left <= 0:
+            raise _too_slow(seconds)
         try:
-            async with asyncio.timeout(limits.body_idle_seconds):
+            async with asyncio.timeout(min(left, limits.body_idle_seconds)):
                 message = await request.receive()
         except TimeoutError:
+            if left <= limits.body_idle_seconds:
+                raise _too_slow(seconds) from None
             raise BodyTimeout(
                 f"nothing more of the body came for {limits.body_idle_seconds:g} s; send it again"
             ) from None
@@ -77,7 +83,11 @@ async def pieces(request: Request, limit: int, limits: LimitSettings) -> AsyncIt
             yield data[start : start + PIECE_BYTES]
 
 
+def _too_slow(seconds: float) -> BodyTimeout:
+    return BodyTimeout(f"the body took longer than {seconds:g} s; send it again")
+
+
 async def read(request: Request, limit: int, limits: LimitSettings) -> bytes:
-    """Read a small body whole, at most `limit` bytes."""
-    parts = [piece async for piece in pieces(request, limit, limits)]
+    """Read a small body whole, at most `limit` bytes, within `small_body_seconds`."""
+    parts = [piece async for piece in pieces(request, limit, limits, limits.small_body_seconds)]
     return parts[0] if len(parts) == 1 else b"".join(parts)

@@ -31,7 +31,13 @@ class HttpSettings(Settings):
     max_connections: int = Field(default=2048, ge=1)
     """Connections beyond this number are closed at once."""
     max_in_flight: int = Field(default=512, ge=1)
-    """Requests worked on at once; those beyond are answered 503 OVERLOADED."""
+    """Requests with a good token worked on at once; those beyond are answered 503 OVERLOADED."""
+    max_open_in_flight: int = Field(default=128, ge=1)
+    """The same for the doors without a token (tokens, CRLs, CA certificates, documentation). These places are of their
+    own: whoever has no token cannot take those of callers who have one."""
+    max_open_per_address: int = Field(default=16, ge=0)
+    """How many of these one address may have at once; those beyond are answered 429. 0: no limit, for where every
+    caller comes from a proxy's address and the proxy limits."""
     keep_alive_seconds: int = Field(default=30, ge=1, le=600)
     """An idle connection is closed after this time."""
     head_seconds: float = Field(default=10, gt=0, le=120)
@@ -48,7 +54,9 @@ class LimitSettings(Settings):
     body_idle_seconds: float = Field(default=20, gt=0, le=600)
     """Longest pause between two pieces of a body."""
     body_seconds: float = Field(default=300, gt=0, le=3600)
-    """Longest time for a whole body."""
+    """Longest time for a whole document."""
+    small_body_seconds: float = Field(default=10, gt=0, le=600)
+    """Longest time for a whole form or JSON body."""
     document_call_seconds: float = Field(default=60, gt=0, le=3600)
     """Time for signing or verifying once the document is there."""
 

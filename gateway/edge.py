@@ -1,6 +1,9 @@
 """The outermost layer of the ASGI application: what happens round every request, in one written order.
 
-    request id > figures and access log > problems > room for one more > endpoint > token, rate, scope > handler
+    request id > figures and access log > problems > endpoint > token, rate, scope > room for one more > handler
+
+Room is given by what is known of the caller: a place among those with a token is taken once the token is verified, so
+that nobody without one can fill them.
 
 All of it is one callable: a chain of middlewares would cost a call and a wrapped `send` each.
 """
@@ -11,11 +14,11 @@ import asyncio
 import re
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 from structlog.typing import FilteringBoundLogger
 
@@ -23,8 +26,8 @@ from gateway import problems
 from gateway.auth import ANONYMOUS, Caller, TokenVerifier
 from gateway.config import GatewaySettings
 from gateway.endpoint import Endpoint, Table
-from gateway.rates import RateLimit
-from services.kernel.errors import DomainError, Kind, Overloaded
+from gateway.rates import Places, RateLimit
+from services.kernel.errors import DomainError, Kind
 from services.kernel.runtime.telemetry import LATENCY_BUCKETS, caller, request_id
 from services.kernel.values import new_id
 
@@ -168,13 +171,14 @@ class Gateway:
         """Take the endpoints and what stands before them."""
         self._table = table
         self._tokens = tokens
-        self._max_in_flight = settings.http.max_in_flight
+        door = settings.http
+        self._places = Places(door.max_in_flight)
+        self._open_places = Places(door.max_open_in_flight, door.max_open_per_address)
         self._metrics = metrics
         self._log = log
         rates = settings.rates
         self._client_rate = RateLimit(rates.client_per_second, rates.client_burst, monotonic)
         self._open_rate = RateLimit(rates.open_per_second, rates.open_burst, monotonic)
-        self._in_flight = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -185,20 +189,17 @@ class Gateway:
         request_id.set(identifier)
         caller.set("")
         exchange = _Exchange(scope, receive, send, identifier)
-        self._in_flight += 1
         self._metrics.in_flight.inc()
         try:
             await self._answer(scope, exchange, identifier)
         finally:
-            self._in_flight -= 1
             self._metrics.in_flight.dec()
             self._record(scope["method"], exchange, time.perf_counter() - started)
         await exchange.linger()
 
     async def _answer(self, scope: Scope, exchange: _Exchange, identifier: str) -> None:
         try:
-            response = await self._respond(scope, exchange)
-            await response(scope, exchange.receive, exchange.send)
+            await self._respond(scope, exchange)
         except ClientDisconnect:
             # Nobody is there to read an answer; 499 is what proxies call it in their figures.
             exchange.status = 499
@@ -222,18 +223,27 @@ class Gateway:
             return
         await problems.problem_response(error, identifier)(scope, exchange.receive, exchange.send)
 
-    async def _respond(self, scope: Scope, exchange: _Exchange) -> Response:
+    async def _respond(self, scope: Scope, exchange: _Exchange) -> None:
         endpoint, scope["path_params"] = self._table.find(scope["method"], scope["path"])
         exchange.route = endpoint.path
-        if self._in_flight > self._max_in_flight and endpoint.path not in _ALWAYS:
-            raise Overloaded("the gateway is working on as many requests as it can; try again shortly")
         request = Request(scope, exchange.receive)
-        return await endpoint.handler(request, await self._admit(endpoint, request))
+        client = await self._admit(endpoint, request)
+        with self._room(endpoint, request):
+            # The answer is sent within: a caller who reads it slowly holds its place.
+            response = await endpoint.handler(request, client)
+            await response(scope, exchange.receive, exchange.send)
+
+    def _room(self, endpoint: Endpoint, request: Request) -> AbstractContextManager[None]:
+        if endpoint.path in _ALWAYS:
+            return nullcontext()
+        if endpoint.scopes is None:
+            return self._open_places.taken(_address(request))
+        return self._places.taken("")
 
     async def _admit(self, endpoint: Endpoint, request: Request) -> Caller:
         if endpoint.scopes is None:
             if endpoint.path not in _ALWAYS:
-                self._open_rate.take(request.client.host if request.client else "")
+                self._open_rate.take(_address(request))
             return ANONYMOUS
         client = await self._tokens.verify(request.headers.get("authorization"))
         caller.set(client.client_id)
@@ -265,6 +275,10 @@ class Gateway:
 
 _ALWAYS = frozenset({"/livez", "/readyz"})
 """Probes: answered under every load, and not logged."""
+
+
+def _address(request: Request) -> str:
+    return request.client.host if request.client else ""
 
 
 def _request_id(scope: Scope) -> str:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import format_datetime
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, NoReturn
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -17,6 +18,7 @@ from gateway import openapi
 from gateway.auth import Caller
 from gateway.endpoint import Endpoint, query
 from kyso.v1 import registry_pb2 as messages
+from services.kernel.errors import DomainError, Kind, NotFound, ServiceUnavailable
 
 if TYPE_CHECKING:
     # These names exist for the type checker only.
@@ -24,18 +26,99 @@ if TYPE_CHECKING:
 
 KEPT_SECONDS = 5.0
 """An answer of the registry is given again for so long: these doors are open to everyone."""
+FAILURE_SECONDS = 1.0
+"""For so long after a failed question it is not asked again: callers must not queue up behind a dead registry."""
+ASK_SECONDS = 5.0
+"""A registry that hangs is waited for so long, no longer."""
 CRL_MAX_AGE = 300
 """Seconds that others may keep a CRL without asking again, if its nextUpdate is not sooner."""
 CERTIFICATE_MAX_AGE = 86_400
-MAX_KEPT = 32
+CAS = ("root", "issuing")
+"""The CAs there are: no other name is asked for or remembered."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Kept:
+class _Published:
+    """What a CA published. `next_update` is None where it does not end by itself."""
+
     content: bytes
-    headers: dict[str, str]
+    tag: str
     media_type: str
-    until: float
+    max_age: int
+    this_update: datetime | None = None
+    next_update: datetime | None = None
+
+    def usable(self, now: datetime) -> bool:
+        return self.next_update is None or now < self.next_update
+
+    def headers(self, now: datetime) -> dict[str, str]:
+        age, headers = self.max_age, {"ETag": self.tag}
+        if self.this_update is not None:
+            headers["Last-Modified"] = format_datetime(self.this_update, usegmt=True)
+        if self.next_update is not None:
+            age = min(age, max(0, int((self.next_update - now).total_seconds())))
+            headers["Expires"] = format_datetime(self.next_update, usegmt=True)
+        return {"Cache-Control": f"public, max-age={age}", **headers}
+
+
+class _Shelf:
+    """One publication of one CA: asked for by one caller at a time, and given on without the registry while it is good."""
+
+    def __init__(self, fetch: Callable[[], Awaitable[_Published]], clock: Callable[[], datetime]) -> None:
+        self._fetch, self._clock = fetch, clock
+        self._asking = asyncio.Lock()
+        self._kept: _Published | None = None
+        self._fresh_until = self._failed_until = float("-inf")
+        self._generation = 0
+
+    def outdate(self) -> None:
+        """Ask anew at the next call; what is kept stays for when the registry does not answer."""
+        self._generation += 1
+        self._fresh_until = self._failed_until = float("-inf")
+
+    async def get(self) -> _Published:
+        """Return the newest; while the registry does not answer, what it answered last, if that still holds."""
+        kept = self._fresh()
+        if kept is None:
+            # A thousand relying parties after a cache's end are one question.
+            async with self._asking:
+                kept = self._fresh() or await self._ask()
+        return kept
+
+    def _fresh(self) -> _Published | None:
+        return self._kept if asyncio.get_running_loop().time() < self._fresh_until else None
+
+    async def _ask(self) -> _Published:
+        loop, generation = asyncio.get_running_loop(), self._generation
+        if loop.time() < self._failed_until:
+            return self._last() or _raise_away()
+        try:
+            kept = await self._fetch()
+        except DomainError as error:
+            if error.kind not in _PASSING:
+                raise
+            last = self._last()
+            # Those who wait behind this question are not to wait for an answer of their own.
+            self._failed_until = loop.time() + (KEPT_SECONDS if last else FAILURE_SECONDS)
+            if last is None:
+                raise
+            return last
+        self._kept = kept
+        if generation == self._generation:
+            # Else something was revoked meanwhile: the next call asks again.
+            self._fresh_until = loop.time() + KEPT_SECONDS
+        return kept
+
+    def _last(self) -> _Published | None:
+        return self._kept if self._kept is not None and self._kept.usable(self._clock()) else None
+
+
+def _raise_away() -> NoReturn:
+    raise ServiceUnavailable("the registry does not answer now; try again shortly", service="registry")
+
+
+_PASSING = frozenset({Kind.UNAVAILABLE, Kind.DEADLINE, Kind.EXHAUSTED, Kind.INTERNAL})
+"""What says nothing about the CA, only about the registry now."""
 
 
 class Pki:
@@ -45,9 +128,8 @@ class Pki:
         """Take the registry's PKI service and the clock (aware UTC)."""
         self._pki = pki
         self._clock = clock
-        self._kept: dict[tuple[str, str], _Kept] = {}
-        self._asking = asyncio.Lock()
-        self._generation = 0
+        self._crls = {ca: _Shelf(partial(self._fetch_crl, ca), clock) for ca in CAS}
+        self._certificates = {ca: _Shelf(partial(self._fetch_certificate, ca), clock) for ca in CAS}
 
     def endpoints(self) -> tuple[Endpoint, ...]:
         """Return the endpoints of this resource."""
@@ -58,61 +140,49 @@ class Pki:
 
     def forget(self) -> None:
         """Ask the registry anew: something was revoked."""
-        self._generation += 1
-        self._kept.clear()
+        for shelf in self._crls.values():
+            shelf.outdate()
 
     async def crl(self, request: Request, _: Caller) -> Response:
-        """Answer the newest CRL of a CA, DER."""
-        return await self._answer(request, "crl", self._fetch_crl)
+        """Answer the newest CRL of a CA, DER; without the registry the last one, until its nextUpdate."""
+        return await self._answer(request, self._crls)
 
     async def certificate(self, request: Request, _: Caller) -> Response:
         """Answer the certificate of a CA, DER."""
-        return await self._answer(request, "aia", self._fetch_certificate)
+        return await self._answer(request, self._certificates)
 
-    async def _answer(
-        self, request: Request, kind: str, fetch: Callable[[str], Awaitable[_Kept]]
-    ) -> Response:
+    async def _answer(self, request: Request, shelves: Mapping[str, _Shelf]) -> Response:
         query(request)
-        name = (kind, request.path_params["ca"])
-        now = asyncio.get_running_loop().time()
-        kept = self._kept.get(name)
-        if kept is None or kept.until <= now:
-            # One question at a time: a thousand relying parties after a cache's end are one of them.
-            async with self._asking:
-                kept = self._kept.get(name)
-                if kept is None or kept.until <= now:
-                    generation = self._generation
-                    kept = await fetch(name[1])
-                    if generation == self._generation and len(self._kept) < MAX_KEPT:
-                        self._kept[name] = kept
-        if request.headers.get("if-none-match") == kept.headers["ETag"]:
-            return Response(None, 304, kept.headers)
-        return Response(kept.content, 200, kept.headers, media_type=kept.media_type)
+        shelf = shelves.get(request.path_params["ca"])
+        if shelf is None:
+            raise NotFound(f"there is no such CA; there are {' and '.join(CAS)}")
+        published = await shelf.get()
+        headers = published.headers(self._clock())
+        if request.headers.get("if-none-match") == headers["ETag"]:
+            return Response(None, 304, headers)
+        return Response(published.content, 200, headers, media_type=published.media_type)
 
-    async def _fetch_crl(self, ca: str) -> _Kept:
-        answer = await self._pki.GetCrl(messages.GetCrlRequest(ca=ca))
-        this_update = answer.this_update.ToDatetime(tzinfo=UTC)
-        next_update = answer.next_update.ToDatetime(tzinfo=UTC)
-        left = max(0, int((next_update - self._clock()).total_seconds()))
-        headers = {
-            "Last-Modified": format_datetime(this_update, usegmt=True),
-            "Expires": format_datetime(next_update, usegmt=True),
-        }
-        return _kept(answer.crl, "application/pkix-crl", min(CRL_MAX_AGE, left), headers)
+    async def _fetch_crl(self, ca: str) -> _Published:
+        answer = await self._pki.GetCrl(messages.GetCrlRequest(ca=ca), timeout=ASK_SECONDS)
+        return _Published(
+            answer.crl,
+            _tag(answer.crl),
+            "application/pkix-crl",
+            CRL_MAX_AGE,
+            answer.this_update.ToDatetime(tzinfo=UTC),
+            answer.next_update.ToDatetime(tzinfo=UTC),
+        )
 
-    async def _fetch_certificate(self, ca: str) -> _Kept:
-        answer = await self._pki.GetCaCertificate(messages.GetCaCertificateRequest(ca=ca))
-        return _kept(answer.certificate, "application/pkix-cert", CERTIFICATE_MAX_AGE, {})
+    async def _fetch_certificate(self, ca: str) -> _Published:
+        answer = await self._pki.GetCaCertificate(
+            messages.GetCaCertificateRequest(ca=ca), timeout=ASK_SECONDS
+        )
+        content = answer.certificate
+        return _Published(content, _tag(content), "application/pkix-cert", CERTIFICATE_MAX_AGE)
 
 
-def _kept(content: bytes, media_type: str, max_age: int, headers: dict[str, str]) -> _Kept:
-    tag = hashlib.sha256(content).hexdigest()[:32]
-    return _Kept(
-        content,
-        {"Cache-Control": f"public, max-age={max_age}", "ETag": f'"{tag}"', **headers},
-        media_type,
-        asyncio.get_running_loop().time() + KEPT_SECONDS,
-    )
+def _tag(content: bytes) -> str:
+    return f'"{hashlib.sha256(content).hexdigest()[:32]}"'
 
 
 _CRL = openapi.operation(

@@ -6,6 +6,7 @@ import asyncio
 import base64
 import hashlib
 import json
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -151,6 +152,9 @@ ROWS = [
     Row("a token for somebody else", bearer(aud="other"), 401, "TOKEN_INVALID"),
     Row("a token of another issuer", bearer(iss="other"), 401, "TOKEN_INVALID"),
     Row("a token without an end", bearer(exp=None), 401, "TOKEN_INVALID"),
+    Row("a token without a beginning", bearer(iat=None), 401, "TOKEN_INVALID"),
+    Row("a token for days", bearer(exp=int(time.time()) + 3700), 401, "TOKEN_INVALID"),
+    Row("a token whose end is no number", bearer(exp=float("nan")), 401, "TOKEN_INVALID"),
     Row("a wrong scope", bearer(scope="verify"), 403, "SCOPE_MISSING"),
     Row("no idempotency key", without_key, 400, "FIELD_INVALID"),
     Row("no JSON", raw_hashes(b"{"), 400, "JSON_INVALID"),

@@ -16,8 +16,15 @@ from gateway.endpoint import Endpoint, Table
 from gateway.fields import parse_object
 from gateway.multipart import MultipartBody, safe_file_name
 from gateway.problems import MethodNotAllowed, MultipartInvalid
-from gateway.rates import RateLimit
-from services.kernel.errors import DomainError, NotFound, RateLimited, TokenInvalid, Unauthenticated
+from gateway.rates import Places, RateLimit
+from services.kernel.errors import (
+    DomainError,
+    NotFound,
+    Overloaded,
+    RateLimited,
+    TokenInvalid,
+    Unauthenticated,
+)
 
 TYPE = "multipart/form-data; boundary=XX"
 
@@ -236,3 +243,16 @@ def test_any_bytes_are_an_object_or_a_typed_refusal(raw: bytes) -> None:
         parse_object(raw).done()
     except DomainError as error:
         assert error.code in {"JSON_INVALID", "FIELD_INVALID"}  # noqa: PT017 - either outcome is right
+
+
+def test_places_are_shared_out_by_address_and_come_back() -> None:
+    places = Places(3, 2)
+    with places.taken("a"), places.taken("a"):
+        with pytest.raises(RateLimited), places.taken("a"):
+            pass
+        with places.taken("b"), pytest.raises(Overloaded), places.taken("c"):
+            pass
+        with places.taken("c"):
+            pass
+    with places.taken("a"), places.taken("a"), places.taken("b"):
+        pass
