@@ -65,8 +65,11 @@ check: lint types imports proto-check  ## lint, types, imports, proto-check
 tools: install
 	@$(PY) -m deploy.local tools
 
+# Programs that were unpacked for a user who may not install are found here.
+test-unit test faults bench: export PATH := $(CURDIR)/var/packages/bin:$(PATH)
+
 .PHONY: test-unit
-test-unit: install  ## Run the tests that need no server
+test-unit: tools  ## Run the tests that need no server
 	$(BIN)/pytest tests/unit tests/architecture
 
 .PHONY: test

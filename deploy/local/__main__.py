@@ -11,7 +11,7 @@ from pathlib import Path
 from deploy.local import demo, settings
 from deploy.local.console import PlatformError, say, step
 from deploy.local.platform import stop
-from deploy.local.tools import Tools
+from deploy.local.tools import LAUNCHERS, Tools
 
 TEST_PROGRAMS = {"openssl": ("openssl",), "xmlsec1": ("xmlsec1",), "gcc": ("gcc", "libc6-dev")}
 """Programs that only tests use, and the packages that bring them."""
@@ -27,9 +27,10 @@ def _stop(_: argparse.Namespace) -> int:
 def _tools(_: argparse.Namespace) -> int:
     tools = Tools()
     with step("tools of the tests") as current:
-        found = [tools.nats_server(), tools.softhsm_module(), tools.softhsm_util().path, tools.pdfsig().path]
-        found += [tools.program(name, *packages).path for name, packages in TEST_PROGRAMS.items()]
-        found.append(tools.serif_fonts())
+        programs = [tools.softhsm_util(), tools.pdfsig()]
+        programs += [tools.program(name, *packages) for name, packages in TEST_PROGRAMS.items()]
+        found = [tools.nats_server(), tools.softhsm_module(), tools.serif_fonts()]
+        found += [tools.launcher(program, LAUNCHERS) for program in programs]
         current.note(", ".join(path.name for path in found))
     return 0
 

@@ -7,6 +7,7 @@ in none of them is fetched.
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import sys
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ from deploy.local.debian import DebianPackages
 
 ROOT = Path(__file__).resolve().parents[2]
 VAR = ROOT / "var"
+LAUNCHERS = VAR / "packages" / "bin"
+"""On the tests' PATH (Makefile): programs that were unpacked, with their libraries."""
 
 SOFTHSM_MODULES = ("usr/lib/softhsm/libsofthsm2.so", "usr/lib/*/softhsm/libsofthsm2.so", "usr/lib64/softhsm/libsofthsm2.so",
                    "usr/lib64/pkcs11/libsofthsm2.so", "usr/local/lib/softhsm/libsofthsm2.so")  # fmt: skip
@@ -84,12 +87,26 @@ class Tools:
     def program(self, name: str, *packages: str) -> Program:
         """Find the program `name`, or fetch `packages` to have it."""
         known = shutil.which(name)
-        if known is not None:
+        if known is not None and not Path(known).is_relative_to(LAUNCHERS):
             return Program(Path(known), "")
         pattern = f"usr/bin/{name}"
         path = self._file(name, (pattern,), packages)
         unpacked = path.is_relative_to(self._packages.root)
         return Program(path, self._packages.library_path() if unpacked else "")
+
+    def launcher(self, program: Program, folder: Path) -> Path:
+        """Where a test finds `program` by its name: itself, or a script in `folder` that brings its libraries along."""
+        script = folder / program.path.name
+        script.unlink(missing_ok=True)
+        if not program.library_path:
+            return program.path
+        folder.mkdir(parents=True, exist_ok=True)
+        script.write_text(
+            f'#!/bin/sh\nLD_LIBRARY_PATH={shlex.quote(program.library_path)} exec {shlex.quote(str(program.path))} "$@"\n',
+            encoding="utf-8",
+        )
+        script.chmod(0o755)
+        return script
 
     def libraries_of(self, module: Path) -> str:
         """Folders that a process needs in LD_LIBRARY_PATH to load `module`; empty for the system's own."""

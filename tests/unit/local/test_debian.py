@@ -1,12 +1,13 @@
 import os
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from deploy.local.console import PlatformError
 from deploy.local.debian import DebianPackages
-from deploy.local.tools import Tools
+from deploy.local.tools import Program, Tools
 
 
 def test_without_a_package_manager_the_message_names_what_to_install(
@@ -38,6 +39,21 @@ def test_an_unpacked_program_starts_with_its_own_libraries(tmp_path: Path) -> No
     program = Tools(packages).program("kyso-test-program", "unused")
     assert program.path == unpacked
     assert program.environment()["LD_LIBRARY_PATH"] == str(libraries)
+
+
+def test_a_launcher_brings_an_unpacked_programs_libraries_along(tmp_path: Path) -> None:
+    program = tmp_path / "with space" / "say-libraries"
+    program.parent.mkdir()
+    program.write_text('#!/bin/sh\necho "$LD_LIBRARY_PATH:$1"\n', encoding="utf-8")
+    program.chmod(0o755)
+    tools = Tools(DebianPackages(tmp_path))
+    launcher = tools.launcher(Program(program, "/some/lib"), tmp_path / "bin")
+    said = subprocess.run(
+        [str(launcher), "an argument"], check=True, capture_output=True, text=True, timeout=10
+    )
+    assert said.stdout == "/some/lib:an argument\n"
+    assert tools.launcher(Program(program, ""), tmp_path / "bin") == program
+    assert not launcher.exists()
 
 
 def test_a_program_of_the_system_keeps_the_environment(tmp_path: Path) -> None:

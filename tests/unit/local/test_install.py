@@ -21,6 +21,8 @@ def commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]
         (venv / "bin").mkdir(parents=True, exist_ok=True)
         (venv / "bin" / "python").touch()
 
+    # Whether this machine's Python has it or not; one test takes it away.
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: venv)
     monkeypatch.setattr(install, "VENV", venv)
     monkeypatch.setattr(install, "PYTHON", venv / "bin" / "python")
     monkeypatch.setattr(install, "STAMP", venv / "kyso-installed.json")
