@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
@@ -24,7 +24,7 @@ from services.kernel.runtime.config import Settings
 from services.kernel.runtime.telemetry import Telemetry
 from services.kernel.values import DigestAlgorithm, KeyAlgorithm, SignatureScheme, SigningAlgorithm
 from services.signer import hsm_wire
-from services.signer.hsm_calls import GroupPlan
+from services.signer.hsm_calls import Admit, GroupPlan
 from services.signer.hsm_group import TokenGroup
 from services.signer.hsm_metrics import GroupMetrics, HsmMetrics
 from services.signer.hsm_types import (
@@ -99,14 +99,16 @@ class Hsm:
         algorithm: SigningAlgorithm,
         digests: Sequence[bytes],
         *,
-        admit: Callable[[], None] | None = None,
+        admit: Admit | None = None,
     ) -> list[ItemOutcome]:
         """Sign digests under one key; return one outcome for each, in order. No DomainError is raised.
 
         A signature is as long as the modulus for RSA, a DER ECDSA-Sig-Value for ECDSA. An outcome is HsmUnavailable,
-        HsmTimeout or Overloaded where the digest was never handed to a worker (asking again is safe), and
-        HsmOutcomeUnknown where it was and no answer came: the token may have signed it. `admit` is called just before
-        each part of the call is handed over; the DomainError that it raises is the outcome of all that is left.
+        HsmTimeout or Overloaded where the digest never reached the token (asking again is safe), and
+        HsmOutcomeUnknown where it may have and no answer came: the token may have signed it. `admit` is called just
+        before each part of the call is handed over; the DomainError that it raises is the outcome of all that is left.
+        No C_Sign of the part begins after the `time.monotonic()` moment that it returns (None: no limit): what was not
+        begun by then is admitted and handed over once more.
         Raises ValueError for a digest of the wrong length and KeyError for an unknown token group.
         """
         group = self._groups[locator.token_group]

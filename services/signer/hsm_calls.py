@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from services.kernel.errors import DomainError, HsmOutcomeUnknown, HsmUnavailable
+from services.kernel.errors import DomainError, HsmOutcomeUnknown, HsmTimeout, HsmUnavailable
 from services.signer.hsm_process import WorkerProcess
 from services.signer.hsm_types import HsmKeyMismatch, HsmKeyMissing, HsmRefused, ItemOutcome
 from services.signer.hsm_wire import FrameKind, Status
@@ -30,6 +30,11 @@ class GroupPlan:
     queue_limit: int
 
 
+Admit = Callable[[], float | None]
+"""Asked just before a part of a call is handed over: raises the DomainError that forbids it, or returns the moment of
+`time.monotonic()` from which on nothing of the part may begin in the token; None where there is no such moment."""
+
+
 @dataclass(slots=True, eq=False)
 class Call:
     """The digests of one caller under one key. `head` is the packed key and algorithm."""
@@ -37,12 +42,14 @@ class Call:
     head: bytes
     mechanism: str
     digests: Sequence[bytes]
-    admit: Callable[[], None] | None
+    admit: Admit | None
     done: asyncio.Future[None]
     waiting_since: float
     outcomes: list[ItemOutcome | None] = field(default_factory=list)
     next: int = 0
     unfinished: int = 0
+    late: list[int] = field(default_factory=list)
+    """Items that were handed over and came back untouched, because their deadline had passed."""
 
     def settle(self, start: int, outcomes: Sequence[ItemOutcome]) -> None:
         """Note the outcomes of items start, start + 1, ...; wake the caller after the last."""
@@ -104,6 +111,12 @@ def failure(name: str, status: Status, reason: str) -> DomainError:
             )
         case Status.PIN:
             return HsmUnavailable(f"the token group {name!r} refused its PIN", reason=PIN_REFUSED)
+        case Status.LATE:
+            return HsmTimeout(
+                f"the token group {name!r} was busy for longer than the check before signing holds: "
+                "nothing was signed, retry later",
+                reason=reason,
+            )
         case _:
             return HsmUnavailable(
                 f"the token group {name!r} lost its token ({reason}): nothing was signed, retry",

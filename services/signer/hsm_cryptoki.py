@@ -89,6 +89,16 @@ class CryptokiError(Exception):
         super().__init__(self.name)
 
 
+class Refusal(Exception):
+    """An item or a command cannot be done; `status` says what that means, `reason` is ASCII from a closed set."""
+
+    def __init__(self, status: Status, reason: str) -> None:
+        """Take what goes into the answer."""
+        super().__init__(reason)
+        self.status = status
+        self.reason = reason
+
+
 @dataclass(frozen=True, slots=True)
 class SigningRecipe:
     """A mechanism with its parameter, ready for C_SignInit, and how the digest is dressed for it."""
@@ -160,6 +170,12 @@ class Cryptoki:
         self._finalize(None)
 
 
+def require_time(now_ns: int, deadline_ns: int) -> None:
+    """Raise Refusal where the deadline (`time.monotonic_ns()`) has passed."""
+    if now_ns >= deadline_ns:
+        raise Refusal(Status.LATE, "DEADLINE_PASSED")
+
+
 class RawSigner:
     """Signs in one session, one operation at a time, on one thread; measures what the token takes."""
 
@@ -176,16 +192,24 @@ class RawSigner:
         self.cpu_ns = 0
         """CPU time of this thread inside the token, summed up since it was last set to 0."""
 
-    def sign(self, key_handle: int, recipe: SigningRecipe, data: bytes) -> bytes:
-        """Sign data as the mechanism takes it; return the token's own format; raise CryptokiError."""
-        started, cpu_started = time.perf_counter_ns(), time.thread_time_ns()
+    def sign(self, key_handle: int, recipe: SigningRecipe, data: bytes, deadline_ns: int) -> bytes:
+        """Sign data as the mechanism takes it; return the token's own format.
+
+        No C_Sign begins after the deadline (`time.monotonic_ns()`). Raises CryptokiError, or Refusal where it passed.
+        """
+        started, cpu_started = time.monotonic_ns(), time.thread_time_ns()
+        require_time(started, deadline_ns)
         rv = self._sign_init(self._session, ctypes.addressof(recipe.mechanism), key_handle)
         initialized = rv == 0
-        if initialized:
+        in_time = not initialized or time.monotonic_ns() < deadline_ns
+        if initialized and in_time:
             self._length.value = _SIGNATURE_BYTES
             rv = self._sign(self._session, data, len(data), self._buffer_at, self._length_at)
         self.cpu_ns += time.thread_time_ns() - cpu_started
-        self.wall_ns = time.perf_counter_ns() - started
+        self.wall_ns = time.monotonic_ns() - started
+        if not in_time:
+            # C_SignInit was slow, and its session is in the middle of an operation: it has to be opened again.
+            raise Refusal(Status.NOT_STARTED, "DEADLINE_PASSED_IN_SIGN_INIT")
         if rv != 0:
             raise CryptokiError(rv, _meaning(rv, initialized))
         return ctypes.string_at(self._buffer_at, self._length.value)

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from services.kernel.errors import DomainError, HsmOutcomeUnknown, HsmTimeout, HsmUnavailable, Overloaded
 from services.signer import hsm_wire
-from services.signer.hsm_calls import Call, Command, GroupPlan, Sent, failure, send_command
+from services.signer.hsm_calls import Admit, Call, Command, GroupPlan, Sent, failure, send_command
 from services.signer.hsm_keeper import Keeper
 from services.signer.hsm_metrics import GroupMetrics, failure_reason
 from services.signer.hsm_process import WorkerProcess
@@ -83,11 +83,24 @@ class TokenGroup:
     # --- callers ----------------------------------------------------------------------------------------------
 
     async def sign(
-        self, head: bytes, mechanism: str, digests: Sequence[bytes], admit: Callable[[], None] | None
+        self, head: bytes, mechanism: str, digests: Sequence[bytes], admit: Admit | None
     ) -> list[ItemOutcome]:
         """Sign digests under one key; one outcome for each, in order. A caller that is cancelled leaves the queue."""
+        outcomes, late = await self._called(head, mechanism, digests, admit)
+        if late:
+            # A worker was slower than their deadline allows: the door is asked again, once, and they wait again.
+            left = [digests[index] for index in late]
+            again, _ = await self._called(head, mechanism, left, admit)
+            for index, outcome in zip(late, again, strict=True):
+                outcomes[index] = outcome
+        return outcomes
+
+    async def _called(
+        self, head: bytes, mechanism: str, digests: Sequence[bytes], admit: Admit | None
+    ) -> tuple[list[ItemOutcome], list[int]]:
+        """Wait in the queue; return the outcomes, and which items came back late."""
         if (refusal := self._refusal(len(digests))) is not None:
-            return [refusal] * len(digests)
+            return [refusal] * len(digests), []
         loop = asyncio.get_running_loop()
         call = Call(head, mechanism, digests, admit, loop.create_future(), loop.time())
         call.outcomes = [None] * len(digests)
@@ -96,7 +109,7 @@ class TokenGroup:
         self._queued_items += len(digests)
         self.workers_changed()
         await call.done
-        return call.outcomes  # type: ignore[return-value]  # no None is left once `done` has a result
+        return call.outcomes, call.late  # type: ignore[return-value]  # no None is left once `done` has a result
 
     async def command(self, kind: FrameKind, fields: dict[str, Any], *, alone: bool) -> dict[str, Any]:
         """Have a worker do something else; return its answer. Raises DomainError."""
@@ -189,7 +202,8 @@ class TokenGroup:
         while self._queue and items > 0 and (seconds > 0 or not jobs):
             call = self._queue.popleft()
             left = len(call.digests) - call.next
-            if call.done.done() or not self._admitted(call):
+            deadline = None if call.done.done() else self._admitted(call)
+            if deadline is None:
                 self._queued_items -= left
                 continue
             estimate = self._estimates.get(call.head, FIRST_ESTIMATE)
@@ -197,7 +211,7 @@ class TokenGroup:
             start = call.next
             call.next += count
             call.waiting_since = now
-            parts += (call.head, hsm_wire.COUNT.pack(count), *call.digests[start : start + count])
+            parts += (call.head, hsm_wire.JOB.pack(count, deadline), *call.digests[start : start + count])
             jobs.append((call, start, count))
             items -= count
             seconds -= count * estimate
@@ -209,19 +223,18 @@ class TokenGroup:
             worker.outstanding[frame_id] = Sent(jobs, None, now, self._plan.timeout)
             worker.write(hsm_wire.frame(frame_id, FrameKind.SIGN, b"".join(parts)))
 
-    def _admitted(self, call: Call) -> bool:
+    def _admitted(self, call: Call) -> int | None:
+        """Ask the door; return the deadline for what is handed over now, None where nothing may be."""
         if call.admit is None:
-            return True
+            return hsm_wire.NO_DEADLINE
         try:
-            call.admit()
+            return hsm_wire.deadline_ns(call.admit())
         except DomainError as error:
             call.settle_rest(error)
-            return False
         except Exception as error:  # noqa: BLE001  # the caller's own fault: it is the caller's to see, not the queue's
             call.next = len(call.digests)
             call.done.set_exception(error)
-            return False
-        return True
+        return None
 
     # --- from the workers -------------------------------------------------------------------------------------
 
@@ -244,7 +257,11 @@ class TokenGroup:
         if worker.doubtful and not worker.outstanding:
             self._keeper.wake()
         if worker.reserved is not None and not worker.outstanding and worker.ready:
-            send_command(worker, worker.reserved, worker.last_answer)
+            if worker.reserved.done.done():
+                # Its caller has gone while the worker was being emptied: a key made now would be nobody's.
+                worker.reserved = None
+            else:
+                send_command(worker, worker.reserved, worker.last_answer)
         if self._queue or self._commands:
             self._dispatch()
 
@@ -258,18 +275,21 @@ class TokenGroup:
         for call, start, count in sent.jobs:
             observe = self._metrics.operation("sign", call.mechanism)
             outcomes: list[ItemOutcome] = []
-            micros_sum = 0
+            micros_sum, good = 0, count
             for status, micros, result in items[position : position + count]:
                 if status == Status.OK:
                     observe(micros / 1e6)
                     micros_sum += micros
                     outcomes.append(result)
                 else:
+                    good -= 1
                     pin_refused = pin_refused or status == Status.PIN
+                    if status == Status.LATE:
+                        call.late.append(start + len(outcomes))
                     outcomes.append(self._failure(status, result.decode("ascii", "replace")))
             position += count
             if micros_sum:
-                self._learn(call.head, micros_sum / 1e6 / count)
+                self._learn(call.head, micros_sum / 1e6 / good)
                 self._keeper.worked(worker)
             call.settle(start, outcomes)
         if pin_refused:

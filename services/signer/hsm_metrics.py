@@ -42,6 +42,7 @@ def failure_reason(status: Status, cryptoki_name: str) -> str:
         Status.KEY_MISSING: "key_missing",
         Status.KEY_MISMATCH: "key_mismatch",
         Status.PIN: "pin",
+        Status.LATE: "late",
     }.get(status, "other")
 
 

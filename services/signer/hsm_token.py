@@ -20,7 +20,14 @@ from pkcs11.exceptions import PKCS11Error
 from pkcs11.mechanisms import KeyType, Mechanism
 
 from services.signer import hsm_der
-from services.signer.hsm_cryptoki import Cryptoki, CryptokiError, RawSigner, SigningRecipe
+from services.signer.hsm_cryptoki import (
+    Cryptoki,
+    CryptokiError,
+    RawSigner,
+    Refusal,
+    SigningRecipe,
+    require_time,
+)
 from services.signer.hsm_types import CKA_ID_BYTES
 from services.signer.hsm_wire import Status
 
@@ -62,24 +69,14 @@ _NOT_EXECUTED = frozenset(
 _CURVES = {"ECDSA_P256": hsm_der.P256, "ECDSA_P384": hsm_der.P384}
 
 
-class Refusal(Exception):
-    """An item or a command cannot be done; `status` says what that means, `reason` is ASCII from a closed set."""
-
-    def __init__(self, status: Status, reason: str) -> None:
-        """Take what goes into the answer."""
-        super().__init__(reason)
-        self.status = status
-        self.reason = reason
-
-
 class Signer(Protocol):
     """What signs in one session, and measures what the token takes."""
 
     wall_ns: int
     cpu_ns: int
 
-    def sign(self, key: Any, recipe: SigningRecipe, data: bytes) -> bytes:
-        """Sign data as the mechanism takes it; raise one of TokenErrors."""
+    def sign(self, key: Any, recipe: SigningRecipe, data: bytes, deadline_ns: int) -> bytes:
+        """Sign data as the mechanism takes it, unless the deadline has passed; raise one of TokenErrors."""
 
 
 class LibrarySigner:
@@ -94,10 +91,11 @@ class LibrarySigner:
         self.wall_ns = 0
         self.cpu_ns = 0
 
-    def sign(self, key: Any, recipe: SigningRecipe, data: bytes) -> bytes:
-        """Sign with a key object of the session."""
+    def sign(self, key: Any, recipe: SigningRecipe, data: bytes, deadline_ns: int) -> bytes:
+        """Sign with a key object of the session, unless the deadline has passed."""
         parameter = None if recipe.parameter is None else bytes(recipe.parameter)
-        started, cpu_started = time.perf_counter_ns(), time.thread_time_ns()
+        started, cpu_started = time.monotonic_ns(), time.thread_time_ns()
+        require_time(started, deadline_ns)
         try:
             signature = key.sign(
                 data, mechanism=Mechanism(recipe.mechanism.mechanism), mechanism_param=parameter
@@ -109,7 +107,7 @@ class LibrarySigner:
             raise
         finally:
             self.cpu_ns += time.thread_time_ns() - cpu_started
-            self.wall_ns = time.perf_counter_ns() - started
+            self.wall_ns = time.monotonic_ns() - started
         return bytes(signature)
 
 

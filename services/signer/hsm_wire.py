@@ -19,7 +19,9 @@ MAX_FRAME_BYTES = 16 * 1024 * 1024
 HEADER = Struct("!IIB")
 KEY = Struct("!16s32sBB")
 """CKA_ID, SHA-256 of the SPKI, scheme code, digest code: what the jobs of one key and algorithm have in common."""
-COUNT = Struct("!H")
+JOB = Struct("!HQ")
+"""What follows a job's key: item count, deadline in ns of CLOCK_MONOTONIC, which is the same in all processes."""
+NO_DEADLINE = 0xFFFFFFFFFFFFFFFF
 SIGNED = Struct("!BQH")
 """Doubt flag (1: this worker needs recovery before it can sign), CPU ns of the thread in the token, item count."""
 ITEM = Struct("!BIH")
@@ -65,6 +67,8 @@ class Status(IntEnum):
     KEY_MISMATCH = 5
     PIN = 6
     """The token refused the PIN: it must not be tried again."""
+    LATE = 7
+    """The item's deadline had passed before it was its turn: nothing reached the token."""
 
 
 _STATUSES = tuple(Status)
@@ -72,6 +76,13 @@ _STATUSES = tuple(Status)
 
 class FrameError(Exception):
     """The other end sent something that is not a frame."""
+
+
+def deadline_ns(limit: float | None) -> int:
+    """Return a `time.monotonic()` moment as a job carries it; None is no limit. Raises ValueError for NaN."""
+    if limit is None or limit * 1e9 >= NO_DEADLINE:
+        return NO_DEADLINE
+    return max(0, int(limit * 1e9))
 
 
 def frame(frame_id: int, kind: FrameKind, body: bytes) -> bytes:
@@ -109,16 +120,17 @@ class FrameReader:
         self._rest = data[position:] if position else data
 
 
-def read_sign_body(body: bytes) -> Iterator[tuple[bytes, bytes, int, int, list[bytes]]]:
-    """Yield (CKA_ID, SPKI hash, scheme, digest code, digests) of each job in a SIGN body."""
+def read_sign_body(body: bytes) -> Iterator[tuple[bytes, bytes, int, int, int, list[bytes]]]:
+    """Yield (CKA_ID, SPKI hash, scheme, digest code, deadline ns, digests) of each job in a SIGN body."""
     position = 0
     while position < len(body):
         cka_id, spki_sha256, scheme, digest = KEY.unpack_from(body, position)
-        (count,) = COUNT.unpack_from(body, position + KEY.size)
-        position += KEY.size + COUNT.size
+        count, deadline = JOB.unpack_from(body, position + KEY.size)
+        position += KEY.size + JOB.size
         size = DIGEST_SIZES[digest]
         end = position + count * size
-        yield cka_id, spki_sha256, scheme, digest, [body[at : at + size] for at in range(position, end, size)]
+        digests = [body[at : at + size] for at in range(position, end, size)]
+        yield cka_id, spki_sha256, scheme, digest, deadline, digests
         position = end
 
 

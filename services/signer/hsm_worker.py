@@ -3,7 +3,7 @@
 `python -m services.signer.hsm_worker FD PARENT_PID`, started by `hsm_process.py`; FD is one end of a socket pair. It
 logs in once, signs what it is sent, and ends with its parent. It never tries a PIN twice by itself, never uses a
 session after a doubtful answer until it is told to recover, and never signs with a key whose public key is not the one
-that the locator names.
+that the locator names. Nor does it begin a signature after the item's deadline, however long the item waited here.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ import traceback
 from typing import Any
 
 from services.signer import hsm_der, hsm_wire
-from services.signer.hsm_cryptoki import RECIPES, STALE_HANDLE, CryptokiError, SigningRecipe
-from services.signer.hsm_token import Refusal, SigningSession, Token, TokenErrors, refusal_of
+from services.signer.hsm_cryptoki import RECIPES, STALE_HANDLE, CryptokiError, Refusal, SigningRecipe
+from services.signer.hsm_token import SigningSession, Token, TokenErrors, refusal_of
 from services.signer.hsm_wire import FrameKind, FrameReader, Status
 
 _RECEIVE_BYTES = 256 * 1024
@@ -123,14 +123,13 @@ class Worker:
     def _sign(self, session: SigningSession, body: bytes) -> bytes:
         signer, items, pack = session.signer, [], hsm_wire.ITEM.pack
         signer.cpu_ns = 0
-        for cka_id, spki_sha256, scheme, digest_code, digests in hsm_wire.read_sign_body(body):
+        for cka_id, spki_sha256, scheme, digest_code, deadline, digests in hsm_wire.read_sign_body(body):
+            recipe = RECIPES[scheme, digest_code]
             for digest in digests:
                 signer.wall_ns = 0
                 try:
-                    result, status = (
-                        self._sign_one(session, cka_id, spki_sha256, (scheme, digest_code), digest),
-                        0,
-                    )
+                    result = self._sign_one(session, (cka_id, spki_sha256), recipe, digest, deadline)
+                    status = 0
                 except TokenErrors as error:
                     refusal = refusal_of(error)
                     result, status = refusal.reason.encode(), int(refusal.status)
@@ -143,34 +142,38 @@ class Worker:
     def _sign_one(
         self,
         session: SigningSession,
-        cka_id: bytes,
-        spki_sha256: bytes,
-        algorithm: tuple[int, int],
+        locator: tuple[bytes, bytes],
+        recipe: SigningRecipe,
         digest: bytes,
+        deadline: int,
     ) -> bytes:
         if self._doubtful:
             raise Refusal(Status.NOT_STARTED, "WORKER_DOUBTFUL")
         try:
-            return _signature(session, session.key(cka_id, spki_sha256), RECIPES[algorithm], digest)
+            return _signature(session, session.key(*locator), recipe, digest, deadline)
         except CryptokiError as error:
             if error.rv not in STALE_HANDLE:
                 raise
         # C_SignInit did not know the handle, so nothing was signed: look the key up afresh, once.
-        session.forget(cka_id, spki_sha256)
-        return _signature(session, session.key(cka_id, spki_sha256), RECIPES[algorithm], digest)
+        session.forget(*locator)
+        return _signature(session, session.key(*locator), recipe, digest, deadline)
 
 
 def _signature(
-    session: SigningSession, key: tuple[Any, int | None], recipe: SigningRecipe, digest: bytes
+    session: SigningSession,
+    key: tuple[Any, int | None],
+    recipe: SigningRecipe,
+    digest: bytes,
+    deadline: int,
 ) -> bytes:
     handle, order_bytes = key
     if recipe.is_ecdsa is (order_bytes is None):
         # Asked here, because tokens answer it with anything, even with an error that looks like a broken device.
         raise Refusal(Status.REFUSED, "KEY_TYPE_INCONSISTENT")
     if not recipe.is_ecdsa:
-        return session.signer.sign(handle, recipe, recipe.prefix + digest)
+        return session.signer.sign(handle, recipe, recipe.prefix + digest, deadline)
     # FIPS 186-5 section 6.4.1: the leftmost bits of a digest longer than the order. Not every token does it itself.
-    return hsm_der.ecdsa_signature(session.signer.sign(handle, recipe, digest[:order_bytes]))
+    return hsm_der.ecdsa_signature(session.signer.sign(handle, recipe, digest[:order_bytes], deadline))
 
 
 def end_with(parent: int) -> None:

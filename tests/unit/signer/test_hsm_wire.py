@@ -32,16 +32,32 @@ def test_a_frame_of_impossible_length_is_refused_before_it_is_read(length: int) 
 
 def test_jobs_come_out_of_a_frame_in_order() -> None:
     jobs = [
-        (os.urandom(16), os.urandom(32), 1, 1, [os.urandom(32) for _ in range(3)]),
-        (os.urandom(16), os.urandom(32), 2, 3, [os.urandom(64)]),
+        (os.urandom(16), os.urandom(32), 1, 1, 12_345_678_901, [os.urandom(32) for _ in range(3)]),
+        (os.urandom(16), os.urandom(32), 2, 3, hsm_wire.NO_DEADLINE, [os.urandom(64)]),
     ]
     body = b"".join(
         hsm_wire.KEY.pack(cka_id, spki, scheme, digest)
-        + hsm_wire.COUNT.pack(len(digests))
+        + hsm_wire.JOB.pack(len(digests), deadline)
         + b"".join(digests)
-        for cka_id, spki, scheme, digest, digests in jobs
+        for cka_id, spki, scheme, digest, deadline, digests in jobs
     )
     assert list(hsm_wire.read_sign_body(body)) == jobs
+
+
+@pytest.mark.parametrize(
+    ("limit", "nanoseconds"),
+    [
+        (None, hsm_wire.NO_DEADLINE),
+        (float("inf"), hsm_wire.NO_DEADLINE),
+        (1e30, hsm_wire.NO_DEADLINE),
+        (0.5, 500_000_000),
+        (0.0, 0),
+        (-3.0, 0),
+    ],
+)
+def test_any_moment_fits_into_a_job(limit: float | None, nanoseconds: int) -> None:
+    assert hsm_wire.deadline_ns(limit) == nanoseconds
+    hsm_wire.JOB.pack(1, hsm_wire.deadline_ns(limit))
 
 
 @pytest.mark.parametrize(
