@@ -10,14 +10,11 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
-from typing import Any
 
 import nats
 from nats.aio.client import Client
-from nats.aio.msg import Msg
 from nats.js import JetStreamContext
 from nats.js import api as js
 from prometheus_client import Counter, Gauge
@@ -28,6 +25,7 @@ from services.kernel.runtime.config import BusSettings, read_secret
 from services.kernel.runtime.consumer import Disposition, Message, Park, PullConsumer
 from services.kernel.runtime.process import Runtime
 from services.kernel.runtime.streams import make_streams
+from services.kernel.runtime.subscriptions import CoreHandler, CoreSubscriptions
 from services.kernel.runtime.telemetry import request_id
 
 __all__ = ["Bus", "Disposition", "Message", "Park", "PullConsumer", "event_from", "headers_of"]
@@ -39,11 +37,10 @@ PING_SECONDS = 2
 PINGS_OUTSTANDING = 2
 """Together: a server that hangs is noticed after about six seconds; the library's defaults take four minutes."""
 RECONNECT_SECONDS = 0.5
+LOOK_SECONDS = 1.0
+"""How often the connection is looked at without being told of a change."""
 
 _ATTRIBUTES = frozenset({"specversion", "id", "type", "source", "subject", "time"})
-
-CoreHandler = Callable[[str, bytes], Awaitable[None]]
-"""Takes subject and data of a core message."""
 
 
 def headers_of(event: Event) -> dict[str, str]:
@@ -95,13 +92,6 @@ def event_from(message: Message) -> Event:
     )
 
 
-@dataclass(eq=False)
-class _CoreSubscription:
-    subject: str
-    handler: CoreHandler
-    live: Any = None
-
-
 class Bus:
     """One connection to NATS. Made by `connect`; `close` after use."""
 
@@ -112,9 +102,9 @@ class Bus:
         self._log = runtime.telemetry.log
         self._client: Client | None = None
         self._jetstream: JetStreamContext | None = None
-        self._core: list[_CoreSubscription] = []
+        self._core = CoreSubscriptions(self._log)
         self._ready, self._changed, self._prepared = asyncio.Event(), asyncio.Event(), asyncio.Event()
-        self._closed = self._streams_wanted = False
+        self._streams_wanted = False
         self._keeper: asyncio.Task[None] | None = None
         self._last_error = "no connection was made yet"
         registry = runtime.telemetry.registry
@@ -249,17 +239,15 @@ class Bus:
     async def subscribe_core(self, subject: str, handler: CoreHandler) -> Callable[[], Awaitable[None]]:
         """Call `handler(subject, data)` for each core message, one at a time, over reconnections too.
 
-        What the handler raises is logged. Return a function that ends the subscription.
+        What the handler raises is logged. Without a connection it begins as soon as there is one. Return a function
+        that ends the subscription.
         """
-        subscription = _CoreSubscription(subject, handler)
-        self._core.append(subscription)
-        if self._client is not None and self.connected:
-            await self._subscribe(self._client, subscription)
+        subscription = self._core.add(subject, handler)
+        if self._client is not None:
+            await self._renew(self._client)
 
         async def unsubscribe() -> None:
-            self._core.remove(subscription)
-            if subscription.live is not None and self.connected:
-                await subscription.live.unsubscribe()
+            await self._core.remove(subscription)
 
         return unsubscribe
 
@@ -289,26 +277,47 @@ class Bus:
         self._up.set(0)
 
     async def _keep(self, tls: ssl.SSLContext | None) -> None:
-        """Hold a connection for ever; the library closes its own for good after some errors of the server."""
+        """Have a connection for ever; the library closes its own for good after some errors of the server."""
         while True:
-            self._closed = False
             client = self._client = Client()
-            await self._connect(client, tls)
-            self._jetstream = client.jetstream(timeout=self._settings.publish_timeout_seconds)
-            for subscription in list(self._core):
-                await self._subscribe(client, subscription)
-            self._ready.set()
-            self._up.set(1)
-            self._log.info("bus_connected")
-            self._changed.set()
-            while not self._closed:
-                await self._changed.wait()
-                self._changed.clear()
-                if self._streams_wanted and not self._closed:
-                    await self._prepare(self._jetstream)
+            try:
+                await self._hold(client, tls)
+                self._log.error("bus_connection_closed", error=self._last_error)
+            except Exception as error:  # noqa: BLE001
+                # Whatever it was: without this task the process would stay deaf and look well.
+                self._last_error = (str(error) or type(error).__name__)[:200]
+                self._log.exception("bus_connection_failed")
             self._ready.clear()
-            self._log.error("bus_connection_closed", error=self._last_error)
+            # The library asserts what it has not come to yet; this client is not used again whatever it says.
+            with suppress(Exception):
+                await client.close()
             await asyncio.sleep(RECONNECT_SECONDS)
+
+    async def _hold(self, client: Client, tls: ssl.SSLContext | None) -> None:
+        """Connect, then see to subscriptions and streams at each change until the connection is closed for good."""
+        await self._connect(client, tls)
+        jetstream = self._jetstream = client.jetstream(timeout=self._settings.publish_timeout_seconds)
+        await self._renew(client)
+        self._ready.set()
+        self._up.set(self.connected)
+        self._log.info("bus_connected")
+        self._changed.set()
+        while not client.is_closed:
+            with suppress(TimeoutError):
+                # Not every end of a connection is told.
+                async with asyncio.timeout(LOOK_SECONDS):
+                    await self._changed.wait()
+            changed = self._changed.is_set()
+            self._changed.clear()
+            await self._renew(client)
+            if changed and self._streams_wanted and not client.is_closed:
+                await self._prepare(jetstream)
+
+    async def _renew(self, client: Client) -> None:
+        failure = await self._core.renew(client)
+        if failure is not None:
+            # The keeper tries again when it looks next, at the latest after LOOK_SECONDS.
+            await self._on_error(failure)
 
     async def _prepare(self, jetstream: JetStreamContext) -> None:
         try:
@@ -362,15 +371,4 @@ class Bus:
 
     async def _on_closed(self) -> None:
         self._up.set(0)
-        self._closed = True
         self._changed.set()
-
-    async def _subscribe(self, client: Client, subscription: _CoreSubscription) -> None:
-        async def deliver(message: Msg) -> None:
-            try:
-                await subscription.handler(message.subject, message.data)
-            except Exception:  # noqa: BLE001
-                # One bad message must not end the subscription; core messages are not delivered again anyway.
-                self._log.exception("core_message_failed", subject=subscription.subject)
-
-        subscription.live = await client.subscribe(subscription.subject, cb=deliver)
