@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from enum import Enum
 
 from services.kernel.events import Event, event_subject
+from services.kernel.values import new_id
 from services.signer.domain import ItemFailure
 
 GENESIS = bytes(32)
@@ -51,6 +52,13 @@ class Facts:
     algorithm: str = ""
     activation: str = ""
 
+    @classmethod
+    def of_registry(cls, kind: str, signed: bytes, **known: str) -> Facts:
+        """Say what is known of bytes that the registry asked to be signed: no client and no document is behind them."""
+        facts = {"operation_id": new_id("op"), "client_id": "", "agency_id": "", "credential_id": ""} | known
+        digest = hashlib.sha256(signed).hexdigest()
+        return cls(kind=kind, total_items=1, request_sha256=digest, **facts)
+
     def to_json(self) -> str:
         """Write for the intent's row, from which a crashed operation's entry is made."""
         return json.dumps({name: getattr(self, name) for name in self.__slots__}, ensure_ascii=False)
@@ -72,6 +80,14 @@ class Entry:
     signed_items: int = 0
     signatures_sha256: str = ""
     failure: ItemFailure | None = None
+
+    @classmethod
+    def signed(cls, facts: Facts, signature: bytes, at: datetime) -> Entry:
+        """Say that the one thing asked for was signed."""
+        made = hashlib.sha256(signature).hexdigest()
+        return cls(
+            facts, Outcome.COMPLETED, at, new_id("ev"), signed_items=facts.total_items, signatures_sha256=made
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -177,8 +177,10 @@ def _use_cases(settings: SignerSettings, ground: _Ground, steps: SigningSteps) -
     return UseCases(
         tokens=ground.tokens,
         hashes=hashes,
-        keys=KeyService(ground.keys, ground.hsm, DOCUMENT_GROUP, utc_now),
-        authority=Authority(_rules(settings), ground.keys, ground.hsm, AUTHORITY_GROUP, utc_now),
+        keys=KeyService(ground.keys, ground.hsm, DOCUMENT_GROUP, ground.store, utc_now),
+        authority=Authority(
+            _rules(settings), ground.keys, ground.hsm, AUTHORITY_GROUP, ground.store, utc_now
+        ),
         store=ground.store,
         documents=documents,
         jobs=JobSigning(steps, hashes, documents, parts),

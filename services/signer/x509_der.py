@@ -147,6 +147,24 @@ def parse_crl(tbs: bytes, algorithm: SigningAlgorithm, field: str) -> x509.Certi
     return parsed
 
 
+def entry_extensions(parsed: x509.CertificateRevocationList, field: str) -> set[x509.ObjectIdentifier]:
+    """Return every extension that some entry of a CRL has; raise FieldInvalid where one cannot be read."""
+    try:
+        return {extension.oid for revoked in parsed for extension in revoked.extensions}
+    except (ValueError, TypeError, x509.DuplicateExtension) as error:
+        raise FieldInvalid(
+            f"{field} has an entry that cannot be read: {_short(error)}", field=field
+        ) from error
+
+
+def name_of(subject: bytes, spki: bytes) -> x509.Name:
+    """Parse a Name, DER, of a CA whose key is `spki`: both are ours, so what is wrong is ours too."""
+    # Names are read within whole structures only; the smallest is a request without attributes.
+    request_info = encode(SEQUENCE, b"\x02\x01\x00" + subject + spki + b"\xa0\x00")
+    stand_in = SigningAlgorithm(SignatureScheme.ECDSA, DigestAlgorithm.SHA256)
+    return x509.load_der_x509_csr(signed(request_info, stand_in, b"\x00")).subject
+
+
 def spki_of_request_info(request_info: bytes) -> bytes:
     """Return the SubjectPublicKeyInfo, DER, inside a CertificationRequestInfo; raise FieldInvalid."""
     field = "certification_request_info"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from weakref import WeakValueDictionary
 
 from services.kernel.errors import DomainError, FieldInvalid, NotFound
@@ -11,9 +12,12 @@ from services.signer import x509_der
 from services.signer.domain import Key
 from services.signer.fields import require_id
 from services.signer.hsm_types import KeyLocator
-from services.signer.ports import Clock, KeyStore, Signer
+from services.signer.ledger import Entry, Facts
+from services.signer.ports import Clock, KeyStore, Signer, SigningStore
 from services.signer.service.selfcheck import make_verify
 
+KIND = "certification_request"
+"""In the ledger."""
 MAX_REQUEST_INFO_BYTES = 64 * 1024
 
 
@@ -25,9 +29,11 @@ def authority_digest(algorithm: KeyAlgorithm) -> DigestAlgorithm:
 class KeyService:
     """Document keys: each belongs to one credential for its whole life."""
 
-    def __init__(self, keys: KeyStore, hsm: Signer, token_group: str, clock: Clock) -> None:
+    def __init__(
+        self, keys: KeyStore, hsm: Signer, token_group: str, ledger: SigningStore, clock: Clock
+    ) -> None:
         """`token_group` is where document keys live."""
-        self._keys, self._hsm, self._group, self._clock = keys, hsm, token_group, clock
+        self._keys, self._hsm, self._group, self._ledger, self._clock = keys, hsm, token_group, ledger, clock
         self._making: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def generate(self, credential_id: str, algorithm: KeyAlgorithm) -> Key:
@@ -57,8 +63,13 @@ class KeyService:
             )
         return key
 
-    async def sign_certification_request(self, key_id: str, request_info: bytes) -> bytes:
-        """Sign a CertificationRequestInfo (RFC 2986 section 4.1, DER) with the key that it names; return the request."""
+    async def sign_certification_request(
+        self, key_id: str, request_info: bytes, request_id: str = ""
+    ) -> bytes:
+        """Sign a CertificationRequestInfo (RFC 2986 section 4.1, DER) with the key that it names; return the request.
+
+        No signature leaves that the ledger does not know.
+        """
         if len(request_info) > MAX_REQUEST_INFO_BYTES:
             raise FieldInvalid(
                 f"a CertificationRequestInfo has at most {MAX_REQUEST_INFO_BYTES} bytes",
@@ -78,4 +89,9 @@ class KeyService:
         if isinstance(outcome, DomainError):
             raise outcome
         make_verify(key.spki, algorithm)(outcome, digest)
+        facts = Facts.of_registry(
+            KIND, request_info, request_id=request_id, key_id=key.id, credential_id=key.credential_id
+        )
+        facts = replace(facts, algorithm=algorithm.label)
+        await self._ledger.note(Entry.signed(facts, outcome, self._clock()))
         return x509_der.signed(request_info, algorithm, outcome)

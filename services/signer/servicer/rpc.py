@@ -175,7 +175,7 @@ class SignerServicer(signer_pb2_grpc.SignerServiceServicer):
     ) -> signer_pb2.SignCertificationRequestResponse:
         """Sign a PKCS#10 request."""
         made = await self._use.keys.sign_certification_request(
-            request.key_id, request.certification_request_info
+            request.key_id, request.certification_request_info, request_id.get()
         )
         return signer_pb2.SignCertificationRequestResponse(certification_request=made)
 
@@ -199,7 +199,7 @@ class SignerServicer(signer_pb2_grpc.SignerServiceServicer):
         purpose = _PURPOSES.get(request.purpose)
         if purpose is None:
             raise FieldInvalid("name the purpose: certificate or CRL", field="purpose")
-        signed = await self._use.authority.sign(request.name, purpose, request.to_be_signed)
+        signed = await self._use.authority.sign(request.name, purpose, request.to_be_signed, request_id.get())
         return signer_pb2.SignAuthorityResponse(signed=signed)
 
     async def ReadLedger(

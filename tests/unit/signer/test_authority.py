@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable
-from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.hazmat.primitives.serialization import load_der_public_key
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from services.kernel.errors import (
     AlgorithmMismatch,
@@ -24,116 +24,44 @@ from services.kernel.errors import (
     HsmUnavailable,
     Internal,
     NotFound,
+    ServiceUnavailable,
 )
 from services.kernel.values import KeyAlgorithm
 from services.signer import x509_der
-from services.signer.authority import Authority, AuthorityRule, Purpose
+from services.signer.authority import Purpose
+from services.signer.ledger import Entry
 from services.signer.service.keys import KeyService
-from tests.unit.signer.memory import MemoryKeys, SoftwareHsm, utc_now
-
-NOW = datetime(2026, 11, 22, tzinfo=UTC)
-ROOT = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Root")])
-ISSUING = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Issuing")])
-SUBJECT = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Nguyễn Văn A")])
-PERSON = ec.generate_private_key(ec.SECP256R1())
-THROW_AWAY = ec.generate_private_key(ec.SECP256R1())
-
-
-def usage(*names: str) -> x509.KeyUsage:
-    every = [
-        "digital_signature",
-        "content_commitment",
-        "key_encipherment",
-        "data_encipherment",
-        "key_agreement",
-        "key_cert_sign",
-        "crl_sign",
-        "encipher_only",
-        "decipher_only",
-    ]
-    return x509.KeyUsage(**{name: name in names for name in every})
-
-
-def tbs(
-    issuer: x509.Name = ISSUING,
-    subject: x509.Name = SUBJECT,
-    public: Any = None,
-    extensions: tuple[tuple[x509.ExtensionType, bool], ...] = (),
-    life: timedelta = timedelta(days=365),
-    digest: Any = None,
-    key: Any = THROW_AWAY,
-) -> bytes:
-    """Build a TBSCertificate: `cryptography` signs it with a key that nobody uses."""
-    builder = (
-        x509.CertificateBuilder()
-        .issuer_name(issuer)
-        .subject_name(subject)
-        .public_key(public or PERSON.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(NOW)
-        .not_valid_after(NOW + life)
-    )
-    for extension, critical in extensions:
-        builder = builder.add_extension(extension, critical=critical)
-    return builder.sign(key, digest or hashes.SHA256()).tbs_certificate_bytes
-
-
-CA = (x509.BasicConstraints(ca=True, path_length=None), True)
-SUB_CA = (x509.BasicConstraints(ca=True, path_length=0), True)
-CA_USAGE = (usage("key_cert_sign", "crl_sign"), True)
-LEAF = (x509.BasicConstraints(ca=False, path_length=None), True)
-LEAF_USAGE = (usage("digital_signature", "content_commitment"), True)
-
-
-def crl(issuer: x509.Name = ISSUING, *, number: bool = True) -> bytes:
-    builder = x509.CertificateRevocationListBuilder().issuer_name(issuer).last_update(NOW)
-    builder = builder.next_update(NOW + timedelta(days=1))
-    if number:
-        builder = builder.add_extension(x509.CRLNumber(7), critical=False)
-    return builder.sign(THROW_AWAY, hashes.SHA256()).tbs_certlist_bytes
-
-
-class World:
-    """Root and issuing CA with keys in memory."""
-
-    def __init__(self) -> None:
-        self.keys, self.hsm = MemoryKeys(), SoftwareHsm()
-        both = frozenset({"certificate", "crl"})
-        rules = {
-            name: AuthorityRule(name, role, KeyAlgorithm.ECDSA_P256, both, create=True)  # type: ignore[arg-type]
-            for name, role in (("root", "root"), ("issuing", "issuing"), ("other", "issuing"))
-        }
-        rules["crl-only"] = replace(rules["issuing"], name="crl-only", may_sign=frozenset({"crl"}))
-        rules["imported"] = replace(rules["issuing"], name="imported", create=False)
-        self.authority = Authority(rules, self.keys, self.hsm, "authority", utc_now)
-
-    def public(self, name: str) -> Any:
-        return load_der_public_key(self.keys.authorities[name].spki)
-
-    async def sign(self, name: str, to_be_signed: bytes) -> x509.Certificate:
-        signed = await self.authority.sign(name, Purpose.CERTIFICATE, to_be_signed)
-        certificate = x509.load_der_x509_certificate(signed)
-        assert certificate.tbs_certificate_bytes == to_be_signed
-        return certificate
+from tests.unit.signer.authorities import (
+    CA,
+    CA_USAGE,
+    ISSUING,
+    LEAF,
+    LEAF_EXTENSIONS,
+    LEAF_USAGE,
+    ROOT,
+    SUB_CA,
+    SUBJECT,
+    THROW_AWAY,
+    World,
+    crl,
+    eku,
+    hierarchy,
+    leaf,
+    tbs,
+)
+from tests.unit.signer.memory import MemoryKeys, MemoryStore, SoftwareHsm, utc_now
 
 
 @pytest.fixture
 async def world() -> World:
-    """The whole hierarchy, made as the registry makes it."""
-    made = World()
-    for name in ("root", "issuing", "other"):
-        await made.authority.generate(name)
-    root = await made.sign("root", tbs(ROOT, ROOT, made.public("root"), (CA, CA_USAGE)))
-    issuing = await made.sign("root", tbs(ROOT, ISSUING, made.public("issuing"), (SUB_CA, CA_USAGE)))
-    root.verify_directly_issued_by(root)
-    issuing.verify_directly_issued_by(root)
-    return made
+    """The whole hierarchy."""
+    return await hierarchy()
 
 
 async def test_the_issuing_ca_signs_end_entities_and_crls(world: World) -> None:
-    leaf = await world.sign("issuing", tbs(extensions=(LEAF, LEAF_USAGE)))
+    made = await world.sign("issuing", tbs(extensions=LEAF_EXTENSIONS))
     issuer = await world.sign("root", tbs(ROOT, ISSUING, world.public("issuing"), (SUB_CA, CA_USAGE)))
-    leaf.verify_directly_issued_by(issuer)
+    made.verify_directly_issued_by(issuer)
     signed = x509.load_der_x509_crl(await world.authority.sign("issuing", Purpose.CRL, crl()))
     assert signed.is_signature_valid(world.public("issuing"))
 
@@ -145,17 +73,13 @@ async def test_a_key_is_made_once_and_only_where_the_settings_say_so(world: Worl
             await world.authority.generate(name)
 
 
-def _eku(*usages: x509.ObjectIdentifier) -> tuple[x509.ExtensionType, bool]:
-    return x509.ExtendedKeyUsage(list(usages)), False
-
-
 def _wrong_der(world: World) -> bytes:
-    good = tbs(extensions=(LEAF, LEAF_USAGE))
+    good = tbs(extensions=LEAF_EXTENSIONS)
     return good[:2] + good[2:-1]
 
 
 def _huge_serial(world: World) -> bytes:
-    good = bytearray(tbs(extensions=(LEAF, LEAF_USAGE)))
+    good = bytearray(tbs(extensions=LEAF_EXTENSIONS))
     at = bytes(good).index(b"\xa0\x03\x02\x01\x02") + 5
     assert good[at] == 0x02
     good[at + 2] |= 0x80
@@ -174,7 +98,7 @@ REFUSED: list[tuple[str, str, Purpose, Make, type[DomainError]]] = [
         "a certificate as CRL",
         "issuing",
         Purpose.CRL,
-        lambda _: tbs(extensions=(LEAF, LEAF_USAGE)),
+        lambda _: tbs(extensions=LEAF_EXTENSIONS),
         FieldInvalid,
     ),
     ("unknown key", "nobody", Purpose.CERTIFICATE, lambda _: tbs(), NotFound),
@@ -184,7 +108,7 @@ REFUSED: list[tuple[str, str, Purpose, Make, type[DomainError]]] = [
         "no certificate of its own",
         "other",
         Purpose.CERTIFICATE,
-        lambda _: tbs(extensions=(LEAF, LEAF_USAGE)),
+        lambda _: tbs(extensions=LEAF_EXTENSIONS),
         Conflict,
     ),
     ("CRL before its own certificate", "other", Purpose.CRL, lambda _: crl(), Conflict),
@@ -192,7 +116,7 @@ REFUSED: list[tuple[str, str, Purpose, Make, type[DomainError]]] = [
         "foreign issuer",
         "issuing",
         Purpose.CERTIFICATE,
-        lambda _: tbs(ROOT, extensions=(LEAF, LEAF_USAGE)),
+        lambda _: tbs(ROOT, extensions=LEAF_EXTENSIONS),
         FieldInvalid,
     ),
     ("foreign issuer of a CRL", "issuing", Purpose.CRL, lambda _: crl(ROOT), FieldInvalid),
@@ -204,35 +128,35 @@ REFUSED: list[tuple[str, str, Purpose, Make, type[DomainError]]] = [
         "OCSPSigning",
         "issuing",
         Purpose.CERTIFICATE,
-        lambda _: tbs(extensions=(LEAF, LEAF_USAGE, _eku(ExtendedKeyUsageOID.OCSP_SIGNING))),
+        lambda _: tbs(extensions=(LEAF, LEAF_USAGE, eku(ExtendedKeyUsageOID.OCSP_SIGNING))),
         FieldInvalid,
     ),
     (
         "timeStamping",
         "issuing",
         Purpose.CERTIFICATE,
-        lambda _: tbs(extensions=(LEAF, LEAF_USAGE, _eku(ExtendedKeyUsageOID.TIME_STAMPING))),
+        lambda _: tbs(extensions=(LEAF, LEAF_USAGE, eku(ExtendedKeyUsageOID.TIME_STAMPING))),
         FieldInvalid,
     ),
     (
         "any usage",
         "issuing",
         Purpose.CERTIFICATE,
-        lambda _: tbs(extensions=(LEAF, LEAF_USAGE, _eku(ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE))),
+        lambda _: tbs(extensions=(LEAF, LEAF_USAGE, eku(ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE))),
         FieldInvalid,
     ),
     (
         "too long",
         "issuing",
         Purpose.CERTIFICATE,
-        lambda _: tbs(extensions=(LEAF, LEAF_USAGE), life=timedelta(days=6 * 366)),
+        lambda _: tbs(extensions=LEAF_EXTENSIONS, life=timedelta(days=6 * 366)),
         FieldInvalid,
     ),
     (
         "an authority key as end entity",
         "issuing",
         Purpose.CERTIFICATE,
-        lambda w: tbs(public=w.public("other"), extensions=(LEAF, LEAF_USAGE)),
+        lambda w: tbs(public=w.public("other"), extensions=LEAF_EXTENSIONS),
         FieldInvalid,
     ),
     (
@@ -240,7 +164,7 @@ REFUSED: list[tuple[str, str, Purpose, Make, type[DomainError]]] = [
         "issuing",
         Purpose.CERTIFICATE,
         lambda _: tbs(
-            public=ec.generate_private_key(ec.SECP521R1()).public_key(), extensions=(LEAF, LEAF_USAGE)
+            public=ec.generate_private_key(ec.SECP521R1()).public_key(), extensions=LEAF_EXTENSIONS
         ),
         FieldInvalid,
     ),
@@ -248,7 +172,7 @@ REFUSED: list[tuple[str, str, Purpose, Make, type[DomainError]]] = [
         "root signs an end entity",
         "root",
         Purpose.CERTIFICATE,
-        lambda _: tbs(ROOT, extensions=(LEAF, LEAF_USAGE)),
+        lambda _: tbs(ROOT, extensions=LEAF_EXTENSIONS),
         FieldInvalid,
     ),
     (
@@ -297,14 +221,14 @@ REFUSED: list[tuple[str, str, Purpose, Make, type[DomainError]]] = [
         "an RSA algorithm for an EC key",
         "issuing",
         Purpose.CERTIFICATE,
-        lambda _: tbs(extensions=(LEAF, LEAF_USAGE), key=rsa.generate_private_key(65537, 2048)),
+        lambda _: tbs(extensions=LEAF_EXTENSIONS, key=rsa.generate_private_key(65537, 2048)),
         AlgorithmMismatch,
     ),
     (
         "an algorithm that is not used",
         "issuing",
         Purpose.CERTIFICATE,
-        lambda _: tbs(extensions=(LEAF, LEAF_USAGE), digest=hashes.SHA224()),
+        lambda _: tbs(extensions=LEAF_EXTENSIONS, digest=hashes.SHA224()),
         AlgorithmUnknown,
     ),
 ]
@@ -317,14 +241,44 @@ async def test_what_an_authority_does_not_sign(
     world: World, name: str, purpose: Purpose, make: Make, error: type[DomainError]
 ) -> None:
     to_be_signed = make(world)
-    before = world.hsm.signed
+    before, recorded = world.hsm.signed, len(world.ledger.entries)
     with pytest.raises(error):
         await world.authority.sign(name, purpose, to_be_signed)
-    assert world.hsm.signed == before
+    assert (world.hsm.signed, len(world.ledger.entries)) == (before, recorded)
+
+
+async def test_every_signature_is_in_the_ledger_before_it_leaves(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    to_be_signed = leaf()
+    made = await world.authority.sign("issuing", Purpose.CERTIFICATE, to_be_signed, "req_1")
+    await world.authority.sign("issuing", Purpose.CRL, crl())
+    certified, listed = (json.loads(entry.data) for entry in world.ledger.entries[-2:])
+    certificate = x509.load_der_x509_certificate(made)
+    assert {
+        name: certified[name] for name in ("kind", "outcome", "key_id", "document_type", "request_id")
+    } == {
+        "kind": "authority",
+        "outcome": "completed",
+        "key_id": "issuing",
+        "document_type": "certificate",
+        "request_id": "req_1",
+    }
+    assert certified["serial_number"] == f"{certificate.serial_number:x}"
+    assert certified["request_sha256"] == hashlib.sha256(to_be_signed).hexdigest()
+    assert certified["signatures_sha256"] == hashlib.sha256(certificate.signature).hexdigest()
+    assert (listed["document_type"], listed["reference"], listed["signed_items"]) == ("crl", "7", 1)
+
+    async def away(_: Entry) -> None:
+        raise ServiceUnavailable("the database is away")
+
+    monkeypatch.setattr(world.ledger, "note", away)
+    with pytest.raises(ServiceUnavailable):
+        await world.authority.sign("issuing", Purpose.CERTIFICATE, leaf())
 
 
 async def test_a_failed_or_wrong_signature_is_not_released(world: World) -> None:
-    good = tbs(extensions=(LEAF, LEAF_USAGE))
+    good = tbs(extensions=LEAF_EXTENSIONS)
     world.hsm.plan = lambda _: HsmUnavailable("no worker")
     with pytest.raises(HsmUnavailable):
         await world.authority.sign("issuing", Purpose.CERTIFICATE, good)
@@ -335,8 +289,8 @@ async def test_a_failed_or_wrong_signature_is_not_released(world: World) -> None
 
 @pytest.mark.parametrize("algorithm", [KeyAlgorithm.ECDSA_P256, KeyAlgorithm.ECDSA_P384])
 async def test_a_certification_request_is_signed_by_the_key_that_it_names(algorithm: KeyAlgorithm) -> None:
-    keys, hsm = MemoryKeys(), SoftwareHsm()
-    service = KeyService(keys, hsm, "documents", utc_now)
+    keys, hsm, ledger = MemoryKeys(), SoftwareHsm(), MemoryStore()
+    service = KeyService(keys, hsm, "documents", ledger, utc_now)
     key = await service.generate("cr_1", algorithm)
     assert await service.generate("cr_1", algorithm) == key
     with pytest.raises(FieldInvalid):
@@ -345,6 +299,13 @@ async def test_a_certification_request_is_signed_by_the_key_that_it_names(algori
     signed = x509.load_der_x509_csr(await service.sign_certification_request(key.id, own))
     assert signed.is_signature_valid
     assert signed.tbs_certrequest_bytes == own
+    (entry,) = ledger.entries
+    record = json.loads(entry.data)
+    assert (record["kind"], record["key_id"], record["credential_id"]) == (
+        "certification_request",
+        key.id,
+        "cr_1",
+    )
     for wrong in (_request_info(THROW_AWAY), b"", own[:-1], own + b"\x00", b"0" * 70_000):
         with pytest.raises(FieldInvalid):
             await service.sign_certification_request(key.id, wrong)
