@@ -84,6 +84,9 @@ class SigningStore(Protocol):
     async def begin_again(self, intent: Intent, state: State) -> bool:
         """Make the intent of an operation that is in `state` (failed and retryable, or accepted); False: it is not."""
 
+    async def renew(self, operation_ids: Sequence[str], until: datetime) -> None:
+        """Let the leases of operations that are under way here end at `until`."""
+
     async def end(self, ending: Ending) -> bool:
         """Record outcome, ledger entry and events at once. False: the operation is no longer this replica's."""
 

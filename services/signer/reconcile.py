@@ -44,7 +44,7 @@ class Keeping:
 
     replica: str
     operations: timedelta
-    """How long an operation and its answer are kept (the idempotency window)."""
+    """How long an operation and its answer are kept from its end on (the idempotency window)."""
 
 
 class Reconciler:
@@ -78,21 +78,29 @@ class Reconciler:
         while True:
             await asyncio.sleep(LOOK_SECONDS)
             try:
+                await self.settle_doubtful()
                 await self._end_left_behind(own=False)
                 if loop.time() - swept_at >= SWEEP_SECONDS:
                     swept_at = loop.time()
                     await self.sweep()
-            except DomainError as error:
-                # The database is away: it is looked at again in a moment.
-                self._log.warning("reconcile_waits", code=error.code)
+            except (DomainError, OSError) as error:
+                # The database or the payloads' volume is away: it is looked at again in a moment.
+                why = error.code if isinstance(error, DomainError) else type(error).__name__
+                self._log.warning("reconcile_waits", code=why)
+
+    async def settle_doubtful(self) -> None:
+        """End what was recorded as begun though its commit seemed to fail; nothing was signed under it."""
+        if settled := await self._signings.settle_doubtful(self._clock(), BATCH):
+            self._log.info("doubtful_intents_ended", operations=settled)
 
     async def sweep(self) -> None:
         """Queue again what waits too long, forget old operations, delete payloads whose time is over."""
         now = self._clock()
         waiting = await self._jobs.waiting(now, now + LOOK_AGAIN, BATCH)
         await self._jobs.publish([job_event(one.facts, self._keeping.replica, now) for one in waiting])
-        before_id = _id_at(now - self._keeping.operations)
-        while await self._signings.purge(before_id, BATCH) == BATCH:
+        before = now - self._keeping.operations
+        before_id = _id_at(before)
+        while await self._signings.purge(before_id, before, BATCH) == BATCH:
             continue
         await self._jobs.purge(before_id)
         while expired := await self._jobs.expired_blobs(now, BATCH):

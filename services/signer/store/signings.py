@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import and_, func, or_, select, update
+from sqlalchemy import ColumnElement, and_, func, or_, select, update
+from sqlalchemy.exc import DBAPIError
 
+from services.kernel.errors import DomainError, ServiceUnavailable
 from services.kernel.runtime.database import Database
-from services.signer.domain import State
-from services.signer.ledger import Entry, Head, LedgerEntry
+from services.kernel.values import new_id
+from services.signer.domain import ItemFailure, State
+from services.signer.ledger import Entry, Head, LedgerEntry, Outcome
 from services.signer.ports import Ending, Intent, Recorded
 from services.signer.store import statements
 from services.signer.store.committer import Committer
+from services.signer.store.doubtful import Doubt
 from services.signer.store.tables import certificate_chain, ledger, micros, signing
+
+RENEWED_AT_ONCE = 500
+NOT_BEGUN = ItemFailure(
+    ServiceUnavailable.code,
+    "the database was away when this was to begin; nothing was signed, ask again with the same key",
+    retryable=True,
+)
 
 
 class SqlSigningStore:
@@ -28,7 +40,9 @@ class SqlSigningStore:
         return taken
 
     async def begin_again(self, intent: Intent, state: State) -> bool:
-        """Make the intent of an operation that is in `state`; False where it is not any more."""
+        """Make the intent of an operation that is in `state`; False where it is not any more, or not settled yet."""
+        if self._committer.is_unsettled(intent.id):
+            return False
         change = (
             update(signing)
             .where(signing.c.id == intent.id, signing.c.state == state.value)
@@ -46,8 +60,27 @@ class SqlSigningStore:
         )
         if state is State.FAILED:
             change = change.where(signing.c.error_retryable)
-        async with self._database.transaction() as connection:
-            return (await connection.execute(change)).rowcount == 1
+        try:
+            async with self._database.transaction() as connection:
+                return (await connection.execute(change)).rowcount == 1
+        except (DomainError, DBAPIError):
+            self._committer.doubtful.add(intent, state)
+            raise
+
+    async def renew(self, operation_ids: Sequence[str], until: datetime) -> None:
+        """Let the leases of operations that are under way here end at `until`."""
+        for start in range(0, len(operation_ids), RENEWED_AT_ONCE):
+            part = sorted(operation_ids)[start : start + RENEWED_AT_ONCE]
+            change = update(signing).where(self._ours_begun(part)).values(lease_until=micros(until))
+            async with self._database.transaction() as connection:
+                await connection.execute(change)
+
+    def _ours_begun(self, operation_ids: Sequence[str]) -> ColumnElement[bool]:
+        return and_(
+            signing.c.id.in_(operation_ids),
+            signing.c.state == State.BEGUN.value,
+            signing.c.lease_owner == self._replica,
+        )
 
     async def end(self, ending: Ending) -> bool:
         """Record outcome, ledger entry and events at once; False where the operation is no longer this replica's."""
@@ -135,12 +168,47 @@ class SqlSigningStore:
                 await connection.execute(owned.values(lease_owner=self._replica))
         return [statements.recorded(row) for row in rows]
 
-    async def purge(self, before_id: str, limit: int) -> int:
-        """Forget ended operations whose id is below (ids sort by time); their ledger entries stay. Return how many."""
+    async def settle_doubtful(self, at: datetime, limit: int) -> int:
+        """End operations whose intent was recorded though its commit seemed to fail; return how many there were.
+
+        Nothing reached the HSM under them: they failed and may be taken up again, an accepted one by the queue.
+        """
+        doubtful = self._committer.doubtful
+        doubts = doubtful.oldest(limit)
+        if not doubts:
+            return 0
+        query = select(signing.c.id).where(self._ours_begun([doubt.intent.id for doubt in doubts]))
+        async with self._database.reading() as connection:
+            begun = set((await connection.execute(query)).scalars())
+        for doubt in doubts:
+            if doubt.intent.id in begun:
+                await self._settle(doubt, at)
+                doubtful.settled(doubt.intent.id)
+            else:
+                doubtful.absent(doubt.intent.id)
+        return len(begun)
+
+    async def _settle(self, doubt: Doubt, at: datetime) -> None:
+        if doubt.before is State.ACCEPTED:
+            change = update(signing).where(self._ours_begun([doubt.intent.id]))
+            async with self._database.transaction() as connection:
+                await connection.execute(change.values(state=State.ACCEPTED.value, lease_owner=""))
+            return
+        entry = Entry(doubt.intent.facts, Outcome.FAILED, at, new_id("ev"), failure=NOT_BEGUN)
+        await self._committer.write(Ending(entry=entry, state=State.FAILED))
+
+    async def purge(self, before_id: str, ended_before: datetime, limit: int) -> int:
+        """Forget operations that ended before; their ledger entries stay. Return how many.
+
+        `before_id`: the lowest operation id of that moment. Ids sort by time and none ends before it is made, so only
+        what lies below is read.
+        """
         old = (
             select(signing.c.id)
             .where(
-                signing.c.id < before_id, signing.c.state.not_in([State.ACCEPTED.value, State.BEGUN.value])
+                signing.c.id < before_id,
+                signing.c.state.not_in([State.ACCEPTED.value, State.BEGUN.value]),
+                signing.c.ended_at < micros(ended_before),
             )
             .order_by(signing.c.id)
             .limit(limit)

@@ -39,7 +39,7 @@ _END = (
     " error_code = :error_code, error_message = :error_message, error_retryable = :error_retryable"
     " WHERE id = :id AND state IN ('accepted', 'begun') AND lease_owner IN (:owner, '')"
 )
-_ENDED = "SELECT 1 FROM signing WHERE id = :id AND end_event = :end_event"
+_ENDED = "SELECT end_event FROM signing WHERE id = :id AND end_event = :end_event"
 _ENTRY = (
     "INSERT INTO ledger (ledger, sequence, hash, previous_hash, data, event_id)"
     " VALUES (:ledger, :sequence, :hash, :previous_hash, :data, :event_id)"
@@ -118,9 +118,18 @@ def _holder(connection: Connection, intent: Intent) -> Recorded:
     return found
 
 
+def written_endings(connection: Connection, endings: Sequence[Ending]) -> set[str]:
+    """Return the event ids of those endings that are written already, with their ledger entries."""
+    found = (
+        _run(connection, _ENDED, {"id": entry.facts.operation_id, "end_event": entry.event_id}).first()
+        for entry in (ending.entry for ending in endings)
+    )
+    return {str(row[0]) for row in found if row is not None}
+
+
 def end_operations(connection: Connection, endings: Sequence[Ending], owner: str) -> set[str]:
     """Write outcomes into their rows; return the ids of operations that were not this replica's any more."""
-    rows = [_ending_row(ending, owner) for ending in endings]
+    rows = sorted((_ending_row(ending, owner) for ending in endings), key=lambda row: str(row["id"]))
     lost: set[str] = set()
     if _run(connection, _END, rows).rowcount != len(rows):
         for row in rows:

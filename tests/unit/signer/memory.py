@@ -51,6 +51,12 @@ class MemoryStore:
         self.owners[intent.id] = self.replica
         return True
 
+    async def renew(self, operation_ids: Sequence[str], until: datetime) -> None:
+        for operation_id in operation_ids:
+            row = self.rows[operation_id]
+            if row.state is State.BEGUN and self.owners[operation_id] == self.replica:
+                self.rows[operation_id] = replace(row, lease_until=until)
+
     async def end(self, ending: Ending) -> bool:
         operation_id = ending.entry.facts.operation_id
         row = self.rows.get(operation_id)
