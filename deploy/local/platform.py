@@ -69,8 +69,13 @@ async def running(settings: Settings, tools: Tools, outside_client: str | None) 
         settings.ports.require_free()
         provisions = _provide(settings, tools, outside_client)
         async with supervise(settings.logs) as supervisor:
-            for parts in waves(settings, provisions):
-                await supervisor.start(*parts)
+            try:
+                for parts in waves(settings, provisions):
+                    await supervisor.start(*parts)
+            except PlatformError as wrong:
+                raise PlatformError(
+                    f"{wrong}\nIf {settings.state} was made by another version of the code, `make clean` begins anew."
+                ) from wrong
             yield Platform(settings, provisions, supervisor)
 
 

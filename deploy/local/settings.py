@@ -94,7 +94,8 @@ def load(kind: str) -> Settings:
     if kind == "demo":
         ports = Ports(**{field.name: _shifted(getattr(ports, field.name)) for field in fields(Ports)})
     workers = Workers(**_numbers(raw, "signer", Workers, 1, 64))
-    return Settings(state=VAR / kind, logs=VAR / "log" / kind, ports=ports, workers=workers)
+    state = VAR / ("demo-platform" if kind == "demo" else kind)
+    return Settings(state=state, logs=VAR / "log" / kind, ports=ports, workers=workers)
 
 
 def _numbers(
