@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -95,6 +95,12 @@ class CredentialRows(Protocol):
 
     async def revoked(self, issuer_id: str) -> list[Revoked]:
         """Return what a CA of ours has revoked, oldest first."""
+
+    async def unlisted(self, issuer_id: str) -> frozenset[str]:
+        """Return the serial numbers that a CA of ours has revoked and no published CRL has listed."""
+
+    async def mark_listed(self, issuer_id: str, serial_numbers: Collection[str], number: int) -> None:
+        """Write the number of the first published CRL that lists these."""
 
     async def add_hold(self, hold: Hold) -> None: ...
 

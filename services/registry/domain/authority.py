@@ -76,8 +76,8 @@ def listed(revoked: Iterable[Revoked], previous: Crl | None) -> list[Revoked]:
     """Return what a new CRL must list.
 
     RFC 5280 section 3.3: an entry stays until it has been on one regular CRL issued beyond the certificate's end, so
-    only certificates that had ended before the previous CRL was made leave the list.
+    only certificates that had ended before the previous CRL was made leave the list, and none that no CRL has listed.
     """
     if previous is None:
         return list(revoked)
-    return [entry for entry in revoked if entry.not_after >= previous.this_update]
+    return [entry for entry in revoked if not entry.listed or entry.not_after >= previous.this_update]

@@ -170,6 +170,8 @@ class Revoked:
     at: datetime
     reason: str | None
     not_after: datetime
+    listed: bool
+    """Whether a published CRL has listed it."""
 
 
 def validity_days(days: int) -> int:

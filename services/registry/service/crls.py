@@ -59,37 +59,46 @@ class CrlService:
         return (self._clock() - newest.this_update).total_seconds() if newest else float("nan")
 
     async def publish_due(self) -> None:
-        """Publish the CRL of each CA that is due, and finish what a crash left unsigned."""
+        """Publish the CRL of each CA that is due, finish what a crash left unsigned, and list what waits for it."""
         for name in AUTHORITIES:
             # Looked at within the lock: what another publication has reserved is not left over.
             async with self._publishing[name]:
-                async with self._store.reading() as unit:
-                    authority = await unit.authorities.get(name)
-                    newest = await unit.authorities.newest_crl(name)
-                    unsigned = await unit.authorities.unsigned_crl(name)
-                if authority is None or authority.state is not AuthorityState.ACTIVE:
-                    continue
-                if newest is not None:
-                    self._newest[name] = newest
-                if unsigned is not None or rules.due(newest, self._clock(), self._schedules[name].interval):
-                    await self._publish(authority)
+                await self._publish_due(name)
 
-    async def publish_with(self, name: str, serial_number: str) -> int:
-        """Make sure that a CRL which lists the serial number is published; return its number."""
-        async with self._publishing[name]:
+    async def _publish_due(self, name: str) -> None:
+        # Twice at most: one that was begun before a revocation and not signed then does not list it.
+        for _ in range(2):
             async with self._store.reading() as unit:
                 authority = await unit.authorities.get(name)
                 newest = await unit.authorities.newest_crl(name)
-            if authority is None:
-                raise Internal(f"certificate {serial_number} was issued by a CA that is not in the register")
-            if newest is not None and serial_number in chains.crl_serials(newest.der):
-                return newest.number
+                unsigned = await unit.authorities.unsigned_crl(name)
+                waiting = await unit.credentials.unlisted(name)
+            if authority is None or authority.state is not AuthorityState.ACTIVE:
+                return
+            if newest is not None:
+                self._newest[name] = newest
+            due = rules.due(newest, self._clock(), self._schedules[name].interval)
+            if unsigned is None and not waiting and not due:
+                return
+            await self._publish(authority)
+
+    async def publish_with(self, name: str, serial_number: str) -> int:
+        """Make sure that a CRL has listed the revoked serial number; return the newest one's number."""
+        async with self._publishing[name]:
             # Twice at most: the first may be one that was begun before this revocation and never signed.
-            for _ in range(2):
-                published = await self._publish(authority)
-                if serial_number in chains.crl_serials(published.der):
-                    return published.number
-        raise Internal(f"CRL {published.number} does not list the certificate just revoked")
+            for _ in range(3):
+                async with self._store.reading() as unit:
+                    authority = await unit.authorities.get(name)
+                    newest = await unit.authorities.newest_crl(name)
+                    waiting = await unit.credentials.unlisted(name)
+                if authority is None:
+                    raise Internal(
+                        f"certificate {serial_number} was issued by a CA that is not in the register"
+                    )
+                if newest is not None and serial_number not in waiting:
+                    return newest.number
+                await self._publish(authority)
+        raise Internal(f"two CRLs after its revocation the certificate {serial_number} is on neither")
 
     async def _publish(self, authority: Authority) -> Crl:
         # 1. The next number and the to-be-signed bytes, kept before anything is signed.
@@ -125,6 +134,9 @@ class CrlService:
                 revoked = await unit.credentials.revoked(authority.name)
                 _require_nothing_lost(crl, previous, revoked)
             if await unit.authorities.finish_crl(authority.name, crl.number, crl.der):
+                waiting = await unit.credentials.unlisted(authority.name)
+                listed = waiting & chains.crl_serials(crl.der)
+                await unit.credentials.mark_listed(authority.name, listed, crl.number)
                 await self._chronicle.crl(unit, crl)
         self._newest[authority.name] = crl
         self._log.info("crl_published", ca=crl.authority, number=crl.number, entries=crl.entries)

@@ -133,9 +133,15 @@ class HoldService:
         )
 
     async def _list(self, credential: Credential) -> int:
-        if credential.issuer is IssuerKind.OUTSIDE_CA or credential.certificate is None:
+        if credential.issuer is IssuerKind.OUTSIDE_CA:
             return 0
-        return await self._crls.publish_with(ISSUING, credential.certificate.serial_number)
+        async with self._store.reading() as unit:
+            # In this order: one that is finished meanwhile is no longer open, and is then the current one.
+            opened = await unit.credentials.open_certificate(credential.id)
+            present = await unit.credentials.get(credential.id)
+        certificate = opened or (None if present is None else present.certificate)
+        # The CA may have signed what is still open: it counts like one that is issued.
+        return 0 if certificate is None else await self._crls.publish_with(ISSUING, certificate.serial_number)
 
     async def _change(
         self,

@@ -28,6 +28,7 @@ from services.registry.domain.credentials import (
     CredentialStatus,
     IssuerKind,
     no_credential,
+    require_not_revoked,
     status_after_certificate,
 )
 from services.registry.domain.parties import Agency, Subscriber
@@ -104,7 +105,8 @@ class IssuingService:
 
     async def _reserve(self, credential: Credential, authority: Authority) -> Certificate:
         async with self._store.transaction() as unit:
-            await _present(unit, credential.id, lock=True)
+            # What is reserved after a revocation would be on no CRL.
+            require_not_revoked(await _present(unit, credential.id, lock=True))
             present = await unit.credentials.open_certificate(credential.id)
             if present is not None:
                 return present

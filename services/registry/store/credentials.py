@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, Select, delete, insert, select, update
+from sqlalchemy import Row, Select, bindparam, delete, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -210,6 +210,7 @@ class SqlCredentialRows:
             _certificate.c.revoked_at,
             _certificate.c.revocation_ground,
             _certificate.c.not_after,
+            _certificate.c.listed_in,
         )
         wanted = (
             select(*columns)
@@ -222,9 +223,34 @@ class SqlCredentialRows:
                 row.revoked_at,
                 RevocationGround.parse(row.revocation_ground).crl_reason,
                 row.not_after,
+                row.listed_in is not None,
             )
             for row in await self._connection.execute(wanted)
         ]
+
+    async def unlisted(self, issuer_id: str) -> frozenset[str]:
+        """Return the serial numbers that a CA of ours has revoked and no published CRL has listed."""
+        wanted = select(_certificate.c.serial_number).where(
+            _certificate.c.issuer_id == issuer_id,
+            _certificate.c.listed_in.is_(None),
+            _certificate.c.revoked_at.is_not(None),
+        )
+        return frozenset((await self._connection.execute(wanted)).scalars())
+
+    async def mark_listed(self, issuer_id: str, serial_numbers: Collection[str], number: int) -> None:
+        """Write the number of the first published CRL that lists these."""
+        if not serial_numbers:
+            return
+        await self._connection.execute(
+            update(_certificate)
+            .where(
+                _certificate.c.issuer_id == issuer_id,
+                _certificate.c.serial_number == bindparam("serial"),
+                _certificate.c.listed_in.is_(None),
+            )
+            .values(listed_in=number),
+            [{"serial": serial} for serial in sorted(serial_numbers)],
+        )
 
     async def add_hold(self, hold: Hold) -> None:
         """Insert."""

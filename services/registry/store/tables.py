@@ -149,8 +149,11 @@ certificate = Table(
     Column("revoked_at", Moment),
     Column("revocation_ground", String(40)),
     Column("revocation_reference", String(200)),
+    # Number of the first published CRL that lists it; none while it waits for one.
+    Column("listed_in", BigInteger),
     UniqueConstraint("issuer_id", "serial_number", name="certificate_serial_once"),
     Index("certificate_revoked", "issuer_id", "revoked_at"),
+    Index("certificate_unlisted", "issuer_id", "listed_in", "revoked_at"),
 )
 
 credential_hold = Table(

@@ -27,12 +27,15 @@ CRL = Crl("issuing", 3, NOW, NOW + DAY, 1, b"", b"")
 
 
 def test_an_entry_stays_until_it_was_on_a_crl_made_after_the_certificates_end() -> None:
-    ended = Revoked("1", NOW - 30 * DAY, "keyCompromise", NOW - DAY)
-    valid = Revoked("2", NOW - 30 * DAY, None, NOW + DAY)
+    ended = Revoked("1", NOW - 30 * DAY, "keyCompromise", NOW - DAY, listed=True)
+    valid = Revoked("2", NOW - 30 * DAY, None, NOW + DAY, listed=True)
     assert authority.listed([ended, valid], None) == [ended, valid]
     # The CRL before was made before the end: the entry must be on one more.
     assert authority.listed([ended, valid], replace(CRL, this_update=NOW - 2 * DAY)) == [ended, valid]
     assert authority.listed([ended, valid], CRL) == [valid]
+    # Revoked after its end: on one CRL it must be.
+    late = replace(ended, listed=False)
+    assert authority.listed([late, valid], CRL) == [late, valid]
 
 
 def test_a_crl_is_due_at_its_interval_and_where_there_is_none() -> None:

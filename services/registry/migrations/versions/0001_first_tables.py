@@ -159,6 +159,7 @@ def _certificate() -> None:
         sa.Column("revoked_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("revocation_ground", sa.String(length=40), nullable=True),
         sa.Column("revocation_reference", sa.String(length=200), nullable=True),
+        sa.Column("listed_in", sa.BigInteger(), nullable=True),
         sa.ForeignKeyConstraint(
             ["credential_id"],
             ["credential.id"],
@@ -167,6 +168,9 @@ def _certificate() -> None:
         sa.UniqueConstraint("issuer_id", "serial_number", name="certificate_serial_once"),
     )
     op.create_index("certificate_revoked", "certificate", ["issuer_id", "revoked_at"], unique=False)
+    op.create_index(
+        "certificate_unlisted", "certificate", ["issuer_id", "listed_in", "revoked_at"], unique=False
+    )
     op.create_index(op.f("ix_certificate_credential_id"), "certificate", ["credential_id"], unique=False)
 
 
