@@ -116,9 +116,9 @@ class SignerSettings(ProcessSettings):
     directory: DirectorySettings = DirectorySettings()
     authority: AuthoritySettings = AuthoritySettings()
     lease_seconds: float = Field(default=180, ge=1, le=3600)
-    """After this time an operation whose replica did not end it is taken for dead."""
+    """After this time an operation whose replica neither ended it nor renewed its lease is taken for dead."""
     idempotency_hours: float = Field(default=24, gt=0, le=24 * 31)
-    """How long the answer to an idempotency key is kept."""
+    """How long the answer to an idempotency key is kept, from the operation's end on."""
     development: bool = False
     faults: FaultSettings = FaultSettings()
 

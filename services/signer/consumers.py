@@ -108,10 +108,20 @@ class JobFeed:
         ]
 
     async def handle(self, messages: Sequence[Message]) -> list[Verdict]:
-        """Do the jobs of a batch side by side."""
+        """Do the jobs of a batch side by side; one that goes wrong decides about its own message only."""
         return await asyncio.gather(*(self._one(message) for message in messages))
 
     async def _one(self, message: Message) -> Verdict:
+        try:
+            return await self._judged(message)
+        except Exception as error:  # noqa: BLE001
+            # A mistake of ours, or a job that nobody foresaw. Passed on, it would make the others of its batch run twice.
+            self._log.error("job_broke", error=type(error).__name__, exc_info=error)
+            if message.deliveries < JOB_ATTEMPTS:
+                return Disposition.RETRY
+            return Park(f"failed {message.deliveries} times, at last with {type(error).__name__}")
+
+    async def _judged(self, message: Message) -> Verdict:
         sent = message.headers.get(REQUEST_ID_HEADER, "")
         identifier = sent if REQUEST_ID.fullmatch(sent) else new_id("req")
         request_id.set(identifier)

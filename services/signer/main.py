@@ -76,6 +76,7 @@ async def serve(settings: SignerSettings, runtime: Runtime) -> None:
     async with AsyncExitStack() as stack:
         ground = await _open(settings, runtime, stack)
         steps = SigningSteps(_parts(settings, ground))
+        _ = await stack.enter_async_context(runtime.background("leases", steps.keep_leases()))
         stack.push_async_callback(steps.drain)
         use_cases = _use_cases(settings, ground, steps)
         keeping = Keeping(settings.replica, timedelta(hours=settings.idempotency_hours))
@@ -115,7 +116,9 @@ async def _open(settings: SignerSettings, runtime: Runtime, stack: AsyncExitStac
     relay = Relay(database, outbox, BeforePublish(bus, failpoint), telemetry)
     _ = await stack.enter_async_context(runtime.background("outbox", relay.run()))
     health.register("outbox", partial(_check_outbox, telemetry.registry))
-    committer = Committer(database, settings.replica, telemetry, metrics, relay.notify)
+    # A renewed lease has half of its time left, or more, when the database goes away.
+    patience = settings.lease_seconds / 2
+    committer = Committer(database, settings.replica, telemetry, metrics, relay.notify, patience)
     _ = await stack.enter_async_context(runtime.background("committer", committer.run()))
     registry = RegistryRpc(await stack.enter_async_context(open_channel(settings.registry)), settings.replica)
     tokens = TokenVerifier(registry.token_keys)

@@ -23,10 +23,12 @@ from services.signer.ledger import Facts
 from services.signer.ports import DocumentPool, DocumentSession, Ending, Intent, Recorded
 from services.signer.service.outcomes import ItemOutcome, error_of
 from services.signer.service.steps import (
+    ANSWERED_FROM_RECORD,
     Selected,
     SigningSteps,
     Wanted,
     facts_of,
+    recorded_error,
     require_same_request,
     with_selected,
 )
@@ -78,7 +80,7 @@ class DocumentSigning:
             selected = await self._steps.select(client, wanted)
         except DomainError as error:
             refusal = error
-        if refusal is not None and not await self._is_signed(client, request):
+        if refusal is not None and not await self._is_recorded(client, request):
             await self._steps.note_refusal(facts, refusal)
             raise refusal
         async with self._documents.session() as session:
@@ -145,8 +147,8 @@ class DocumentSigning:
             try:
                 await session.complete(outcome)
             except DomainError as error:
-                # A signature value was made and is not released.
-                return [ItemFailure.of(error)], now
+                # A signature value was made and is not released: the same key does not make a second one.
+                return [_not_completed(error)], now
         return outcomes, now
 
     async def _sign(
@@ -183,17 +185,19 @@ class DocumentSigning:
             raise error
         return Made(begun.facts.operation_id, signing_time, replayed=False)
 
-    async def _is_signed(self, client: Client, request: DocumentRequest) -> bool:
+    async def _is_recorded(self, client: Client, request: DocumentRequest) -> bool:
         taken = await self._steps.parts.store.find(client.id, request.idempotency_key)
-        return taken is not None and taken.state is State.SIGNED
+        return taken is not None and taken.state in ANSWERED_FROM_RECORD
 
     async def _answered_before(
         self, intent: Intent, request: DocumentRequest, session: DocumentSession, refusal: DomainError | None
     ) -> Made:
         """Give the recorded answer of a repeated call whose credential cannot sign any more; else refuse."""
         taken = await self._steps.parts.store.find(intent.client_id, intent.idempotency_key)
-        if taken is not None and taken.state is State.SIGNED:
+        if taken is not None and taken.state in ANSWERED_FROM_RECORD:
             require_same_request(taken, intent.request_sha256)
+            if taken.state is not State.SIGNED:
+                raise recorded_error(taken)
             return _restore(taken, request.format, session)
         refusal = refusal or Internal("the credential was not selected")
         await self._steps.note_refusal(intent.facts, refusal)
@@ -203,6 +207,14 @@ class DocumentSigning:
 def wanted_of(request: DocumentRequest) -> Wanted:
     """What the document's signature is to be made with."""
     return Wanted(request.credential_id, request.digest_algorithm, request.scheme)
+
+
+def _not_completed(error: DomainError) -> ItemFailure:
+    if not error.retryable:
+        return ItemFailure.of(error)
+    # Not under its own code, which would tell the caller to ask again with the same key.
+    text = f"the signature was made, but the document could not be completed ({error.message}); it is not released: "
+    return ItemFailure(Internal.code, f"{text}ask again with a new idempotency key", retryable=False)
 
 
 def _restore(taken: Recorded, kind: Format, session: DocumentSession) -> Made:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 from services.kernel.errors import DomainError, OutcomeUnknown
 from services.kernel.values import SignatureScheme
@@ -20,13 +21,18 @@ from services.signer.ledger import Facts
 from services.signer.ports import Ending, Intent, Recorded
 from services.signer.service.outcomes import ItemOutcome, error_of, pack, unpack
 from services.signer.service.steps import (
+    ANSWERED_FROM_RECORD,
     Selected,
     SigningSteps,
     Wanted,
     facts_of,
+    recorded_error,
     require_same_request,
     with_selected,
 )
+
+Fits: TypeAlias = Callable[[Selected, int], None]
+"""Raises the refusal where so many signatures of this key cannot be answered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +54,13 @@ class HashSigning:
         """Take the steps that all signatures share."""
         self._steps = steps
 
-    async def sign_hashes(self, client: Client, request: HashRequest, request_id: str) -> HashAnswer:
+    async def sign_hashes(
+        self, client: Client, request: HashRequest, request_id: str, fits: Fits | None = None
+    ) -> HashAnswer:
         """Sign, or answer again what was signed under the same idempotency key; raise the refusal or failure.
 
         Step 1, who asks, is done: `client` is what the access token says. The caller goes from gateway to signer.
+        `fits` refuses what the caller's own road could not carry back.
         """
         # 2. Refuse by what is declared, before any byte is hashed.
         facts = facts_of(
@@ -76,6 +85,12 @@ class HashSigning:
             selected = await self._steps.select(client, wanted)
         except DomainError as refusal:
             return await self._answered_before(client, request, request_sha256, facts, refusal)
+        if fits is not None:
+            try:
+                fits(selected, len(request.digests))
+            except DomainError as refusal:
+                await self._steps.note_refusal(facts, refusal)
+                raise
         # 4. to 6. Record the intent, sign, record the outcome: to the end, even where the caller goes away.
         return await self._steps.to_its_end(
             self._sign(client, request, request_sha256, with_selected(facts, selected), selected)
@@ -84,10 +99,15 @@ class HashSigning:
     async def _answered_before(
         self, client: Client, request: HashRequest, request_sha256: bytes, facts: Facts, refusal: DomainError
     ) -> HashAnswer:
-        """Give the recorded answer of a repeated call whose credential cannot sign any more; else refuse."""
+        """Give the recorded answer of a repeated call whose credential cannot sign any more; else refuse.
+
+        What is under way or of unknown outcome is told as such: the refusal alone would say that nothing was signed.
+        """
         taken = await self._steps.parts.store.find(client.id, request.idempotency_key)
-        if taken is not None and taken.state is State.SIGNED:
+        if taken is not None and taken.state in ANSWERED_FROM_RECORD:
             require_same_request(taken, request_sha256)
+            if taken.state is not State.SIGNED:
+                raise recorded_error(taken)
             return await self._replay(taken)
         await self._steps.note_refusal(facts, refusal)
         raise refusal

@@ -11,8 +11,7 @@ from enum import Enum
 from services.kernel.errors import (
     BodyTooLarge,
     DomainError,
-    Forbidden,
-    NotFound,
+    OperationInProgress,
     OperationNotFound,
     OperationNotReady,
     OutcomeUnknown,
@@ -44,7 +43,8 @@ from services.signer.ports import (
 )
 from services.signer.service.documents import DocumentAnswer, DocumentSigning, wanted_of
 from services.signer.service.hashes import HashSigning
-from services.signer.service.messages import Ended, ended_events, job_event
+from services.signer.service.messages import Ended, ended_events, job_event, require_result_fits
+from services.signer.service.origin import JobOrigin, known_client
 from services.signer.service.outcomes import ItemOutcome
 from services.signer.service.requests import SigningJob, document_from_json, document_to_json
 from services.signer.service.steps import Selected, SigningSteps, require_same_request, with_selected
@@ -95,6 +95,7 @@ class JobSigning:
     ) -> None:
         """Take the synchronous use cases, whose rules hold here too."""
         self._steps, self._hashes, self._documents, self._parts = steps, hashes, documents, parts
+        self._origin = JobOrigin(steps.parts.store, parts.jobs, parts.tokens)
 
     # --- what callers ask ---
 
@@ -149,35 +150,38 @@ class JobSigning:
         """Do a job of the queue; `client_id` is what its subject says, `last` that it will not come again."""
         if job.operation_id:
             return await self._run(job.operation_id, client_id, last=last)
-        client = None
+        agency_id = ""
         try:
-            client = await self._parts.tokens.verify(job.access_token)
-            if client.id != client_id:
-                raise Forbidden("the access token belongs to another client than the subject")
+            # A job comes again: what it made when it came first goes on, and its token may be over since.
+            taken = await self._origin.made_before(job, client_id)
+            client = await self._origin.verified(job, client_id) if taken is None else known_client(taken)
+            agency_id = client.agency_id
             if job.is_document:
-                return await self._run(await self._take_upload(client, job, request_id), client_id, last=last)
-            answer = await self._hashes.sign_hashes(client, job.hash_request(), request_id)
+                operation_id = taken.id if taken else await self._take_upload(client, job, request_id)
+            else:
+                request = job.hash_request()
+                answer = await self._hashes.sign_hashes(client, request, request_id, require_result_fits)
         except DomainError as error:
             if error.retryable and not last:
                 return Next.AGAIN
-            await self._tell_failed(job, client_id, client, error)
+            if not isinstance(error, OperationInProgress):
+                # One that is under way has not failed; a person finds its job in the parked stream.
+                await self._tell_failed(job, client_id, agency_id, error)
             return Parked(error.code)
-        facts = Facts(
-            answer.operation_id, client_id, client.agency_id, "", "hashes", len(answer.outcomes), ""
-        )
+        if job.is_document:
+            return await self._run(operation_id, client_id, last=last)
+        facts = Facts(answer.operation_id, client_id, agency_id, "", "hashes", len(answer.outcomes), "")
         try:
             told = self._ended(facts, State.SIGNED, job.job_id, outcomes=answer.outcomes)
             await self._parts.jobs.publish(told)
         except BodyTooLarge as error:
-            # A thousand signatures of long keys: they are recorded, and a call with the same key answers them.
+            # Signed by a call before, which has room for more: a call with the same key answers them again.
             failure = ItemFailure(error.code, TOO_LARGE_FOR_A_MESSAGE, retryable=False)
             await self._parts.jobs.publish(self._ended(facts, State.SIGNED, job.job_id, failure))
         return Next.DONE
 
     async def _take_upload(self, client: Client, job: SigningJob, request_id: str) -> str:
-        blob = await self._parts.jobs.blob(job.upload_id)
-        if blob is None or blob.client_id != client.id:
-            raise NotFound(f"no upload {job.upload_id[:64]} of this client; upload the document first")
+        blob = await self._origin.upload(job, client.id)
         request = job.document_request(blob.file_name)
         facts = await self._documents.refuse(client, request, request_id)
         taken = await self._steps.parts.store.find(client.id, request.idempotency_key)
@@ -198,7 +202,7 @@ class JobSigning:
             return Next.DONE
         request = document_from_json(job.request)
         # What the token allowed was checked when the job was accepted; the credential is checked now.
-        client = Client(client_id, job.agency_id, frozenset({SCOPE_DOCUMENT}), frozenset({"*"}), False)
+        client = replace(known_client(recorded), agency_id=job.agency_id)
         try:
             selected = await self._steps.select(client, wanted_of(request))
             return await self._sign_payload(client, request, recorded, job, selected, last=last)
@@ -234,6 +238,7 @@ class JobSigning:
                 # 4. The intent: from here on the operation is this replica's.
                 if not await self._steps.parts.store.begin_again(intent, State.ACCEPTED):
                     return Next.AGAIN
+                self._steps.hold(recorded.id)
                 self._steps.parts.failpoint.reach("intent_recorded")
                 # 5. Build, sign, check.
                 outcomes, signing_time = await self._documents.make(client, request, selected, session)
@@ -288,7 +293,11 @@ class JobSigning:
             failure=replace(failure, retryable=False),
         )
         events = self._ended(recorded.facts, state, job.job_id, failure)
-        await self._steps.end(Ending(entry=entry, state=state, events=events), 1)
+        try:
+            await self._steps.end(Ending(entry=entry, state=state, events=events), 1)
+        except OutcomeUnknown:
+            # Another replica has it, and tells how it ends.
+            return Next.DONE
         return Parked(error.code)
 
     # --- shared ---
@@ -350,11 +359,8 @@ class JobSigning:
         require_same_request(taken, sha256)
         return taken.id
 
-    async def _tell_failed(
-        self, job: SigningJob, client_id: str, client: Client | None, error: DomainError
-    ) -> None:
+    async def _tell_failed(self, job: SigningJob, client_id: str, agency_id: str, error: DomainError) -> None:
         operation_id = str(error.data.get("operation_id") or new_id("op"))
-        agency_id = client.agency_id if client is not None else ""
         facts = Facts(operation_id, client_id, agency_id, "", "hashes", 0, "")
         state = State.OUTCOME_UNKNOWN if isinstance(error, OutcomeUnknown) else State.FAILED
         await self._parts.jobs.publish(self._ended(facts, state, job.job_id, ItemFailure.of(error)))

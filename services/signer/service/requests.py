@@ -30,6 +30,11 @@ class SigningJob:
         """Whether an upload is to be signed, and not digests."""
         return bool(self.upload_id)
 
+    @property
+    def idempotency_key(self) -> str:
+        """The client's key for at-most-once, as it came."""
+        return _text(self.fields, "idempotency_key")
+
     def hash_request(self) -> HashRequest:
         """Read a job with digests; raise what is wrong with it."""
         digests = self.fields.get("digests", [])
@@ -118,6 +123,9 @@ def _text(fields: dict[str, Any], name: str) -> str:
     value = fields.get(name, "")
     if not isinstance(value, str):
         raise FieldInvalid(f"{name} must be text", field=name)
+    if not value.isprintable():
+        # Half of a surrogate pair cannot be encoded, and a NUL cannot be looked up in PostgreSQL.
+        raise FieldInvalid(f"{name} must have no control characters", field=name)
     return value
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -50,6 +51,9 @@ _REFUSED_AT_THE_DOOR = frozenset(
 )
 """What a credential's last check says where it changed while the signing waited for the HSM."""
 
+ANSWERED_FROM_RECORD = frozenset({State.SIGNED, State.ACCEPTED, State.BEGUN, State.OUTCOME_UNKNOWN})
+"""A repeated call is told of these whatever became of the credential."""
+
 
 @dataclass(frozen=True, slots=True)
 class SigningParts:
@@ -63,7 +67,7 @@ class SigningParts:
     metrics: SignerMetrics
     failpoint: Failpoint = field(default_factory=Failpoint)
     lease: timedelta = timedelta(seconds=180)
-    """Longer than any signing takes: after it another replica may decide that this one died over it."""
+    """After it another replica may decide that this one died over it; renewed while an operation is under way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +105,8 @@ class SigningSteps:
         """Bind the parts; nothing is opened."""
         self.parts = parts
         self._check = SelfCheck()
-        self._running: set[asyncio.Task[Any]] = set()
+        self._running: dict[asyncio.Task[Any], str] = {}
+        """What is between intent and outcome, with the operation's id once it has begun."""
 
     # --- step 3: refusals before HSM time ---
 
@@ -139,6 +144,7 @@ class SigningSteps:
         """
         taken = await self.parts.store.begin(intent)
         if taken is None:
+            self.hold(intent.id)
             self.parts.failpoint.reach("intent_recorded")
             return Begun(intent.facts, None)
         require_same_request(taken, intent.request_sha256)
@@ -147,6 +153,7 @@ class SigningSteps:
         if taken.state is State.FAILED and taken.failure is not None and taken.failure.retryable:
             facts = replace(intent.facts, operation_id=taken.id)
             if await self.parts.store.begin_again(replace(intent, id=taken.id, facts=facts), State.FAILED):
+                self.hold(taken.id)
                 self.parts.failpoint.reach("intent_recorded")
                 return Begun(facts, None)
             raise _in_progress(taken)
@@ -246,23 +253,50 @@ class SigningSteps:
     async def to_its_end(self, work: Coroutine[Any, Any, T]) -> T:
         """Run steps 4 to 6 to their end even where the caller goes away in the middle: an intent is never abandoned."""
         task = asyncio.get_running_loop().create_task(work)
-        self._running.add(task)
+        self._running[task] = ""
         self.parts.metrics.intents_open.inc()
         task.add_done_callback(self._ended)
         try:
             return await asyncio.shield(task)
         except asyncio.CancelledError:
             # What the work uses (a document's session) belongs to the caller: it must outlive the work.
-            if not task.done():
-                await asyncio.wait({task})
+            # However often it is cancelled: each time cuts only this waiting short.
+            while not task.done():
+                with suppress(asyncio.CancelledError):
+                    await asyncio.wait({task})
             raise
 
     def _ended(self, task: asyncio.Task[Any]) -> None:
-        self._running.discard(task)
+        self._running.pop(task, None)
         self.parts.metrics.intents_open.dec()
         if not task.cancelled():
             # Read, because the caller may be gone; then nobody else would.
             task.exception()
+
+    def hold(self, operation_id: str) -> None:
+        """Renew this operation's lease for as long as the present piece of work runs (`to_its_end`)."""
+        task = asyncio.current_task()
+        if task is not None and task in self._running:
+            self._running[task] = operation_id
+
+    async def keep_leases(self) -> None:
+        """Renew the leases of what takes long, until cancelled: a slow operation is not a dead one.
+
+        A lease that is used has at least half of its time left as long as the database can be reached.
+        """
+        before: set[str] = set()
+        while True:
+            await asyncio.sleep(self.parts.lease.total_seconds() / 4)
+            # Where the database is away, the next time is soon enough.
+            with suppress(DomainError):
+                before = await self.renew_leases(before)
+
+    async def renew_leases(self, before: set[str]) -> set[str]:
+        """Renew what was under way the time before too; return what is under way now."""
+        now = {operation_id for operation_id in self._running.values() if operation_id}
+        if old := sorted(now & before):
+            await self.parts.store.renew(old, self.parts.clock() + self.parts.lease)
+        return now
 
     async def drain(self) -> None:
         """Wait for what is still under way after the server stopped taking calls."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import errno
 import os
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
@@ -15,6 +17,7 @@ from sqlalchemy import select
 from kyso.v1 import signer_pb2
 from services.kernel.runtime.config import DatabaseSettings
 from services.kernel.values import new_id
+from services.signer import reconcile
 from services.signer.blobs import FileBlobStore
 from services.signer.domain import State
 from services.signer.ports import Blob, Job
@@ -168,3 +171,24 @@ async def test_a_restarted_signer_answers_unknown_and_takes_over_what_another_le
         outcomes = [(record["outcome"], record["operation_id"]) for record in await world.ledger()]
         assert sorted(outcomes) == sorted([("unknown", own.id), ("unknown", foreign.id)])
         assert world.sample("kyso_signer_outcome_unknown_total") == 2
+
+
+async def test_a_volume_that_is_away_does_not_end_the_sweeping(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[str] = []
+
+    async def stale(_seconds: float) -> list[str]:
+        looked.append("again")
+        raise OSError(errno.ESTALE, "stale file handle")
+
+    monkeypatch.setattr(reconcile, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(reconcile, "SWEEP_SECONDS", 0.0)
+    monkeypatch.setattr(world.blobs, "names_older_than", stale)
+    running = asyncio.create_task(world.reconciler.run())
+    try:
+        await eventually(lambda: len(looked) > 1 or running.done(), what="a second sweep")
+        assert not running.done()
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
