@@ -57,7 +57,8 @@ class NatsServer:
         store: dict[str, Any] = {
             "store_dir": str(self.folder / "jetstream"),
             "max_mem": 67108864,
-            "max_file": 1073741824,
+            # A limit, not a file: room for what the streams reserve.
+            "max_file": 8 * 1024**3,
         }
         if self.sync_always:
             store["sync_interval"] = "always"

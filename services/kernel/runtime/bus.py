@@ -23,6 +23,7 @@ from services.kernel.errors import FieldInvalid, ServiceUnavailable
 from services.kernel.events import Event
 from services.kernel.runtime.config import BusSettings, read_secret
 from services.kernel.runtime.consumer import Disposition, Message, Park, PullConsumer
+from services.kernel.runtime.jetstream import JetStream
 from services.kernel.runtime.process import Runtime
 from services.kernel.runtime.streams import make_streams
 from services.kernel.runtime.subscriptions import CoreHandler, CoreSubscriptions
@@ -296,7 +297,7 @@ class Bus:
     async def _hold(self, client: Client, tls: ssl.SSLContext | None) -> None:
         """Connect, then see to subscriptions and streams at each change until the connection is closed for good."""
         await self._connect(client, tls)
-        jetstream = self._jetstream = client.jetstream(timeout=self._settings.publish_timeout_seconds)
+        jetstream = self._jetstream = JetStream(client, timeout=self._settings.publish_timeout_seconds)
         await self._renew(client)
         self._ready.set()
         self._up.set(self.connected)
@@ -321,7 +322,7 @@ class Bus:
 
     async def _prepare(self, jetstream: JetStreamContext) -> None:
         try:
-            await make_streams(jetstream, self._settings.replicas, self._log)
+            await make_streams(jetstream, self._settings, self._log)
             self._prepared.set()
         except (nats.errors.Error, OSError) as error:
             # JetStream comes up after the server's port does, and a cluster needs a leader first.

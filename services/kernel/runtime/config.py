@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
@@ -84,6 +84,31 @@ class RpcClientSettings(Settings):
     max_message_bytes: int = Field(default=4 * 1024 * 1024, ge=1024, le=64 * 1024 * 1024)
 
 
+StreamName = Literal["KYSO_JOBS", "KYSO_EVENTS", "KYSO_RESULTS", "KYSO_PARKED"]
+
+
+class StreamSettings(Settings):
+    """The streams that this process makes, and how large they may become; the others belong to another process.
+
+    JetStream reserves the bytes of all four: together they must fit in the server's `max_file_store`. `jobs_bytes` holds
+    more than one client's queues when they are full (three priorities x `jobs_per_subject` x 128 KiB), so that no client
+    alone fills the stream.
+    """
+
+    made_here: tuple[StreamName, ...] = ("KYSO_JOBS", "KYSO_EVENTS", "KYSO_RESULTS", "KYSO_PARKED")
+    """Streams that this process makes and brings up to date."""
+    jobs_bytes: int = Field(default=4 * 1024**3, ge=1024**2)
+    """A full queue refuses new jobs."""
+    jobs_per_subject: int = Field(default=10_000, ge=1)
+    """Jobs of one client and priority that wait; further ones are refused until some are done."""
+    events_bytes: int = Field(default=2 * 1024**3, ge=1024**2)
+    """Beyond it the oldest events go before their 30 days are over."""
+    results_bytes: int = Field(default=768 * 1024**2, ge=1024**2)
+    """Beyond it the oldest results go before their 7 days are over."""
+    parked_bytes: int = Field(default=512 * 1024**2, ge=1024**2)
+    """Beyond it the oldest parked messages go before their 365 days are over."""
+
+
 class BusSettings(Settings):
     """NATS with JetStream. Without `ca_file` the connection is plain: for a server on this machine in tests only."""
 
@@ -93,6 +118,7 @@ class BusSettings(Settings):
     ca_file: Path | None = None
     replicas: int = Field(default=1, ge=1, le=5)
     """Copies of each stream: 1 for one server, 3 for a cluster."""
+    streams: StreamSettings = StreamSettings()
     publish_timeout_seconds: float = Field(default=5, gt=0, le=60)
 
 

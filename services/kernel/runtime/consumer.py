@@ -8,6 +8,7 @@ with an error that a retry cannot cure, or when its attempts are used up. No mes
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -89,6 +90,8 @@ class ConsumerLimits:
     """The server delivers again after this much silence; a working handler breaks the silence by itself."""
     attempts: int = 10
     """Deliveries until a message is parked."""
+    secret_fields: frozenset[str] = frozenset()
+    """Fields of the message's JSON object that hold secrets: blank in what is parked, whoever parks it."""
 
 
 class PullConsumer:
@@ -220,7 +223,8 @@ class PullConsumer:
             "kyso-reason": text,
             "kyso-subject": message.subject,
         }
-        await self._bus.publish_raw(parked_subject(self._stream, self._durable), message.data, headers)
+        data = without_secrets(message.data, self._limits.secret_fields)
+        await self._bus.publish_raw(parked_subject(self._stream, self._durable), data, headers)
         await message.raw.term()
         self._log.error("message_parked", id=message.id, reason=text, deliveries=message.deliveries)
 
@@ -251,6 +255,23 @@ class PullConsumer:
         self._lag_read_at = time.monotonic()
         info = await jetstream.consumer_info(self._stream, self._durable)
         self._lag.set((info.num_pending or 0) + (info.num_ack_pending or 0))
+
+
+def without_secrets(data: bytes, fields: frozenset[str]) -> bytes:
+    """Return a JSON object with these fields blank. What is no JSON object might hold them anywhere: nothing is left of it."""
+    if not fields:
+        return data
+    try:
+        document = json.loads(data)
+    except (ValueError, RecursionError):
+        return b""
+    if not isinstance(document, dict):
+        return b""
+    if not fields & document.keys():
+        return data
+    # Written anew, so that no second field of the same name stays behind; half a surrogate pair becomes "?".
+    blank = {name: "" if name in fields else value for name, value in document.items()}
+    return json.dumps(blank, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
 
 
 def _message(raw: Msg) -> Message:

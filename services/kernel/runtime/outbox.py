@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
+from nats.js.errors import APIError
 from prometheus_client import Counter, Gauge
 from sqlalchemy import (
     BigInteger,
@@ -47,6 +48,9 @@ MAX_BACKOFF_SECONDS = 5.0
 MAX_EVENT_BYTES = 512 * 1024
 """Half of NATS' own limit: refused when it is written, because a row that can never leave would block all others."""
 MAX_EXTENSION_CHARACTERS = 1024
+REFUSED_SECONDS = 5.0
+"""A subject that the bus refuses (a client's queue that is full) is left out for so long: it must not hold up the others."""
+MAX_REFUSED = 1000
 COUNT_LIMIT = 10_000
 """The gauge of pending rows stops counting here; beyond it the exact number tells nothing more."""
 
@@ -152,6 +156,7 @@ class Relay:
         """Bind where rows come from and where they go."""
         self._database, self._table, self._bus, self._log = database, table, bus, telemetry.log
         self._wake = asyncio.Event()
+        self._refused: dict[str, float] = {}
         self._measured_at = float("-inf")
         self._lag = Gauge(
             "kyso_outbox_lag_seconds", "Age of the oldest unpublished event.", registry=telemetry.registry
@@ -170,6 +175,9 @@ class Relay:
         failures = 0
         while True:
             self._wake.clear()
+            now = time.monotonic()
+            self._refused = {subject: until for subject, until in self._refused.items() if until > now}
+            refused = len(self._refused)
             try:
                 moved = await self._step()
                 failures = 0
@@ -177,7 +185,8 @@ class Relay:
                 failures += 1
                 moved = 0
                 self._log.warning("outbox_waits", code=error.code, message=error.message, failures=failures)
-            if moved == BATCH:
+            if moved == BATCH or len(self._refused) > refused:
+                # More is there, or what was in the way is out of it.
                 continue
             pause = (
                 min(WAKE_SECONDS * 2 ** min(failures, 10), MAX_BACKOFF_SECONDS) if failures else WAKE_SECONDS
@@ -218,11 +227,18 @@ class Relay:
         return len(sent)
 
     async def _oldest(self, connection: AsyncConnection) -> Sequence[Row[Any]]:
-        return (await connection.execute(select(self._table).order_by(self._table.c.seq).limit(BATCH))).all()
+        query = select(self._table).order_by(self._table.c.seq).limit(BATCH)
+        if self._refused:
+            query = query.where(self._table.c.nats_subject.notin_(list(self._refused)))
+        return (await connection.execute(query)).all()
 
     async def _publish(self, found: Sequence[Row[Any]]) -> list[int]:
         outcomes = await self._bus.publish_many([_event(row) for row in found])
         sent = [row.seq for row, failure in zip(found, outcomes, strict=True) if failure is None]
+        for row, failure in zip(found, outcomes, strict=True):
+            # An answer of JetStream's own: it is there, and takes no more of this.
+            if isinstance(failure, APIError) and len(self._refused) < MAX_REFUSED:
+                self._refused[row.nats_subject] = time.monotonic() + REFUSED_SECONDS
         failed = next((failure for failure in outcomes if failure is not None), None)
         if failed is not None:
             self._log.warning(

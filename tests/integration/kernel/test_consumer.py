@@ -14,7 +14,7 @@ from services.kernel.events import (
 )
 from services.kernel.runtime import consumer as consumer_module
 from services.kernel.runtime.bus import Bus, Disposition, Message, Park, event_from
-from services.kernel.runtime.consumer import ConsumerLimits, Verdict
+from services.kernel.runtime.consumer import ConsumerLimits, HandleBatch, Verdict
 from services.kernel.values import new_id
 from tests.support.bus import consuming, event, parked
 from tests.support.nats_server import NatsServer, eventually
@@ -69,6 +69,43 @@ async def test_one_bad_message_takes_no_other_along(bus: Bus) -> None:
         await eventually(lambda: len(done) == 2 and len(aside) == 1)
     assert done == ["a", "b"]
     assert aside[0].headers["kyso-reason"] == "DOCUMENT_NOT_PDF: not a PDF"
+
+
+async def _dies(messages: Sequence[Message]) -> list[Verdict]:
+    raise ZeroDivisionError
+
+
+async def _parks(messages: Sequence[Message]) -> list[Verdict]:
+    return [Park("FIELD_INVALID")] * len(messages)
+
+
+@pytest.mark.parametrize("handle", [_parks, _dies])
+@pytest.mark.parametrize(
+    ("data", "kept"),
+    [
+        (
+            b'{"access_token": "eyJ", "reference": "s\xe1\xbb\x91"}',
+            b'{"access_token":"","reference":"s\xe1\xbb\x91"}',
+        ),
+        (
+            b'{"access_token": "eyJ", "access\\u005ftoken": "eyJ", "n": "\\ud800"}',
+            b'{"access_token":"","n":"?"}',
+        ),
+        (b'{"access_token": "eyJ",', b""),
+        (b'["eyJ"]', b""),
+        (b'{"reference": 1}', b'{"reference": 1}'),
+    ],
+)
+async def test_a_secret_does_not_outlive_its_message(
+    bus: Bus, handle: HandleBatch, data: bytes, kept: bytes
+) -> None:
+    client = new_id("cl")
+    subject = job_subject(client)
+    limits = ConsumerLimits(attempts=1, secret_fields=frozenset({"access_token"}))
+    await bus.publish_raw(subject, data, {})
+    async with parked(bus, client) as aside, consuming(bus, STREAM_JOBS, client, subject, handle, limits):
+        await eventually(lambda: len(aside) == 1)
+    assert aside[0].data == kept
 
 
 @pytest.mark.parametrize("failure", [HsmUnavailable("no worker"), ZeroDivisionError("secret text")])

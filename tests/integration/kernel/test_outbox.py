@@ -13,12 +13,13 @@ import pytest
 from sqlalchemy import MetaData, func, select, text
 
 from services.kernel.errors import BodyTooLarge, FieldInvalid, ServiceUnavailable
-from services.kernel.events import STREAM_EVENTS, Event, event_subject
+from services.kernel.events import STREAM_EVENTS, STREAM_JOBS, Event, event_subject, job_subject
 from services.kernel.runtime import outbox
 from services.kernel.runtime.bus import Bus, Disposition, Message, PullConsumer, event_from
-from services.kernel.runtime.config import DatabaseSettings
+from services.kernel.runtime.config import DatabaseSettings, StreamSettings
 from services.kernel.runtime.database import Database
 from services.kernel.runtime.outbox import Relay, outbox_table, put, put_many
+from services.kernel.runtime.streams import make_streams
 from services.kernel.values import new_id
 from tests.support.nats_server import NatsServer, eventually
 from tests.support.pki import MeshCa
@@ -187,6 +188,44 @@ async def test_a_row_without_acknowledgement_stays_and_is_tried_again(database: 
         bus.refuse = set()
         await eventually(lambda: pending_is_zero(database))
     assert bus.taken == ["op_0", "op_2", "op_1"]
+
+
+async def test_a_queue_that_is_full_holds_up_no_other(
+    database: Database, nats_server: NatsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outbox, "BATCH", 5)
+    monkeypatch.setattr(outbox, "REFUSED_SECONDS", 0.5)
+    greedy, other = new_id("cl"), new_id("cl")
+    server = nats_server.settings()
+    settings = server.model_copy(update={"streams": StreamSettings(jobs_per_subject=2)})
+    async with Bus.opened(settings, make_runtime()) as bus:
+        try:
+            async with database.transaction() as connection:
+                jobs = [event("ag_1", number, nats_subject=job_subject(greedy)) for number in range(12)]
+                await put_many(connection, TABLE, [*jobs, event("ag_1", 12, nats_subject=job_subject(other))])
+            relay = asyncio.create_task(Relay(database, TABLE, bus, make_runtime().telemetry).run())
+            await eventually(lambda: left(database, 10))
+            async with database.reading() as connection:
+                rows = (await connection.execute(select(TABLE.c.nats_subject))).scalars().all()
+            assert set(rows) == {job_subject(greedy)}
+
+            async def handle(messages: Sequence[Message]) -> list[Disposition]:
+                return [Disposition.ACK] * len(messages)
+
+            consumer = PullConsumer(bus, STREAM_JOBS, greedy, job_subject(greedy), handle)
+            working = asyncio.create_task(consumer.run())
+            # The queue empties, and the rest of it comes.
+            await eventually(lambda: left(database, 0))
+            working.cancel()
+            relay.cancel()
+            await asyncio.gather(working, relay, return_exceptions=True)
+        finally:
+            # The server is shared.
+            await make_streams(await bus.until_connected(), server, bus.telemetry.log)
+
+
+async def left(database: Database, number: int) -> bool:
+    return await pending(database) == number
 
 
 async def test_rows_wait_for_a_bus_that_is_away(database: Database) -> None:
