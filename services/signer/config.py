@@ -38,6 +38,8 @@ class DocumentSettings(Settings):
     timeout_seconds: float = Field(default=60, gt=0, le=600)
     """How long one step on one document may take."""
     max_document_bytes: int = Field(default=100 * 1024 * 1024, ge=1024, le=1024 * 1024 * 1024)
+    require_confinement: bool = False
+    """Start no worker that could not give up files and network; false, because kernels differ."""
 
 
 class BlobSettings(Settings):

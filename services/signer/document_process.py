@@ -26,7 +26,7 @@ class Worker:
     def __init__(self, process: asyncio.subprocess.Process, connection: socket.socket) -> None:
         self.process = process
         self.given_up: frozenset[str] = frozenset()
-        """What the worker said it cannot reach any more; see `document_confinement`."""
+        """What the worker said it cannot reach any more; see `services.kernel.runtime.confinement`."""
         self._connection = connection
 
     @classmethod

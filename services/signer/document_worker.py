@@ -17,7 +17,7 @@ from io import BytesIO
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from services.kernel.errors import DocumentDamaged, DomainError, Internal
-from services.signer import document_confinement as confinement
+from services.kernel.runtime import confinement
 from services.signer.document_wire import HEAD, pack, unpack_head
 from services.signer.formats.parameters import SignatureParameters
 

@@ -28,8 +28,8 @@ from services.kernel.errors import (
     Overloaded,
     error_class,
 )
+from services.kernel.runtime.confinement import FILES, NETWORK, TCP, require_confined
 from services.kernel.runtime.telemetry import LATENCY_BUCKETS
-from services.signer.document_confinement import FILES, NETWORK, TCP
 from services.signer.document_process import Worker, WorkerDied
 from services.signer.document_spool import Spool
 from services.signer.document_wire import WireError
@@ -97,9 +97,15 @@ class DocumentWorkers:
     """The pool of document workers. Make it with `open`; it does not queue documents, it queues their steps."""
 
     def __init__(
-        self, timeout_seconds: float, max_document_bytes: int, telemetry: Telemetry | None = None
+        self,
+        timeout_seconds: float,
+        max_document_bytes: int,
+        telemetry: Telemetry | None = None,
+        *,
+        require_confinement: bool = False,
     ) -> None:
         """Keep the limits; `open` starts the workers."""
+        self._require_confinement = require_confinement
         self.timeout_seconds = timeout_seconds
         self.max_document_bytes = max_document_bytes
         self._metrics = DocumentMetrics(telemetry.registry) if telemetry is not None else None
@@ -117,9 +123,14 @@ class DocumentWorkers:
         timeout_seconds: float = 60,
         max_document_bytes: int = 100 << 20,
         telemetry: Telemetry | None = None,
+        *,
+        require_confinement: bool = False,
     ) -> AsyncIterator[DocumentWorkers]:
-        """Start the workers; on leaving, end them. A step may wait for a worker, and take, `timeout_seconds` each."""
-        pool = cls(timeout_seconds, max_document_bytes, telemetry)
+        """Start the workers; on leaving, end them. A step may wait for a worker, and take, `timeout_seconds` each.
+
+        Raises Unconfined where confinement is required and this machine cannot confine a process.
+        """
+        pool = cls(timeout_seconds, max_document_bytes, telemetry, require_confinement=require_confinement)
         try:
             async with asyncio.TaskGroup() as group:
                 for _ in range(workers):
@@ -195,6 +206,12 @@ class DocumentWorkers:
 
     async def _add(self) -> None:
         worker = await Worker.start(WORKER_MEMORY_BYTES)
+        if self._require_confinement:
+            try:
+                require_confined(worker.given_up)
+            except OSError:
+                await worker.kill()
+                raise
         self._running.add(worker)
         self._count()
         if self._metrics is not None:

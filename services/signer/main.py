@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -18,10 +18,11 @@ from services.kernel.runtime.database import Database, migrate
 from services.kernel.runtime.outbox import Relay
 from services.kernel.runtime.process import Runtime
 from services.kernel.runtime.rpc import open_channel, serve_rpc
+from services.kernel.runtime.telemetry import Telemetry
 from services.kernel.values import KeyAlgorithm
 from services.signer.authority import Authority, AuthorityRule
 from services.signer.blobs import FileBlobStore
-from services.signer.config import AUTHORITY_GROUP, DOCUMENT_GROUP, SignerSettings
+from services.signer.config import AUTHORITY_GROUP, DOCUMENT_GROUP, DocumentSettings, SignerSettings
 from services.signer.consumers import DirectoryFeed, JobFeed
 from services.signer.directory import CredentialDirectory, DirectoryLimits
 from services.signer.documents import DocumentWorkers
@@ -104,10 +105,7 @@ async def _open(settings: SignerSettings, runtime: Runtime, stack: AsyncExitStac
     groups = {DOCUMENT_GROUP: settings.hsm.documents, AUTHORITY_GROUP: settings.hsm.authority}
     hsm = await stack.enter_async_context(Hsm.open(groups, telemetry))
     health.register("hsm", hsm.check)
-    limits = settings.documents
-    documents = await stack.enter_async_context(
-        DocumentWorkers.open(limits.workers, limits.timeout_seconds, limits.max_document_bytes, telemetry)
-    )
+    documents = await stack.enter_async_context(_document_workers(settings.documents, telemetry))
     health.register("documents", documents.check)
     database = await Database.open(settings.database, MIGRATIONS)
     stack.push_async_callback(database.close)
@@ -143,6 +141,18 @@ async def _open(settings: SignerSettings, runtime: Runtime, stack: AsyncExitStac
         directory=directory,
         metrics=metrics,
         failpoint=failpoint,
+    )
+
+
+def _document_workers(
+    limits: DocumentSettings, telemetry: Telemetry
+) -> AbstractAsyncContextManager[DocumentWorkers]:
+    return DocumentWorkers.open(
+        limits.workers,
+        limits.timeout_seconds,
+        limits.max_document_bytes,
+        telemetry,
+        require_confinement=limits.require_confinement,
     )
 
 

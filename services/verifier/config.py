@@ -22,6 +22,8 @@ class LimitSettings(Settings):
     """After this time a worker is killed and the document's verdict is indeterminate."""
     worker_memory_bytes: int = Field(default=1024 * 1024 * 1024, ge=256 * 1024 * 1024)
     """Address space of one worker (RLIMIT_AS)."""
+    require_confinement: bool = False
+    """Start no worker that could not give up files and network; false, because kernels differ."""
     documents_per_worker: int = Field(default=1000, ge=1)
     """Then a worker is replaced, so that nothing a document left behind stays for long."""
 

@@ -30,7 +30,9 @@ async def serve(settings: VerifierSettings, runtime: Runtime) -> None:
         channel = await stack.enter_async_context(open_channel(settings.registry))
         trust = RegistryTrust(registry_pb2_grpc.PkiServiceStub(channel), settings.trust, utc_now)
         pool = await stack.enter_async_context(WorkerPool.open(settings.limits))
-        metrics = VerifierMetrics.register(runtime.telemetry.registry, trust.age_seconds, lambda: pool.lost)
+        metrics = VerifierMetrics.register(
+            runtime.telemetry.registry, trust.age_seconds, lambda: pool.lost, lambda: pool.given_up
+        )
         servicer = VerifierServicer(pool, trust, settings.limits, metrics, utc_now)
         runtime.health.register("trust", trust.check)
         await stack.enter_async_context(

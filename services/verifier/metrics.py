@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from services.kernel.runtime.confinement import FILES, NETWORK, TCP
 from services.kernel.runtime.telemetry import LATENCY_BUCKETS
 
 
@@ -20,9 +22,13 @@ class VerifierMetrics:
 
     @classmethod
     def register(
-        cls, registry: CollectorRegistry, trust_age: Callable[[], float], workers_lost: Callable[[], float]
+        cls,
+        registry: CollectorRegistry,
+        trust_age: Callable[[], float],
+        workers_lost: Callable[[], float],
+        given_up: Callable[[], frozenset[str]],
     ) -> VerifierMetrics:
-        """Make the metrics; the two functions are asked at each scrape."""
+        """Make the metrics; the three functions are asked at each scrape."""
         Gauge(
             "kyso_verifier_trust_age_seconds",
             "Seconds since the registry last confirmed anchors, CA certificates and CRLs.",
@@ -33,6 +39,14 @@ class VerifierMetrics:
             "Worker processes killed at the deadline or dead, since the start.",
             registry=registry,
         ).set_function(workers_lost)
+        confined = Gauge(
+            "kyso_verifier_workers_confined",
+            "1 where the newest worker process gave up what the label names.",
+            ["what"],
+            registry=registry,
+        )
+        for what in (FILES, NETWORK, TCP):
+            confined.labels(what).set_function(partial(_contains, given_up, what))
         return cls(
             Counter(
                 "kyso_verifier_signatures_total",
@@ -52,3 +66,7 @@ class VerifierMetrics:
         """Count every signature of a report."""
         for signature in report["signatures"]:
             self.signatures.labels(signature["indication"], signature["sub_indication"] or "").inc()
+
+
+def _contains(given_up: Callable[[], frozenset[str]], what: str) -> float:
+    return float(what in given_up())

@@ -1,19 +1,18 @@
 """A worker process: judges documents that it is fed on standard input, holds no key and no connection.
 
-Started by `workers` as `python -m services.verifier.worker MEMORY_BYTES`. It dies with its parent, cannot open many
-files, cannot write any, and cannot grow beyond its memory limit.
+Started by `workers` as `python -m services.verifier.worker MEMORY_BYTES`. It dies with its parent, cannot grow beyond
+its memory limit, and reaches no file but the code and no network, as far as the kernel can see to that; what it gave
+up is the first that it says.
 """
 
 from __future__ import annotations
 
-import ctypes
 import json
 import os
-import resource
-import signal
 import sys
 from typing import Any, BinaryIO
 
+from services.kernel.runtime import confinement
 from services.verifier import rendering, wire
 from services.verifier.domain import DocumentReport
 from services.verifier.formats.cms_file import CmsFormat
@@ -21,17 +20,17 @@ from services.verifier.formats.pdf import PdfFormat
 from services.verifier.ports import SubmittedDocument, TrustMaterial
 from services.verifier.service import VerificationService
 
-_PR_SET_PDEATHSIG = 1
 _FORMATS = (PdfFormat(), CmsFormat())
 
 
 def main() -> None:
     """Answer documents until standard input ends."""
-    _confine(int(sys.argv[1]))
+    given_up = _confine(int(sys.argv[1]))
     source = sys.stdin.buffer
     # The pipe is for frames alone: whatever a library prints must not get between them.
     sink = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
+    _send(sink, {"given_up": sorted(given_up)})
     trust = TrustMaterial()
     while (head := source.read(wire.HEADER.size)) and len(head) == wire.HEADER.size:
         kind, size = wire.HEADER.unpack(head)
@@ -39,22 +38,18 @@ def main() -> None:
         if kind == wire.TRUST:
             trust = wire.read_trust(body)
         elif kind == wire.START:
-            answer = _judge(source, body, trust)
-            sink.write(len(answer).to_bytes(4, "big") + answer)
-            sink.flush()
+            _send(sink, _judge(source, body, trust))
 
 
-def _confine(memory_bytes: int) -> None:
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    # An interrupt at the terminal is the parent's to handle; it drains first.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_NOFILE, (32, 32))
+def _confine(memory_bytes: int) -> frozenset[str]:
+    """Give up what judging does not need; return what of it this process cannot reach any more."""
+    confinement.limit_resources(memory_bytes)
+    given_up = frozenset({confinement.NETWORK} if confinement.leave_network() else ())
+    confinement.die_with_parent()
+    return given_up | confinement.leave_files()
 
 
-def _judge(source: BinaryIO, start: bytes, trust: TrustMaterial) -> bytes:
+def _judge(source: BinaryIO, start: bytes, trust: TrustMaterial) -> dict[str, Any]:
     at, integrity_only, with_detached = wire.read_start(start)
     document, detached = bytearray(), bytearray()
     while True:
@@ -67,11 +62,13 @@ def _judge(source: BinaryIO, start: bytes, trust: TrustMaterial) -> bytes:
         report = VerificationService(_FORMATS, trust, integrity_only=integrity_only).verify(submitted, at)
     except (MemoryError, RecursionError):
         report = DocumentReport.undecided(submitted.data, at, integrity_only)
-    return _encoded(rendering.document(report))
+    return rendering.document(report)
 
 
-def _encoded(report: dict[str, Any]) -> bytes:
-    return json.dumps(report, ensure_ascii=False).encode("utf-8")
+def _send(sink: BinaryIO, answer: dict[str, Any]) -> None:
+    data = json.dumps(answer, ensure_ascii=False).encode("utf-8")
+    sink.write(len(data).to_bytes(4, "big") + data)
+    sink.flush()
 
 
 if __name__ == "__main__":

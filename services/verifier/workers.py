@@ -16,11 +16,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from services.kernel.errors import Overloaded
+from services.kernel.errors import Overloaded, ServiceUnavailable
+from services.kernel.runtime.confinement import require_confined
 from services.verifier import rendering, wire
 from services.verifier.config import LimitSettings
 from services.verifier.domain import DocumentReport
 from services.verifier.ports import SubmittedDocument, TrustMaterial
+
+START_SECONDS = 60
+"""Long enough to load the parsers on a machine that is busy with starting everything else."""
 
 
 class _Lost(Exception):
@@ -32,13 +36,19 @@ class _Worker:
     process: asyncio.subprocess.Process
     trust: TrustMaterial | None = None
     documents: int = 0
+    given_up: frozenset[str] = frozenset()
+    """What it said it cannot reach any more; see `services.kernel.runtime.confinement`."""
+
+    async def greeted(self) -> None:
+        """Wait until it is ready. Raises _Lost."""
+        self.given_up = frozenset((await self._answer())["given_up"])
 
     async def judge(
         self, document: SubmittedDocument, trust: TrustMaterial, at: datetime, *, integrity_only: bool
     ) -> dict[str, Any]:
         """Feed one document and read the report. Raises _Lost."""
-        sink, source = self.process.stdin, self.process.stdout
-        if sink is None or source is None:
+        sink = self.process.stdin
+        if sink is None:
             raise _Lost
         self.documents += 1
         try:
@@ -53,13 +63,22 @@ class _Worker:
                     await sink.drain()
             sink.write(wire.frame(wire.END))
             await sink.drain()
+        except ConnectionError as error:
+            raise _Lost from error
+        return await self._answer()
+
+    async def _answer(self) -> dict[str, Any]:
+        source = self.process.stdout
+        if source is None:
+            raise _Lost
+        try:
             size = int.from_bytes(await source.readexactly(4), "big")
             if size > wire.MAX_REPORT_BYTES:
                 raise _Lost
-            report: dict[str, Any] = json.loads(await source.readexactly(size))
+            answer: dict[str, Any] = json.loads(await source.readexactly(size))
         except (ConnectionError, asyncio.IncompleteReadError, ValueError) as error:
             raise _Lost from error
-        return report
+        return answer
 
     async def end(self) -> None:
         if self.process.returncode is None:
@@ -78,17 +97,22 @@ class WorkerPool:
         self._waiting = 0
         self.lost = 0
         """Workers that were killed at the deadline or died, since the start."""
+        self.given_up: frozenset[str] = frozenset()
+        """What the newest worker cannot reach any more."""
 
     @classmethod
     @asynccontextmanager
     async def open(cls, limits: LimitSettings) -> AsyncIterator[WorkerPool]:
-        """A pool with its first worker started; all workers are ended when the block ends."""
+        """A pool with its first worker started; all workers are ended when the block ends.
+
+        Raises Unconfined where confinement is required and this machine cannot confine a process.
+        """
         pool = cls(limits)
         for _ in range(limits.workers - 1):
             # None is the right to start one: processes that are not needed yet are not there yet.
             pool._idle.put_nowait(None)
-        pool._idle.put_nowait(await pool._start())
         try:
+            pool._idle.put_nowait(await pool._start())
             yield pool
         finally:
             await asyncio.gather(*(worker.end() for worker in {*pool._workers}))
@@ -96,7 +120,10 @@ class WorkerPool:
     async def judge(
         self, document: SubmittedDocument, trust: TrustMaterial, at: datetime, *, integrity_only: bool
     ) -> dict[str, Any]:
-        """Report on a document in the shape of `rendering.document`. Raises Overloaded when too many wait."""
+        """Report on a document in the shape of `rendering.document`.
+
+        Raises Overloaded when too many wait, ServiceUnavailable when no worker can be started.
+        """
         if self._waiting >= self._limits.max_waiting and self._idle.empty():
             raise Overloaded("too many documents are waiting to be verified; try again in a few seconds")
         self._waiting += 1
@@ -106,7 +133,7 @@ class WorkerPool:
             self._waiting -= 1
         keep: _Worker | None = None
         try:
-            worker = worker or await self._start()
+            worker = worker or await self._start_for_document()
             async with asyncio.timeout(self._limits.timeout_seconds):
                 report = await worker.judge(document, trust, at, integrity_only=integrity_only)
             if worker.documents < self._limits.documents_per_worker:
@@ -121,10 +148,18 @@ class WorkerPool:
                 await asyncio.shield(self._discard(worker))
             self._idle.put_nowait(keep)
 
+    async def _start_for_document(self) -> _Worker:
+        try:
+            return await self._start()
+        except OSError as error:
+            # That is this machine's trouble: nothing may be said of the document.
+            raise ServiceUnavailable("no worker can be started to verify the document; try again") from error
+
     async def _start(self) -> _Worker:
         environment = {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "PYTHONDONTWRITEBYTECODE": "1"}
         process = await asyncio.create_subprocess_exec(
             sys.executable,
+            "-P",
             "-m",
             "services.verifier.worker",
             str(self._limits.worker_memory_bytes),
@@ -134,6 +169,18 @@ class WorkerPool:
         )
         worker = _Worker(process)
         self._workers.add(worker)
+        try:
+            async with asyncio.timeout(START_SECONDS):
+                await worker.greeted()
+            if self._limits.require_confinement:
+                require_confined(worker.given_up)
+        except (TimeoutError, _Lost) as error:
+            await self._discard(worker)
+            raise OSError("a document worker did not start") from error
+        except BaseException:
+            await asyncio.shield(self._discard(worker))
+            raise
+        self.given_up = worker.given_up
         return worker
 
     async def _discard(self, worker: _Worker) -> None:

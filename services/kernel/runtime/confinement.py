@@ -1,4 +1,4 @@
-"""What a document worker gives up before it sees the first document. Linux; nothing of it needs root.
+"""What a process that parses hostile documents gives up before it sees the first. Linux; nothing of it needs root.
 
 Always: memory, descriptors, core dumps, life beyond the parent. Where the kernel has it: all files but the code
 itself (Landlock, kernel 5.13), all networks (an empty network namespace; else TCP by Landlock, kernel 6.7).
@@ -24,10 +24,15 @@ _READ_FILE, _READ_DIR = 1 << 2, 1 << 3
 _DESCRIPTORS = 64
 
 
+class Unconfined(OSError):
+    """A worker could not give up what the settings require it to."""
+
+
 def limit_resources(memory_bytes: int) -> None:
-    """Bound address space and descriptors, write no core dump, leave Ctrl-C to the parent."""
+    """Bound address space and descriptors, write no file and no core dump, leave Ctrl-C to the parent."""
     resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
     resource.setrlimit(resource.RLIMIT_NOFILE, (_DESCRIPTORS, _DESCRIPTORS))
     # A terminal sends it to the whole group; the parent decides when its workers end.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -69,13 +74,24 @@ def leave_files() -> frozenset[str]:
     return frozenset({FILES, TCP} if abi >= 4 else {FILES})
 
 
+def require_confined(given_up: frozenset[str]) -> None:
+    """Raise Unconfined where a worker still reaches files, or a network by TCP."""
+    missing = [] if FILES in given_up else ["files (Landlock, Linux 5.13)"]
+    if not given_up & {NETWORK, TCP}:
+        missing.append("networks (network namespaces, or Landlock of Linux 6.7)")
+    if missing:
+        raise Unconfined(
+            f"a document worker cannot give up {' and '.join(missing)}, as require_confinement asks: use another kernel"
+        )
+
+
 def code_folders() -> list[Path]:
     """Return where code may still be loaded from: the interpreter's libraries, and of this project `services` alone.
 
     The project's own folder is not among them: on a developer's machine the PIN files lie under it.
     """
     homes = {Path(sys.prefix).resolve(), Path(sys.base_prefix).resolve()}
-    folders = [Path(__file__).resolve().parent.parent]
+    folders = [Path(__file__).resolve().parents[2]]
     for entry in sys.path:
         path = Path(entry).resolve()
         if path.is_dir() and any(path.is_relative_to(home) for home in homes):
