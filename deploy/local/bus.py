@@ -18,7 +18,9 @@ from deploy.local.settings import HOST, Ports
 
 SERVICES = ("gateway", "signer", "registry", "verifier")
 OUTSIDE = "one-stop-shop"
-STREAMS = ("KYSO_JOBS", "KYSO_EVENTS", "KYSO_RESULTS", "KYSO_PARKED")
+STREAMS = {"signer": ("KYSO_JOBS", "KYSO_RESULTS"), "registry": ("KYSO_EVENTS", "KYSO_PARKED")}
+"""Who makes and changes which stream."""
+PRIORITIES = ("high", "normal", "low")
 NOTHING = ["kyso.nothing"]
 MAX_PAYLOAD = 1024 * 1024
 MAX_STORE = 8 * 1024**3
@@ -71,26 +73,28 @@ def permissions(user: str, outside_client: str | None) -> dict[str, dict[str, li
     match user:
         case "signer":
             publish = ["kyso.event.signature.>", "kyso.event.operation.>", "kyso.job.>", "kyso.result.>", "kyso.parked.>",
-                       "kyso.directory.confirmed", *_streams(), *_consumers("KYSO_JOBS")]  # fmt: skip
+                       "kyso.directory.confirmed", *_streams(user), *_consumers("KYSO_JOBS")]  # fmt: skip
             subscribe = ["kyso.directory.changed", "kyso.directory.heartbeat", "_INBOX.signer.>"]
         case "registry":
             publish = ["kyso.event.credential.>", "kyso.event.crl.>", "kyso.parked.>", "kyso.directory.changed",
-                       "kyso.directory.heartbeat", *_streams(), *_consumers("KYSO_EVENTS")]  # fmt: skip
+                       "kyso.directory.heartbeat", *_streams(user), *_consumers("KYSO_EVENTS")]  # fmt: skip
             subscribe = ["kyso.directory.confirmed", "_INBOX.registry.>"]
         case _ if user == OUTSIDE and outside_client:
-            publish = [f"kyso.job.{outside_client}.sign.*"]
+            # Each by its name: whatever else it might store there, nobody would take out again.
+            publish = [f"kyso.job.{outside_client}.sign.{priority}" for priority in PRIORITIES]
             subscribe = [f"kyso.result.{outside_client}.>", f"_INBOX.{OUTSIDE}.>"]
         case _:
             publish, subscribe = NOTHING, NOTHING
     return {"publish": {"allow": publish}, "subscribe": {"allow": subscribe}}
 
 
-def _streams() -> list[str]:
-    """Make, change and ask for the platform's streams; not delete or purge them."""
+def _streams(user: str) -> list[str]:
+    """Make and change one's own streams, ask for all of them; delete or purge none."""
     return [
         "$JS.API.INFO",
         "$JS.API.STREAM.NAMES",
-        *(f"$JS.API.STREAM.{verb}.{name}" for verb in ("CREATE", "UPDATE", "INFO") for name in STREAMS),
+        *(f"$JS.API.STREAM.{verb}.{name}" for verb in ("CREATE", "UPDATE") for name in STREAMS[user]),
+        *(f"$JS.API.STREAM.INFO.{name}" for names in STREAMS.values() for name in names),
     ]
 
 

@@ -7,7 +7,7 @@ import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from deploy.local.bus import Bus
+from deploy.local.bus import STREAMS, Bus
 from deploy.local.pki import Identity
 from deploy.local.secretfiles import write_private, write_secret
 from deploy.local.settings import HOST, Ports, Settings
@@ -19,6 +19,8 @@ OPERATOR_ID = "operator"
 CA_ORGANIZATION = "Kyso (máy thử nghiệm)"
 ROOT_DAYS = 3650
 ISSUING_DAYS = 1826
+CRL_MESSAGE_BYTES = 40 * 1024 * 1024
+"""Where CRLs pass: one may have 32 MiB, and a message has more to say than that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +76,17 @@ def _tls(provisions: Provisions, name: str) -> Section:
 
 
 def _client(provisions: Provisions, own: str, server: str, port: int) -> Section:
-    return {"target": f"{HOST}:{port}", "server_name": server, "tls": _tls(provisions, own)}
+    section: Section = {"target": f"{HOST}:{port}", "server_name": server, "tls": _tls(provisions, own)}
+    return _for_crls(section) if "registry" in {own, server} else section
 
 
 def _server(provisions: Provisions, name: str, port: int) -> Section:
-    return {"listen": f"{HOST}:{port}", "tls": _tls(provisions, name)}
+    section: Section = {"listen": f"{HOST}:{port}", "tls": _tls(provisions, name)}
+    return _for_crls(section) if name in {"registry", "signer"} else section
+
+
+def _for_crls(section: Section) -> Section:
+    return {**section, "max_message_bytes": CRL_MESSAGE_BYTES}
 
 
 def _bus(settings: Settings, provisions: Provisions, user: str) -> Section:
@@ -87,6 +95,7 @@ def _bus(settings: Settings, provisions: Provisions, user: str) -> Section:
         "user": user,
         "password_file": provisions.bus.passwords[user],
         "ca_file": provisions.mesh["nats"].ca,
+        "streams": {"made_here": list(STREAMS[user])},
     }
 
 

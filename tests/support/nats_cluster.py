@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from services.kernel.runtime.config import BusSettings
+from deploy.local.bus import STREAMS
+from services.kernel.runtime.config import BusSettings, StreamSettings
 from tests.support.manifests import K8S
 from tests.support.pki import MeshCa
 from tests.support.rpc import free_port
@@ -95,6 +96,7 @@ class NatsCluster:
             password_file=self._password_file,
             ca_file=self._mesh_ca.ca_file,
             replicas=3,
+            streams=StreamSettings.model_validate({"made_here": STREAMS[user]}),
             publish_timeout_seconds=5,
         )
 

@@ -38,7 +38,11 @@ async def publishes(bus: Bus, subject: str) -> bool:
 
 
 async def test_streams_get_three_copies(cluster: NatsCluster) -> None:
-    async with Bus.opened(cluster.settings("registry"), make_runtime()) as bus:
+    async with (
+        Bus.opened(cluster.settings("registry"), make_runtime()) as bus,
+        # Each makes its own two.
+        Bus.opened(cluster.settings("signer"), make_runtime()),
+    ):
         jetstream = await bus.until_connected()
 
         async def copied() -> bool:

@@ -16,10 +16,11 @@ from nats.aio.client import Client
 from nats.js.api import StreamConfig
 
 from deploy.local import settings
-from deploy.local.bus import OUTSIDE, Bus, permissions, provide_bus
+from deploy.local.bus import OUTSIDE, PRIORITIES, Bus, permissions, provide_bus
 from deploy.local.pki import Identity, provide_mesh
 from deploy.local.settings import HOST, Ports
 from deploy.local.tools import Tools
+from services.signer.consumers import PRIORITIES as JOB_PRIORITIES
 from tests.support.rpc import free_port
 
 CLIENT, OTHER = "cl_own", "cl_other"
@@ -104,8 +105,9 @@ async def test_the_outside_system_publishes_its_own_jobs_and_reads_its_own_resul
         await jetstream.add_stream(StreamConfig(name="KYSO_RESULTS", subjects=["kyso.result.>"]))
         results = await outside.subscribe(f"kyso.result.{CLIENT}.>")
         await outside.flush()
-        acknowledged = await outside.jetstream().publish(f"kyso.job.{CLIENT}.sign.normal", b"{}")
-        assert acknowledged.stream == "KYSO_JOBS"
+        for priority in JOB_PRIORITIES:
+            acknowledged = await outside.jetstream().publish(f"kyso.job.{CLIENT}.sign.{priority}", b"{}")
+            assert acknowledged.stream == "KYSO_JOBS"
         await jetstream.publish(f"kyso.result.{CLIENT}.op_1", b"signed")
         assert (await results.next_msg(timeout=WAIT_SECONDS)).data == b"signed"
         assert refusals.said == []
@@ -113,7 +115,7 @@ async def test_the_outside_system_publishes_its_own_jobs_and_reads_its_own_resul
 
 @pytest.mark.parametrize(
     "subject",
-    [f"kyso.job.{OTHER}.sign.normal", f"kyso.result.{CLIENT}.op_1", "kyso.event.signature.completed.ag_1",
+    [f"kyso.job.{OTHER}.sign.normal", f"kyso.job.{CLIENT}.sign.nobody", f"kyso.job.{CLIENT}.other.normal", f"kyso.result.{CLIENT}.op_1", "kyso.event.signature.completed.ag_1",
      "kyso.directory.changed", "kyso.directory.heartbeat", "$JS.API.STREAM.DELETE.KYSO_JOBS",
      "$JS.API.STREAM.MSG.GET.KYSO_RESULTS", "_INBOX.signer.answer"],
 )  # fmt: skip
@@ -149,7 +151,9 @@ async def test_the_outside_system_may_not_read(running: RunningBus, subject: str
         ("registry", "kyso.result.cl_1.op_1"), ("registry", "kyso.event.signature.completed.ag_1"),
         ("registry", "kyso.directory.confirmed"), ("signer", "kyso.directory.changed"),
         ("signer", "kyso.directory.heartbeat"), ("signer", "kyso.event.credential.held.ag_1"),
-        ("signer", "$JS.API.STREAM.PURGE.KYSO_EVENTS"), ("gateway", "kyso.job.cl_own.sign.normal"),
+        ("signer", "$JS.API.STREAM.PURGE.KYSO_EVENTS"), ("signer", "$JS.API.STREAM.UPDATE.KYSO_EVENTS"),
+        ("signer", "$JS.API.STREAM.UPDATE.KYSO_PARKED"), ("registry", "$JS.API.STREAM.UPDATE.KYSO_JOBS"),
+        ("registry", "$JS.API.STREAM.CREATE.KYSO_RESULTS"), ("gateway", "kyso.job.cl_own.sign.normal"),
         ("verifier", "kyso.directory.changed"),
     ],
 )  # fmt: skip
@@ -169,6 +173,10 @@ async def test_a_wrong_password_and_a_plain_connection_are_refused(running: Runn
             f"tls://{HOST}:{running.ports.bus}", user="signer", password="wrong", max_reconnect_attempts=0,
             allow_reconnect=False, tls=ssl.create_default_context(cafile=str(running.identity.ca)), error_cb=quiet,
         )  # fmt: skip
+
+
+def test_the_outside_system_may_use_the_priorities_that_somebody_takes_out() -> None:
+    assert set(PRIORITIES) == set(JOB_PRIORITIES)
 
 
 def test_before_its_client_is_known_the_outside_system_may_do_nothing() -> None:

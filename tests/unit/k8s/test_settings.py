@@ -18,7 +18,8 @@ from services.kernel.runtime.config import BusSettings, ProcessSettings, RpcClie
 from services.registry.config import RegistrySettings
 from services.signer.config import SignerSettings
 from services.verifier.config import VerifierSettings
-from tests.support.manifests import K8S, Manifest, containers_of, of_kind, pod_of
+from tests.support.deployments import assert_crls_pass, assert_streams_fit
+from tests.support.manifests import K8S, Manifest, containers_of, of_kind, pod_of, render
 from tests.support.nats_cluster import PROGRAM, lay_out
 from tests.support.pki import MeshCa
 
@@ -194,6 +195,31 @@ def test_the_bus_acknowledges_after_fsync_and_its_store_fits_its_volume(manifest
         int(store[1]) * 10**9
         < int(claim["spec"]["resources"]["requests"]["storage"].removesuffix("Gi")) * 2**30
     )
+
+
+def test_each_stream_has_one_maker_and_all_of_them_fit_in_the_store() -> None:
+    store = re.search(r"max_file_store: (\d+)GB", (K8S / "base/config/nats.conf").read_text(encoding="utf-8"))
+    assert store
+    signer = load(SignerSettings, K8S / "base/config/signer.toml")
+    registry = load(RegistrySettings, K8S / "base/config/registry.toml")
+    assert_streams_fit(signer.bus.streams, registry.bus.streams, int(store[1]) * 10**9)
+
+
+def test_a_crl_passes_wherever_one_has_to() -> None:
+    signer, registry, gateway, verifier = (
+        load(MODELS[name], K8S / f"base/config/{name}.toml")
+        for name in ("signer", "registry", "gateway", "verifier")
+    )
+    assert_crls_pass(signer, registry, gateway, verifier)
+
+
+def test_no_address_alone_takes_the_places_of_callers_without_a_token() -> None:
+    gateway = load(GatewaySettings, K8S / "base/config/gateway.toml")
+    name = "nginx.ingress.kubernetes.io/limit-connections"
+    ingresses = of_kind(render("overlays/production"), "Ingress").values()
+    found = [int(ingress["metadata"]["annotations"][name]) for ingress in ingresses]
+    assert found
+    assert sum(found) < gateway.http.max_open_in_flight
 
 
 def test_the_example_users_may_do_on_the_cluster_what_they_may_on_one_machine() -> None:

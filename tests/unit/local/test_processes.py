@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from deploy.local import processes, settings
-from deploy.local.bus import provide_bus
+from deploy.local.bus import MAX_STORE, provide_bus
 from deploy.local.pki import provide_mesh
 from deploy.local.processes import Provisions
 from deploy.local.token import AUTHORITY, DOCUMENTS, TokenStore
@@ -20,6 +20,7 @@ from services.kernel.runtime.config import ProcessSettings, parse
 from services.registry.config import RegistrySettings
 from services.signer.config import SignerSettings
 from services.verifier.config import VerifierSettings
+from tests.support.deployments import assert_crls_pass, assert_streams_fit
 
 
 @pytest.fixture
@@ -54,6 +55,24 @@ def test_document_keys_and_ca_keys_are_in_tokens_with_pins_of_their_own(
     assert isinstance(signer, SignerSettings)
     assert signer.hsm.documents.token_label != signer.hsm.authority.token_label
     assert signer.hsm.documents.pin_file != signer.hsm.authority.pin_file
+
+
+def test_each_stream_has_one_maker_and_all_of_them_fit_in_the_store(
+    platform: tuple[settings.Settings, Provisions],
+) -> None:
+    signer = read(processes.signer(*platform), SignerSettings)
+    registry = read(processes.registry(*platform), RegistrySettings)
+    assert isinstance(signer, SignerSettings)
+    assert isinstance(registry, RegistrySettings)
+    assert_streams_fit(signer.bus.streams, registry.bus.streams, MAX_STORE)
+
+
+def test_a_crl_passes_wherever_one_has_to(platform: tuple[settings.Settings, Provisions]) -> None:
+    signer = read(processes.signer(*platform), SignerSettings)
+    registry = read(processes.registry(*platform), RegistrySettings)
+    gateway = read(processes.gateway(*platform), GatewaySettings)
+    verifier = read(processes.verifier(*platform), VerifierSettings)
+    assert_crls_pass(signer, registry, gateway, verifier)
 
 
 def test_the_bus_starts_first_and_the_door_opens_last(platform: tuple[settings.Settings, Provisions]) -> None:
