@@ -1,113 +1,17 @@
-"""The credential cache: tables of event orders, and a state machine that checks the promise behind a hold."""
+"""The credential cache, one order of events at a time."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from services.kernel.errors import (
     CredentialHeld,
-    CredentialNotFound,
     CredentialStatusUnavailable,
-    DomainError,
-    ServiceUnavailable,
 )
-from services.signer.directory import Answer, CredentialDirectory, DirectoryLimits, SigningDoor
-from services.signer.domain import Credential, CredentialStatus
-
-START = datetime(2026, 11, 22, tzinfo=UTC)
-
-
-class World:
-    """A register, a clock and a directory in front of it."""
-
-    def __init__(self, entries: int = 100) -> None:
-        self.time = 1000.0
-        self.head = 1
-        self.state = {"cr_1": self._credential("cr_1", 1), "cr_2": self._credential("cr_2", 1)}
-        self.asked: list[str] = []
-        self.confirmed: list[tuple[str, int]] = []
-        self.away = False
-        self.gate: Callable[[], Awaitable[None]] | None = None
-        self.directory = CredentialDirectory(
-            self._ask,
-            self._confirm,
-            self._probe,
-            DirectoryLimits(heartbeat=3, entry=60, entries=entries),
-            lambda: self.time,
-        )
-        self.directory._now = self.now
-
-    def now(self) -> datetime:
-        return START + timedelta(seconds=self.time)
-
-    @staticmethod
-    def _credential(credential_id: str, version: int) -> Credential:
-        return Credential(
-            credential_id,
-            version,
-            CredentialStatus.ACTIVE,
-            "ag",
-            ("ag",),
-            frozenset(),
-            "client",
-            "key_1",
-            None,
-        )
-
-    async def _ask(self, credential_id: str) -> Answer:
-        self.asked.append(credential_id)
-        if self.away:
-            raise ServiceUnavailable("away")
-        found = self.state.get(credential_id)
-        if found is None:
-            raise CredentialNotFound("no")
-        answer = Answer(found, self.head)
-        if self.gate is not None:
-            await self.gate()
-        return answer
-
-    async def _probe(self) -> None:
-        if self.away:
-            raise ServiceUnavailable("away")
-
-    async def _confirm(self, credential_id: str, version: int) -> None:
-        self.confirmed.append((credential_id, version))
-
-    def beat(self, delay: float = 0) -> None:
-        self.directory.on_heartbeat(self.head, self.now() - timedelta(seconds=delay))
-
-    def hold(self, credential_id: str = "cr_1", *, told: bool = True) -> None:
-        self.head += 1
-        held = replace(self.state[credential_id], version=self.head, status=CredentialStatus.HELD)
-        self.state[credential_id] = held
-        if told:
-            self.directory.on_changed(credential_id, self.head, CredentialStatus.HELD)
-
-    async def admits(self) -> bool:
-        """Look up and go through the door; whether that led to a signature."""
-        credential = await self.directory.resolve("cr_1")
-        if credential.status is not CredentialStatus.ACTIVE:
-            return False
-        door = self.directory.door(credential)
-        try:
-            door.admit()
-        except DomainError:
-            return False
-        finally:
-            door.close()
-        return True
-
-
-async def settle() -> None:
-    for _ in range(5):
-        await asyncio.sleep(0)
+from services.signer.domain import CredentialStatus
+from tests.unit.signer.directory_world import World, settle
 
 
 async def test_while_heartbeats_come_the_registry_is_asked_once() -> None:
@@ -325,89 +229,3 @@ async def test_the_cache_is_bounded() -> None:
     await world.directory.resolve("cr_1")
     await world.directory.resolve("cr_2")
     assert len(world.directory) == 1
-
-
-class Play:
-    """Plays events in any order; a signature that starts after a hold was answered is a broken promise."""
-
-    def __init__(self) -> None:
-        self.world = World()
-        self.has_bus = True
-        self.held_at: float | None = None
-        self.doors: list[SigningDoor] = []
-
-    async def beat(self) -> None:
-        if self.has_bus:
-            self.world.beat()
-
-    async def hold(self) -> None:
-        if self.held_at is None:
-            self.held_at = self.world.time
-        self.world.hold(told=self.has_bus)
-
-    async def release(self) -> None:
-        self.world.head += 1
-        active = replace(self.world.state["cr_1"], version=self.world.head, status=CredentialStatus.ACTIVE)
-        self.world.state["cr_1"], self.held_at = active, None
-        if self.has_bus:
-            self.world.directory.on_changed("cr_1", self.world.head, CredentialStatus.ACTIVE)
-
-    async def look_up(self) -> None:
-        credential = await self.world.directory.resolve("cr_1")
-        if credential.status is CredentialStatus.ACTIVE:
-            self.doors.append(self.world.directory.door(credential))
-
-    async def start(self) -> None:
-        if not self.doors:
-            return
-        door = self.doors.pop(0)
-        version = self.world.state["cr_1"].version
-        # Answered: this replica confirmed the newest change, or the heartbeat limit and a second passed.
-        confirmed = ("cr_1", version) in self.world.confirmed
-        waited_out = self.held_at is not None and self.world.time - self.held_at >= 4
-        try:
-            door.admit()
-        except DomainError:
-            return
-        finally:
-            door.close()
-        assert self.held_at is None or not (confirmed or waited_out)
-
-    async def pause(self) -> None:
-        self.world.time += 1
-
-    async def long_pause(self) -> None:
-        self.world.time += 4
-
-    async def lose_bus(self) -> None:
-        self.has_bus = not self.has_bus
-
-    async def run(self, actions: list[str]) -> None:
-        for action in actions:
-            await getattr(self, action)()
-            await settle()
-        await self.world.directory.close()
-
-
-_ACTIONS = ["beat", "hold", "release", "look_up", "start", "pause", "long_pause", "lose_bus"]
-
-
-@settings(max_examples=1500, deadline=None, derandomize=True)
-@given(st.lists(st.sampled_from(_ACTIONS), min_size=4, max_size=12))
-def test_no_signature_starts_after_a_hold_was_answered(actions: list[str]) -> None:
-    asyncio.run(Play().run(actions))
-
-
-@pytest.mark.parametrize(
-    "actions",
-    [
-        ["look_up", "lose_bus", "hold", "long_pause", "start"],
-        ["beat", "look_up", "lose_bus", "hold", "long_pause", "start"],
-        ["beat", "look_up", "hold", "start"],
-        ["look_up", "hold", "start"],
-        ["look_up", "hold", "release", "hold", "start"],
-        ["beat", "look_up", "lose_bus", "hold", "lose_bus", "beat", "long_pause", "beat", "start"],
-    ],
-)
-async def test_orders_of_events_that_would_break_the_promise(actions: list[str]) -> None:
-    await Play().run(actions)
