@@ -265,9 +265,10 @@ class Bus:
 
     async def close(self) -> None:
         """Send what is buffered and close the connection."""
-        if self._keeper is not None:
+        while self._keeper is not None and not self._keeper.done():
+            # More than once: the library's waits lose a cancellation that comes together with what they wait for.
             self._keeper.cancel()
-            await asyncio.gather(self._keeper, return_exceptions=True)
+            await asyncio.wait([self._keeper], timeout=RECONNECT_SECONDS)
         if self._client is not None and not self._client.is_closed:
             if self._client.is_connected:
                 try:
