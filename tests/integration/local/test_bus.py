@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import ssl
 import subprocess
 from collections.abc import AsyncIterator, Iterator
@@ -111,6 +112,32 @@ async def test_the_outside_system_publishes_its_own_jobs_and_reads_its_own_resul
         await jetstream.publish(f"kyso.result.{CLIENT}.op_1", b"signed")
         assert (await results.next_msg(timeout=WAIT_SECONDS)).data == b"signed"
         assert refusals.said == []
+
+
+async def test_a_reply_subject_carries_an_acknowledgement_without_headers_and_commands_nothing(
+    running: RunningBus,
+) -> None:
+    refusals = Refusals()
+    async with (
+        connected(running, OUTSIDE, refusals) as outside,
+        connected(running, "signer", refusals) as signer,
+    ):
+        jetstream = signer.jetstream()
+        await jetstream.add_stream(StreamConfig(name="KYSO_JOBS", subjects=["kyso.job.>"]))
+        await jetstream.add_stream(StreamConfig(name="KYSO_RESULTS", subjects=["kyso.result.>"]))
+        before = (await jetstream.stream_info("KYSO_JOBS")).state.messages
+        results = await outside.subscribe(f"kyso.result.{CLIENT}.>")
+        forged = f"kyso.result.{CLIENT}.forged"
+        for reply in ("$JS.API.STREAM.PURGE.KYSO_JOBS", "$JS.API.STREAM.DELETE.KYSO_RESULTS", forged):
+            await outside.publish(
+                f"kyso.job.{CLIENT}.sign.normal", b"{}", reply=reply, headers={"ce-id": "ev_1"}
+            )
+        # It comes after the others had their effect, if they had one.
+        said = await results.next_msg(timeout=WAIT_SECONDS)
+        assert (said.subject, said.headers) == (forged, None)
+        assert json.loads(said.data)["stream"] == "KYSO_JOBS"
+        assert (await jetstream.stream_info("KYSO_JOBS")).state.messages == before + 3
+        assert (await jetstream.stream_info("KYSO_RESULTS")).config.name == "KYSO_RESULTS"
 
 
 @pytest.mark.parametrize(
