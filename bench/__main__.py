@@ -117,7 +117,7 @@ def main() -> int:
             asyncio.run(_grpc(table, world, against))
             asyncio.run(_rest(table, world, against))
         slow = {
-            "module": build_shim(folder), "workers": SLOW_SESSIONS, "sessions_per_worker": 1,
+            "module": build_shim(folder), "workers": WORKERS, "sessions_per_worker": SLOW_SESSIONS // WORKERS,
             "environment": {
                 "KYSO_SHIM_MODULE": str(find_module()),
                 "KYSO_SHIM_SIGN_MICROSECONDS": str(int(SLOW_SIGN_SECONDS * 1e6)),
