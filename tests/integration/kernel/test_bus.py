@@ -268,7 +268,15 @@ async def test_a_connection_closed_for_good_is_made_anew(bus: Bus) -> None:
     await first.close()
     await eventually(lambda: bus.connected and bus._client is not first)
 
-    async def test_a_consumer_without_permission_keeps_trying_and_harms_nobody(tmp_path: Path) -> None:
+    async def heard() -> bool:
+        await bus.publish_core(subject, b"again")
+        return bool(got)
+
+    await eventually(heard)
+    await bus.publish(event(event_subject("signature", "completed", "ag_1")))
+
+
+async def test_a_consumer_without_permission_keeps_trying_and_harms_nobody(tmp_path: Path) -> None:
     outside = NatsUser("portal", publish=("kyso.job.cl_own.>",), subscribe=("_INBOX.portal.>",))
     server = NatsServer(tmp_path / "nats", users=(NatsUser("kyso"), outside)).start()
     got: list[Message] = []

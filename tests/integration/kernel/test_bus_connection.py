@@ -26,14 +26,6 @@ async def bus(nats_server: NatsServer) -> AsyncIterator[Bus]:
         yield opened
 
 
-async def heard() -> bool:
-        await bus.publish_core(subject, b"again")
-        return bool(got)
-
-    await eventually(heard)
-    await bus.publish(event(event_subject("signature", "completed", "ag_1")))
-
-
 async def heard(bus: Bus, subject: str, got: list[bytes]) -> None:
     """Publish until something comes back; fail where nothing does."""
 
