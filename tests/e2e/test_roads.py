@@ -155,6 +155,26 @@ def test_a_signature_is_in_the_audit_log_with_its_receipt(world: World) -> None:
     assert event["ledger_sequence"] == record["sequence"]
 
 
+def test_what_the_ca_signs_is_in_the_audit_log(world: World) -> None:
+    credential = world.new_credential("ECDSA-P256")
+    answer = world.http.get(f"/v1/credentials/{credential}", headers=world.headers(client=world.operator))
+    serial = answer.json()["serial_number"]
+
+    def signed(wanted: dict[str, str]) -> dict[str, Any]:
+        def is_wanted(event: dict[str, Any]) -> bool:
+            record: dict[str, Any] = json.loads(event["data"])
+            return wanted.items() <= record.items()
+
+        return world.await_audit(is_wanted)
+
+    certified = signed(
+        {"outcome": "completed", "kind": "authority", "document_type": "certificate", "serial_number": serial}
+    )
+    assert json.loads(certified["data"])["key_id"] == "issuing"
+    signed({"kind": "authority", "document_type": "certificate", "key_id": "root"})
+    signed({"kind": "authority", "document_type": "crl", "key_id": "root", "reference": "1"})
+
+
 def test_a_revoked_certificate_is_on_the_crl_and_fails(world: World, tmp_path: Path) -> None:
     credential = world.new_credential("ECDSA-P256")
     signed = _sign(world, one_page_pdf("revoked"), credential_id=credential).content
