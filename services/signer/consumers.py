@@ -99,7 +99,8 @@ class JobFeed:
 
     def consumers(self, bus: Bus) -> list[PullConsumer]:
         """Make a durable consumer for each priority; all replicas share them."""
-        limits = ConsumerLimits(batch=JOBS_AT_A_TIME, attempts=JOB_ATTEMPTS)
+        secret = frozenset({"access_token"})
+        limits = ConsumerLimits(batch=JOBS_AT_A_TIME, attempts=JOB_ATTEMPTS, secret_fields=secret)
         return [
             PullConsumer(
                 bus, STREAM_JOBS, f"signer-{priority}", f"kyso.job.*.sign.{priority}", self.handle, limits

@@ -12,7 +12,7 @@ from services.kernel.errors import Base64Invalid, FieldInvalid, JsonInvalid
 from services.kernel.values import DigestAlgorithm, SignatureScheme
 from services.signer.domain import Declaration, DocumentRequest, Format, HashRequest, SecrecyLabel
 
-MAX_JOB_BYTES = 768 * 1024
+MAX_JOB_BYTES = 128 * 1024
 
 
 @dataclass(frozen=True, slots=True)
