@@ -50,7 +50,9 @@ class CaSettings(Settings):
     reconcile_seconds: float = Field(default=5, gt=0, le=_HOUR)
     """Between looks for work that a crash left unfinished."""
     outside_anchor_files: tuple[Path, ...] = ()
-    """PEM files with CA certificates of others that are trusted; a chain that a client imports never is by itself."""
+    """PEM files with CA certificates of others that are trusted. A certificate that a client imports must lead to one."""
+    outside_intermediate_files: tuple[Path, ...] = ()
+    """PEM files with CA certificates below those anchors, for leaves that come alone; trusted for nothing themselves."""
 
     @model_validator(mode="after")
     def _crls_overlap(self) -> CaSettings:

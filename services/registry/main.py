@@ -22,7 +22,7 @@ from services.kernel.runtime.database import Database
 from services.kernel.runtime.outbox import Relay
 from services.kernel.runtime.process import Runtime
 from services.kernel.runtime.rpc import open_channel, serve_rpc
-from services.registry.anchors import read_anchors
+from services.registry.anchors import read_outside
 from services.registry.config import AuthorityNames, RegistrySettings
 from services.registry.consumers import DURABLE, SIGNATURE_EVENTS, AuditConsumer, BusDirectory
 from services.registry.domain.authority import ISSUING, ROOT
@@ -96,7 +96,12 @@ class Room:
 
 
 def assemble(
-    settings: RegistrySettings, runtime: Runtime, store: SqlStore, signer: RpcSigner, bus: BusDirectory
+    settings: RegistrySettings,
+    plan: CaPlan,
+    runtime: Runtime,
+    store: SqlStore,
+    signer: RpcSigner,
+    bus: BusDirectory,
 ) -> Room:
     """Put the use cases together."""
     log = runtime.telemetry.log
@@ -108,7 +113,7 @@ def assemble(
         settings.directory.cache_seconds,
     )
     directory = DirectoryService(store, bus, pace, now, metrics, log)
-    authorities = AuthorityService(store, signer, _ca_plan(settings), chronicle, now, log)
+    authorities = AuthorityService(store, signer, plan, chronicle, now, log)
     crls = CrlService(store, signer, _schedules(settings), chronicle, now, log)
     crls.measure(metrics)
     issuing = IssuingService(store, signer, authorities, directory, chronicle, metrics)
@@ -130,7 +135,8 @@ def _ca_plan(settings: RegistrySettings) -> CaPlan:
             CaName(names.organization, names.common_name), timedelta(days=names.validity_days)
         )
 
-    return CaPlan(plan(settings.ca.root), plan(settings.ca.issuing), settings.ca.public_base_url)
+    outside = read_outside(settings.ca.outside_anchor_files, settings.ca.outside_intermediate_files)
+    return CaPlan(plan(settings.ca.root), plan(settings.ca.issuing), settings.ca.public_base_url, outside)
 
 
 def _schedules(settings: RegistrySettings) -> dict[str, CrlSchedule]:
@@ -148,7 +154,7 @@ def _schedules(settings: RegistrySettings) -> dict[str, CrlSchedule]:
 
 async def serve(settings: RegistrySettings, runtime: Runtime) -> None:
     """Build everything, serve, and take it down in the reverse order."""
-    anchors = read_anchors(settings.ca.outside_anchor_files)
+    plan = _ca_plan(settings)
     secret = read_secret(settings.bootstrap.client_secret_file).get_secret_value()
     async with AsyncExitStack() as stack:
         opened = await Database.open(settings.database, MIGRATIONS)
@@ -158,11 +164,11 @@ async def serve(settings: RegistrySettings, runtime: Runtime) -> None:
         stack.push_async_callback(channel.close)
         bus = await stack.enter_async_context(Bus.opened(settings.bus, runtime))
         relay = Relay(opened, tables.outbox, bus, runtime.telemetry)
-        room = assemble(settings, runtime, SqlStore(opened), RpcSigner(channel), BusDirectory(bus, relay))
+        directory = BusDirectory(bus, relay)
+        room = assemble(settings, plan, runtime, SqlStore(opened), RpcSigner(channel), directory)
         await room.use.clients.ensure_operator(
             settings.bootstrap.client_id, secret, settings.bootstrap.agency_name
         )
-        await room.authorities.trust_outside(anchors)
         stack.push_async_callback(
             await bus.subscribe_core(events.DIRECTORY_CONFIRMED, room.directory.confirmed)
         )
@@ -231,6 +237,9 @@ async def _again(runtime: Runtime, seconds: float, work: Callable[[], Awaitable[
             await work()
         except DomainError as error:
             runtime.telemetry.log.warning("housekeeping_waits", code=error.code, message=error.message)
+        except Exception as error:  # noqa: BLE001
+            # Nobody foresaw it, and it would come again at each start: housekeeping must not end what serves.
+            runtime.telemetry.log.warning("housekeeping_failed", error=type(error).__name__)
         await asyncio.sleep(seconds)
 
 

@@ -11,7 +11,7 @@ from typing import Protocol
 from services.kernel.events import Event
 from services.kernel.values import KeyAlgorithm
 from services.registry.domain.audit import AuditEvent, AuditFilter, AuditRow
-from services.registry.domain.authority import Authority, Crl, OutsideAuthority
+from services.registry.domain.authority import Authority, Crl
 from services.registry.domain.credentials import (
     Certificate,
     Credential,
@@ -19,6 +19,7 @@ from services.registry.domain.credentials import (
     Resolution,
     RevocationGround,
     Revoked,
+    Unfinished,
 )
 from services.registry.domain.ledger import Entry, Head
 from services.registry.domain.paging import Page
@@ -48,7 +49,8 @@ class PartyRows(Protocol):
 
     async def add_client(self, client: Client) -> None: ...
 
-    async def client(self, client_id: str) -> Client | None: ...
+    async def client(self, client_id: str, *, keep: bool = False) -> Client | None:
+        """Return it, where `keep` so that no other transaction changes it before this one ends."""
 
     async def set_client_enabled(self, client_id: str, enabled: bool) -> None: ...
 
@@ -73,8 +75,11 @@ class CredentialRows(Protocol):
 
     async def list_below(self, below: str, agency_id: str, page: Page) -> list[Credential]: ...
 
-    async def unfinished(self, before: datetime, limit: int) -> list[str]:
-        """Return ids of credentials made before that moment whose making is not done."""
+    async def unfinished(self, before: datetime, at: datetime, limit: int) -> list[Unfinished]:
+        """Return credentials made before that moment whose making may be tried again at `at`, longest waiting first."""
+
+    async def put_off(self, credential_id: str, tries: int, until: datetime) -> None:
+        """Write how often the making of a credential failed, and until when it waits."""
 
     async def update(self, credential: Credential, *, unfinished: bool | None = None) -> None:
         """Write status, version, key and current certificate."""
@@ -104,9 +109,11 @@ class CredentialRows(Protocol):
 
     async def add_hold(self, hold: Hold) -> None: ...
 
-    async def open_hold(self, credential_id: str) -> Hold | None: ...
+    async def open_holds(self, credential_id: str) -> list[Hold]:
+        """Return the reports that hold it now, one for each client, oldest first."""
 
-    async def end_hold(self, hold_id: str, client_id: str, confirmation: str, at: datetime) -> None: ...
+    async def end_holds(self, credential_id: str, client_id: str, confirmation: str, at: datetime) -> None:
+        """Write who released it, when and by which confirmation, to every report that is open."""
 
     async def record_reader(self, credential_id: str, replica: str, at: datetime) -> None: ...
 
@@ -119,7 +126,7 @@ class CredentialRows(Protocol):
 
 
 class AuthorityRows(Protocol):
-    """Our CAs, their CRLs, and CA certificates of others."""
+    """Our CAs and their CRLs."""
 
     async def add(self, authority: Authority, at: datetime) -> bool:
         """Insert; False where it is there already."""
@@ -128,11 +135,6 @@ class AuthorityRows(Protocol):
 
     async def set_certificate(self, name: str, certificate: bytes) -> bool:
         """Write the signed certificate; False where one is there already."""
-
-    async def add_outside(self, certificate: OutsideAuthority, at: datetime) -> None:
-        """Insert, or make it an anchor; an anchor stays one."""
-
-    async def outside(self) -> list[OutsideAuthority]: ...
 
     async def newest_crl(self, name: str) -> Crl | None:
         """Return the newest signed CRL."""

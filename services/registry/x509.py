@@ -11,10 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
-from itertools import pairwise
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import AuthorityInformationAccessOID, NameOID, ObjectIdentifier
@@ -177,42 +175,9 @@ def build_certification_request_info(facts: SubjectFacts, spki: bytes) -> bytes:
     return _sequence(version + _subject(facts).public_bytes() + spki + no_attributes)
 
 
-def check_outside_leaf(chain: Sequence[bytes], spki: bytes, at: datetime) -> None:
-    """Check a certificate that an outside CA issued for our key, and the chain given with it.
-
-    Raises FieldInvalid where the leaf holds another key, is a CA or may act as one, is not valid at `at`, or where a
-    certificate of the chain was not issued by the next one.
-    """
-    certificates = [_load(der, index) for index, der in enumerate(chain)]
-    if not certificates:
-        raise FieldInvalid("give the issued certificate, then its issuers", field="certificate_chain")
-    leaf = certificates[0]
-    if certificate_facts(chain[0]).spki != spki:
-        raise FieldInvalid(
-            "the certificate holds another public key than the credential", field="certificate_chain"
-        )
-    if certificate_facts(chain[0]).is_ca or _may_sign_as_ca(leaf):
-        raise FieldInvalid("a document certificate cannot be a CA certificate", field="certificate_chain")
-    if not leaf.not_valid_before_utc <= at <= leaf.not_valid_after_utc:
-        raise FieldInvalid("the certificate is not valid now", field="certificate_chain")
-    for index, (child, issuer) in enumerate(pairwise(certificates)):
-        try:
-            child.verify_directly_issued_by(issuer)
-        except (ValueError, TypeError, InvalidSignature) as error:
-            raise FieldInvalid(
-                f"certificate {index} of the chain was not issued by certificate {index + 1}",
-                field="certificate_chain",
-                index=index,
-            ) from error
-        if not certificate_facts(chain[index + 1]).is_ca:
-            raise FieldInvalid(
-                f"certificate {index + 1} of the chain is no CA", field="certificate_chain", index=index + 1
-            )
-
-
 def certificate_facts(der: bytes) -> CertificateFacts:
     """Read the facts of one certificate; raise FieldInvalid where it cannot be read."""
-    certificate = _load(der, 0)
+    certificate = load_certificate(der, 0)
     try:
         is_ca = certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
     except x509.ExtensionNotFound:
@@ -229,7 +194,8 @@ def certificate_facts(der: bytes) -> CertificateFacts:
     )
 
 
-def _load(der: bytes, index: int) -> x509.Certificate:
+def load_certificate(der: bytes, index: int) -> x509.Certificate:
+    """Read certificate number `index` of a chain; raise FieldInvalid where it is too large or cannot be read."""
     if len(der) > _MAX_CERTIFICATE_BYTES:
         raise FieldInvalid(
             f"certificate {index} is larger than {_MAX_CERTIFICATE_BYTES} bytes", field="certificate_chain"
@@ -245,11 +211,12 @@ def _load(der: bytes, index: int) -> x509.Certificate:
     return certificate
 
 
-def _may_sign_as_ca(certificate: x509.Certificate) -> bool:
+def may_sign_as_ca(certificate: x509.Certificate, *, unless_stated: bool = False) -> bool:
+    """Tell whether keyUsage lets the key sign certificates or CRLs; `unless_stated` where there is no keyUsage."""
     try:
         usage = certificate.extensions.get_extension_for_class(x509.KeyUsage).value
     except x509.ExtensionNotFound:
-        return False
+        return unless_stated
     return any(getattr(usage, bit) for bit in _SIGNING_ONLY_BITS)
 
 

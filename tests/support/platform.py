@@ -31,6 +31,7 @@ from deploy.local.token import provide_tokens
 from deploy.local.toml import toml_text
 from deploy.local.tools import ROOT, Tools
 from services.kernel.runtime.config import DatabaseSettings, RpcClientSettings, TlsSettings
+from tests.support.outside_ca import OutsideCa
 
 READY_SECONDS = 60.0
 STOP_SECONDS = 60.0
@@ -162,6 +163,9 @@ class TestPlatform:
             self.mesh,
             provide_bus(folder / "bus", self.mesh["nats"], self.settings.ports, None),
         )
+        self.outside_ca = OutsideCa()
+        """Trusted by the registry besides its own CA."""
+        self._anchor = self.outside_ca.write_root(folder / "outside-anchor.pem")
         self.signer_ports = [_free_ports(base.ports) for _ in range(layout.signers - 1)]
         self.processes: dict[str, Process] = {}
         self._describe()
@@ -255,6 +259,8 @@ class TestPlatform:
                 "rpc": {"listen": f"{HOST}:{own.signer_rpc}"},
                 "telemetry": {"http_listen": f"{HOST}:{own.signer_metrics}"},
             })  # fmt: skip
+        if kind == "registry":
+            section = _merged(section, {"ca": {"outside_anchor_files": [str(self._anchor)]}})
         if kind in self.layout.databases:
             database = self.layout.databases[kind]
             section["database"] = {"url": database.url, "pool_size": 4, "migrate_at_start": True}

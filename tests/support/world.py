@@ -12,9 +12,7 @@ from typing import Any, TypeVar
 
 import httpx
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
+from cryptography.hazmat.primitives.serialization import Encoding
 from joserfc import jwt
 from joserfc.jwk import ECKey, KeySet
 
@@ -204,43 +202,12 @@ class World:
         credential = self.new_credential("ECDSA-P256", issuer="outside_ca")
         request = self.http.get(f"/v1/credentials/{credential}/certification-request", headers=self.headers())
         assert request.status_code == 200, request.text
-        ends = self._import(credential, x509.load_der_x509_csr(request.content))
-        until("the certificate to expire", lambda: True if datetime.now(UTC) > ends else None)
-        return credential
-
-    def _import(self, credential: str, request: x509.CertificateSigningRequest) -> datetime:
-        now = datetime.now(UTC)
-        ends = now.replace(microsecond=0) + timedelta(seconds=4)
-        issuer_key = ec.generate_private_key(ec.SECP256R1())
-        issuer_name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "An outside CA")])
-        issuer = (
-            _certificate(issuer_name, issuer_name, issuer_key.public_key(), now + timedelta(days=1))
-            .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-            .sign(issuer_key, hashes.SHA256())
-        )
-        key = request.public_key()
-        assert isinstance(key, ec.EllipticCurvePublicKey)
-        leaf = (
-            _certificate(request.subject, issuer_name, key, ends)
-            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-            .sign(issuer_key, hashes.SHA256())
-        )
-        chain = b"".join(each.public_bytes(serialization.Encoding.PEM) for each in (leaf, issuer))
+        ends = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=4)
+        outside = self.platform.outside_ca
+        leaf = x509.load_der_x509_certificate(outside.issue(request.content, ends=ends))
+        chain = b"".join(each.public_bytes(Encoding.PEM) for each in (leaf, outside.certificate))
         headers = self.headers() | {"Content-Type": "application/x-pem-file"}
         answer = self.http.post(f"/v1/credentials/{credential}/certificate", content=chain, headers=headers)
         assert answer.status_code == 200, answer.text
-        return ends
-
-
-def _certificate(
-    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey, ends: datetime
-) -> x509.CertificateBuilder:
-    return (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(issuer)
-        .public_key(key)
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(datetime.now(UTC) - timedelta(days=1))
-        .not_valid_after(ends)
-    )
+        until("the certificate to expire", lambda: True if datetime.now(UTC) > ends else None)
+        return credential

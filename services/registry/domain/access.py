@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from services.kernel.errors import FieldInvalid, NotFound, ScopeMissing
+from services.kernel.errors import DocumentTypeNotAllowed, FieldInvalid, NotFound, ScopeMissing
 
 SCOPES = (
     "sign:hash",
@@ -21,6 +21,8 @@ SCOPES = (
 """Every scope there is, in the order in which they are written into tokens."""
 ANY_DOCUMENT_TYPE = "*"
 MAX_DOCUMENT_TYPES = 100
+MAX_DOCUMENT_TYPES_CHARACTERS = 3_000
+"""Of all names together: they are written into every token, and doors take tokens of 8,192 characters at most."""
 MAX_CLIENT_IDS = 100
 
 _DOCUMENT_TYPE = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
@@ -83,7 +85,24 @@ def document_types(values: Sequence[str]) -> tuple[str, ...]:
                 'a document type is written in small letters, digits and hyphens, such as "cong-van"',
                 field=f"document_types[{index}]",
             )
+    if sum(map(len, values)) > MAX_DOCUMENT_TYPES_CHARACTERS:
+        raise FieldInvalid(
+            f"the document types may have at most {MAX_DOCUMENT_TYPES_CHARACTERS} characters together",
+            field="document_types",
+        )
     return tuple(dict.fromkeys(values))
+
+
+def require_document_types(asked: Iterable[str], held: Sequence[str]) -> None:
+    """Raise DocumentTypeNotAllowed where a new client would get a document type that the giver does not hold."""
+    if ANY_DOCUMENT_TYPE in held:
+        return
+    beyond = [value for value in asked if value not in held]
+    if beyond:
+        raise DocumentTypeNotAllowed(
+            f"a client cannot give document types that it does not hold: {' '.join(beyond)[:200]}",
+            field="document_types",
+        )
 
 
 def idempotency_key(value: str) -> str:

@@ -52,15 +52,6 @@ class Crl:
     der: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class OutsideAuthority:
-    """A CA certificate that is not ours; an anchor only where the operator's settings name it."""
-
-    sha256: str
-    certificate: bytes
-    anchor: bool
-
-
 def require_known(name: str) -> None:
     """Raise NotFound for a CA that we do not have."""
     if name not in AUTHORITIES:

@@ -57,17 +57,6 @@ def fingerprint(der: bytes) -> str:
     return hashlib.sha256(der).hexdigest()
 
 
-def issued_by(child: bytes, issuer: bytes) -> bool:
-    """Tell whether `issuer` signed `child` and their names fit."""
-    try:
-        x509.load_der_x509_certificate(child).verify_directly_issued_by(
-            x509.load_der_x509_certificate(issuer)
-        )
-    except _NO_MATCH:
-        return False
-    return True
-
-
 def outside_issuer_id(der: bytes) -> str:
     """Return the name under which an outside issuer's serial numbers are kept apart."""
     return "outside:" + hashlib.sha256(x509.load_der_x509_certificate(der).issuer.public_bytes()).hexdigest()

@@ -6,15 +6,24 @@ survives the certificates that it gets.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import Enum
 
-from services.kernel.errors import CredentialHeld, CredentialNotFound, CredentialRevoked, FieldInvalid
+from services.kernel.errors import (
+    CredentialHeld,
+    CredentialNotFound,
+    CredentialRevoked,
+    FieldInvalid,
+    Forbidden,
+)
 from services.kernel.values import KeyAlgorithm
+from services.registry.domain.parties import Client
 
 MAX_VALIDITY_DAYS = 1826
 """Five years (RG-05)."""
+FIRST_RETRY_PAUSE, MAX_RETRY_PAUSE = timedelta(seconds=5), timedelta(minutes=10)
 
 
 class CredentialStatus(Enum):
@@ -124,6 +133,14 @@ class Credential:
 
 
 @dataclass(frozen=True, slots=True)
+class Unfinished:
+    """A credential whose making is not done, and how often going on with it failed."""
+
+    credential_id: str
+    tries: int
+
+
+@dataclass(frozen=True, slots=True)
 class CreationRequest:
     """By which request a credential was made: unique by client and key, so that it is made once."""
 
@@ -134,7 +151,7 @@ class CreationRequest:
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """A hold (tạm giữ) as it was placed."""
+    """A hold (tạm giữ) as one client reported it: the first report holds, later ones of others join it."""
 
     id: str
     credential_id: str
@@ -174,6 +191,11 @@ class Revoked:
     """Whether a published CRL has listed it."""
 
 
+def retry_pause(tries: int) -> timedelta:
+    """Return how long a credential waits after going on with it failed for the `tries`-th time: longer each time."""
+    return min(FIRST_RETRY_PAUSE * (1 << min(tries - 1, 20)), MAX_RETRY_PAUSE)
+
+
 def validity_days(days: int) -> int:
     """Check the days of validity asked for; 0 means the profile's own."""
     if not 0 <= days <= MAX_VALIDITY_DAYS:
@@ -194,6 +216,26 @@ def require_not_held(credential: Credential) -> None:
     """Raise CredentialHeld where the credential must be released first."""
     if credential.status is CredentialStatus.HELD:
         raise CredentialHeld("the credential is held: release it first", id=credential.id)
+
+
+def require_independent(releaser: Client, holds: Sequence[Hold], credential_id: str) -> None:
+    """Raise Forbidden unless the releaser is somebody else than those who hold (RG-43), and none of their making.
+
+    Every client descends from the one that was there from the first start on; a hold of that one would otherwise
+    never end, so its own making counts for nothing here. `holds` are oldest first.
+    """
+    holders = {hold.client_id for hold in holds}
+    if releaser.id in holders:
+        raise Forbidden("a client that reported a hold cannot release it: another one must", id=credential_id)
+    if holders.intersection(releaser.makers[1:]):
+        raise Forbidden(
+            "a client that made this one holds the credential: another one must release it", id=credential_id
+        )
+    if releaser.created_at >= holds[0].held_at:
+        raise Forbidden(
+            "this client was made after the hold was placed: one that was there before must release it",
+            id=credential_id,
+        )
 
 
 def status_after_release(credential: Credential) -> CredentialStatus:

@@ -14,6 +14,8 @@ MAX_NAME = 200
 """Characters of a name or a title."""
 MAX_EMAIL = 254
 """RFC 5321 section 4.5.3.1.3, less the angle brackets."""
+MAX_MAKERS = 12
+"""Clients between a client and the one that was there from the first start on."""
 MAX_DEPTH = 12
 """Levels of the agency tree. Viet Nam's administration has four; the rest is room for units below them."""
 
@@ -66,6 +68,8 @@ class Client:
     enabled: bool
     secret: SecretHash | None
     jwks: str
+    makers: tuple[str, ...]
+    """Ids of the clients that made it, from the first down to the one that made this: kept for good."""
     created_at: datetime
 
 

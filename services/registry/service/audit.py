@@ -16,6 +16,7 @@ from services.registry.domain.paging import Page, Rows
 from services.registry.domain.records import row_of
 from services.registry.metrics import RegistryMetrics
 from services.registry.ports import Ledgers, Store
+from services.registry.service.admission import asking
 from services.registry.service.parties import reached_agency
 
 FETCH_ENTRIES = 500
@@ -112,7 +113,7 @@ class AuditService:
     async def events(self, caller: Caller, wanted: AuditFilter, page: Page) -> Rows[AuditEvent]:
         """List lines that concern agencies which the caller reaches, oldest first."""
         caller.require("audit:read")
-        async with self._store.reading() as unit:
+        async with asking(self._store, caller) as unit:
             own = await reached_agency(unit, caller, caller.agency_id)
             below = None if own.parent_id is None else own.id
             found = await unit.audit.list_below(below, wanted, page)

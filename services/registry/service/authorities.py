@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -19,10 +18,10 @@ from services.registry.domain.authority import (
     Authority,
     AuthorityState,
     Crl,
-    OutsideAuthority,
     require_known,
 )
-from services.registry.ports import Signer, Store
+from services.registry.outside import OutsideTrust
+from services.registry.ports import Signer, Store, Unit
 from services.registry.service.chronicle import Chronicle, Clock
 from services.registry.x509 import CaLinks, CaName, build_issuing_tbs, build_root_tbs, random_serial
 
@@ -40,11 +39,12 @@ class AuthorityPlan:
 
 @dataclass(frozen=True, slots=True)
 class CaPlan:
-    """Both CAs, and the public address of what they publish."""
+    """Both CAs, the public address of what they publish, and what is trusted of others."""
 
     root: AuthorityPlan
     issuing: AuthorityPlan
     public_base_url: str
+    outside: OutsideTrust
 
     def links(self, name: str) -> CaLinks:
         """Return where outsiders find CRL and certificate of a CA."""
@@ -174,12 +174,11 @@ class AuthorityService:
             raise ServiceUnavailable(f"the CA {name} is not there yet; try again shortly", id=name)
         return authority
 
-    async def trust_outside(self, anchors: Sequence[bytes]) -> None:
-        """Take over the anchors that the operator's settings name."""
-        async with self._store.transaction() as unit:
-            for der in anchors:
-                outside = OutsideAuthority(chains.fingerprint(der), der, anchor=True)
-                await unit.authorities.add_outside(outside, self.clock())
+    async def trusted(self, unit: Unit) -> OutsideTrust:
+        """Return from where certificates of others are taken: what the settings trust, and our own root."""
+        root, outside = await unit.authorities.get(ROOT), self.plan.outside
+        own = (root.certificate,) if root is not None and root.certificate else ()
+        return OutsideTrust((*outside.anchors, *own), outside.intermediates)
 
     async def certificate(self, name: str) -> bytes:
         """Return a CA's certificate; raise NotFound for another name, ServiceUnavailable before it is made."""
@@ -199,14 +198,13 @@ class AuthorityService:
         """Return anchors, CA certificates and CRLs; less while the CA is not made yet."""
         async with self._store.reading() as unit:
             root, issuing = await unit.authorities.get(ROOT), await unit.authorities.get(ISSUING)
-            outside = await unit.authorities.outside()
             crls = [await unit.authorities.newest_crl(name) for name in (ROOT, ISSUING)]
         return Trust(
             own_anchors=[root.certificate] if root and root.certificate else [],
-            outside_anchors=[entry.certificate for entry in outside if entry.anchor],
+            outside_anchors=list(self.plan.outside.anchors),
             intermediates=[
                 *([issuing.certificate] if issuing and issuing.certificate else []),
-                *(entry.certificate for entry in outside if not entry.anchor),
+                *self.plan.outside.intermediates,
             ],
             crls=[crl.der for crl in crls if crl is not None],
         )

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from services.kernel.errors import Conflict, NotFound
+from services.kernel.errors import Conflict, Forbidden, Internal, NotFound
 from services.kernel.values import new_id
 from services.registry.domain import access, clientkeys, parties, secrets
 from services.registry.domain.access import ANY_DOCUMENT_TYPE, SCOPES, Caller
 from services.registry.domain.paging import Page, Rows
 from services.registry.domain.parties import Agency, Client
 from services.registry.ports import Store, Unit
+from services.registry.service.admission import acting, asking
 from services.registry.service.chronicle import Chronicle, Clock
 from services.registry.service.parties import reached_agency
 
@@ -49,10 +50,12 @@ class ClientService:
             enabled=True,
             secret=secrets.keep(secret) if secret else None,
             jwks=clientkeys.parse(new.jwks) if new.jwks else "",
+            makers=(),
             created_at=self._clock(),
         )
-        async with self._store.transaction() as unit:
+        async with acting(self._store, caller) as unit:
             await reached_agency(unit, caller, new.agency_id)
+            client = await _given(unit, caller, client)
             await unit.parties.add_client(client)
             await self._record(unit, "kyso.client.created", client, caller.client_id)
         return client, secret
@@ -60,22 +63,24 @@ class ClientService:
     async def get(self, caller: Caller, client_id: str) -> Client:
         """Return one client."""
         caller.require("registry:read")
-        async with self._store.reading() as unit:
+        async with asking(self._store, caller) as unit:
             return await self._reached(unit, caller, client_id)
 
     async def list_below(self, caller: Caller, agency_id: str, page: Page) -> Rows[Client]:
         """List clients, where `agency_id` is given those of that agency."""
         caller.require("registry:read")
-        async with self._store.reading() as unit:
+        async with asking(self._store, caller) as unit:
             if agency_id:
                 await reached_agency(unit, caller, agency_id)
             found = await unit.parties.list_clients(caller.agency_id, agency_id, page)
         return Rows.cut(found, page, lambda client: client.id)
 
     async def set_enabled(self, caller: Caller, client_id: str, enabled: bool) -> Client:
-        """Switch a client off or on again; tokens already out live to their end."""
+        """Switch a client off or on again; its tokens no longer open the register, elsewhere they live to their end."""
         caller.require("registry:write")
-        async with self._store.transaction() as unit:
+        if enabled and client_id == caller.client_id:
+            raise Forbidden("a client cannot switch itself on: another one must", id=caller.client_id)
+        async with acting(self._store, caller) as unit:
             client = await self._reached(unit, caller, client_id)
             if client.enabled is enabled:
                 return client
@@ -108,6 +113,7 @@ class ClientService:
                     enabled=True,
                     secret=secrets.keep(secret),
                     jwks="",
+                    makers=(),
                     created_at=self._clock(),
                 )
                 await unit.parties.add_client(operator)
@@ -149,5 +155,24 @@ class ClientService:
                 "document_types": list(client.document_types),
                 "label_required": client.label_required,
                 "enabled": client.enabled,
+                "created_by": client.makers[-1] if client.makers else "",
             },
         )
+
+
+async def _given(unit: Unit, caller: Caller, new: Client) -> Client:
+    """Return the client as its giver may make it; raise DocumentTypeNotAllowed for a type that the giver does not hold."""
+    giver = await unit.parties.client(caller.client_id)
+    agency = None if giver is None else await unit.parties.agency(giver.agency_id)
+    if giver is None or agency is None:
+        raise Internal(f"client {caller.client_id} was let in and is not in the register")
+    access.require_document_types(new.document_types, giver.document_types)
+    # Only the platform's own agency lifts the duty to label, which a client below would otherwise shed for itself.
+    bound = giver.label_required and agency.parent_id is not None
+    makers = (*giver.makers, giver.id)
+    if len(makers) > parties.MAX_MAKERS:
+        raise Conflict(
+            f"clients that make clients may stand {parties.MAX_MAKERS} deep: let one nearer to the operator make it",
+            id=giver.id,
+        )
+    return replace(new, label_required=new.label_required or bound, makers=makers)

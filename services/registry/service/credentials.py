@@ -16,11 +16,8 @@ from services.kernel.values import KeyAlgorithm, new_id
 from services.registry.domain import access, chains
 from services.registry.domain.access import Caller
 from services.registry.domain.audit import canonical
-from services.registry.domain.authority import OutsideAuthority
 from services.registry.domain.credentials import (
     Activation,
-    Certificate,
-    CertificateState,
     CreationRequest,
     Credential,
     CredentialStatus,
@@ -33,12 +30,13 @@ from services.registry.domain.paging import Page, Rows
 from services.registry.domain.parties import Agency
 from services.registry.ports import Signer, Store, Unit
 from services.registry.profiles import profile_for
+from services.registry.service.admission import acting, asking
 from services.registry.service.chronicle import Chronicle, Clock
 from services.registry.service.directory import DirectoryService
 from services.registry.service.issuing import IssuingService, owner
 from services.registry.service.parties import reached_agency, reached_subscriber
 from services.registry.service.subjects import check_fit, subject_facts
-from services.registry.x509 import build_certification_request_info, certificate_facts, check_outside_leaf
+from services.registry.x509 import build_certification_request_info
 
 MAX_CHAIN = 8
 
@@ -102,7 +100,7 @@ class CredentialService:
         validity_days(new.validity_days)
         request = CreationRequest(caller.client_id, new.idempotency_key, new.sha256())
         made: Credential | None = None
-        async with self._store.transaction() as unit:
+        async with acting(self._store, caller) as unit:
             credential = await unit.credentials.made_by(caller.client_id, new.idempotency_key)
             if credential is None:
                 credential = made = await self._make(unit, caller, new, request)
@@ -147,13 +145,13 @@ class CredentialService:
     async def get(self, caller: Caller, credential_id: str) -> Credential:
         """Return one credential."""
         caller.require("credentials:read")
-        async with self._store.reading() as unit:
+        async with asking(self._store, caller) as unit:
             return await reached_credential(unit, caller, credential_id)
 
     async def list_below(self, caller: Caller, agency_id: str, page: Page) -> Rows[Credential]:
         """List credentials, where `agency_id` is given those of that agency."""
         caller.require("credentials:read")
-        async with self._store.reading() as unit:
+        async with asking(self._store, caller) as unit:
             if agency_id:
                 await reached_agency(unit, caller, agency_id)
             found = await unit.credentials.list_below(caller.agency_id, agency_id, page)
@@ -162,7 +160,7 @@ class CredentialService:
     async def certification_request(self, caller: Caller, credential_id: str) -> bytes:
         """Return a PKCS#10 request for the credential's key, DER."""
         caller.require("credentials:write")
-        async with self._store.reading() as unit:
+        async with acting(self._store, caller) as unit:
             credential = await reached_credential(unit, caller, credential_id)
         _require_outside(credential)
         require_not_revoked(credential)
@@ -184,8 +182,7 @@ class CredentialService:
             raise FieldInvalid(
                 f"certificate_chain must hold 1 to {MAX_CHAIN} certificates", field="certificate_chain"
             )
-        now = self._clock()
-        async with self._store.transaction() as unit:
+        async with acting(self._store, caller) as unit:
             credential = await reached_credential(unit, caller, credential_id, lock=True)
             _require_outside(credential)
             require_not_revoked(credential)
@@ -193,39 +190,9 @@ class CredentialService:
                 raise CredentialWithoutCertificate(
                     "the credential has no key yet: ask for its certification request first", id=credential.id
                 )
-            check_outside_leaf(chain, credential.spki, now)
-            issued = await self._imported(unit, credential, chain)
-            for der in chain[1:]:
-                # Known from now on, trusted only where the operator's settings say so.
-                outside = OutsideAuthority(chains.fingerprint(der), der, anchor=False)
-                await unit.authorities.add_outside(outside, now)
-            credential = await self._issuing.adopt_outside(unit, credential, issued, caller.client_id)
+            credential = await self._issuing.adopt_outside(unit, credential, chain, caller.client_id)
         await self._directory.announce(credential)
         return credential
-
-    async def _imported(self, unit: Unit, credential: Credential, chain: Sequence[bytes]) -> Certificate:
-        complete = list(chain)
-        if len(chain) == 1:
-            known = [entry.certificate for entry in await unit.authorities.outside()]
-            issuer = next((der for der in known if chains.issued_by(chain[0], der)), None)
-            if issuer is None:
-                raise FieldInvalid(
-                    "the certificate's CA is not known here: send its certificate after the leaf",
-                    field="certificate_chain",
-                )
-            complete.append(issuer)
-        leaf = certificate_facts(chain[0])
-        return Certificate(
-            id=new_id("ce"),
-            credential_id=credential.id,
-            issuer_id=chains.outside_issuer_id(chain[0]),
-            serial_number=leaf.serial_hex,
-            state=CertificateState.ISSUED,
-            not_before=leaf.not_before,
-            not_after=leaf.not_after,
-            tbs=b"",
-            chain=tuple(der for der in complete if not chains.issued_by(der, der)),
-        )
 
 
 async def _client_ids(unit: Unit, client_ids: Sequence[str], agency: Agency) -> tuple[str, ...]:

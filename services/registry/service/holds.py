@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from services.kernel.errors import Conflict, FieldInvalid, Forbidden
+from services.kernel.errors import Conflict, FieldInvalid
 from services.kernel.values import new_id
 from services.registry.domain import parties
 from services.registry.domain.access import Caller
@@ -18,10 +18,12 @@ from services.registry.domain.credentials import (
     HoldReason,
     IssuerKind,
     RevocationGround,
+    require_independent,
     require_not_revoked,
     status_after_release,
 )
 from services.registry.ports import Store, Unit
+from services.registry.service.admission import acting
 from services.registry.service.chronicle import Chronicle, Clock
 from services.registry.service.credentials import reached_credential
 from services.registry.service.crls import CrlService
@@ -58,40 +60,59 @@ class HoldService:
         if report.suspected_since is not None and report.suspected_since > now + CLOCK_TOLERANCE:
             raise FieldInvalid("suspected_since lies in the future", field="suspected_since")
         async with self._directory.watching(credential_id[:64]) as watch:
-            async with self._store.transaction() as unit:
+            async with acting(self._store, caller) as unit:
                 credential = await reached_credential(unit, caller, credential_id, lock=True)
                 require_not_revoked(credential)
+                joined = await self._join(unit, caller, credential, replace(report, reporter=reporter))
                 if credential.status is not CredentialStatus.HELD:
-                    hold = Hold(
-                        new_id("ho"),
-                        credential.id,
-                        caller.client_id,
-                        report.reason,
-                        report.suspected_since,
-                        reporter,
-                        now,
-                    )
-                    await unit.credentials.add_hold(hold)
                     credential = await self._change(
                         unit, credential, CredentialStatus.HELD, "held", caller, report.reason.value
                     )
+                elif joined:
+                    await self._reported(unit, caller, credential, report.reason)
             return credential, await self._directory.stop(watch, credential)
 
+    async def _join(self, unit: Unit, caller: Caller, credential: Credential, report: HoldReport) -> bool:
+        """Keep one open report for each client, so that none of them can release; False where it has one."""
+        present = await unit.credentials.open_holds(credential.id)
+        if any(hold.client_id == caller.client_id for hold in present):
+            return False
+        hold = Hold(
+            new_id("ho"),
+            credential.id,
+            caller.client_id,
+            report.reason,
+            report.suspected_since,
+            report.reporter,
+            self._clock(),
+        )
+        await unit.credentials.add_hold(hold)
+        return True
+
+    async def _reported(self, unit: Unit, caller: Caller, credential: Credential, reason: HoldReason) -> None:
+        # Nothing changes for the signers: a line in the audit log, no event.
+        await self._chronicle.record(
+            unit,
+            "kyso.credential.hold_joined",
+            agency_id=credential.agency_id,
+            client_id=caller.client_id,
+            credential_id=credential.id,
+            facts={"credential_id": credential.id, "client_id": caller.client_id, "reason": reason.value},
+        )
+
     async def release(self, caller: Caller, credential_id: str, confirmation: str) -> Credential:
-        """End a hold on a written confirmation (RG-43); another client than the one that placed it must ask."""
+        """End a hold on a written confirmation (RG-43); a client independent of those that reported it must ask."""
         caller.require("credentials:write")
         confirmation = parties.text(confirmation, "confirmation")
-        async with self._store.transaction() as unit:
+        async with acting(self._store, caller) as unit:
             credential = await reached_credential(unit, caller, credential_id, lock=True)
             require_not_revoked(credential)
-            hold = await unit.credentials.open_hold(credential.id)
-            if credential.status is not CredentialStatus.HELD or hold is None:
+            holds = await unit.credentials.open_holds(credential.id)
+            releaser = await unit.parties.client(caller.client_id)
+            if credential.status is not CredentialStatus.HELD or not holds or releaser is None:
                 raise Conflict("the credential is not held", id=credential.id)
-            if hold.client_id == caller.client_id:
-                raise Forbidden(
-                    "the client that placed a hold cannot release it: another one must", id=credential.id
-                )
-            await unit.credentials.end_hold(hold.id, caller.client_id, confirmation, self._clock())
+            require_independent(releaser, holds, credential.id)
+            await unit.credentials.end_holds(credential.id, caller.client_id, confirmation, self._clock())
             credential = await self._change(
                 unit, credential, status_after_release(credential), "released", caller, confirmation
             )
@@ -109,7 +130,7 @@ class HoldService:
         caller.require("credentials:write")
         reference = parties.text(reference, "request_reference")
         async with self._directory.watching(credential_id[:64]) as watch:
-            async with self._store.transaction() as unit:
+            async with acting(self._store, caller) as unit:
                 credential = await reached_credential(unit, caller, credential_id, lock=True)
                 if credential.status is not CredentialStatus.REVOKED:
                     credential = await self._revoke(unit, caller, credential, ground, reference)

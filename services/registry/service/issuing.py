@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -17,8 +17,9 @@ from weakref import WeakValueDictionary
 
 from structlog.typing import FilteringBoundLogger
 
-from services.kernel.errors import DomainError, Internal, ServiceUnavailable
+from services.kernel.errors import DomainError, Internal, Kind
 from services.kernel.values import new_id
+from services.registry import outside
 from services.registry.domain import chains
 from services.registry.domain.authority import ISSUING, Authority
 from services.registry.domain.credentials import (
@@ -27,19 +28,22 @@ from services.registry.domain.credentials import (
     Credential,
     CredentialStatus,
     IssuerKind,
+    Unfinished,
     no_credential,
     require_not_revoked,
+    retry_pause,
     status_after_certificate,
 )
 from services.registry.domain.parties import Agency, Subscriber
 from services.registry.metrics import RegistryMetrics
+from services.registry.outside import OutsideTrust
 from services.registry.ports import Signer, Store, Unit
 from services.registry.profiles import PROFILES
 from services.registry.service.authorities import AuthorityService
 from services.registry.service.chronicle import Chronicle
 from services.registry.service.directory import DirectoryService
 from services.registry.service.subjects import subject_facts
-from services.registry.x509 import SubjectFacts, build_leaf_tbs, random_serial
+from services.registry.x509 import SubjectFacts, build_leaf_tbs, certificate_facts, random_serial
 
 BACKDATED = timedelta(seconds=60)
 """A certificate's validity begins this long before it is made: whoever checks may have a clock that is behind."""
@@ -161,9 +165,15 @@ class IssuingService:
         return credential
 
     async def adopt_outside(
-        self, unit: Unit, credential: Credential, issued: Certificate, client_id: str
+        self, unit: Unit, credential: Credential, chain: Sequence[bytes], client_id: str
     ) -> Credential:
-        """Make an imported certificate the credential's current one, within the caller's transaction."""
+        """Make an imported certificate the credential's current one, within the caller's transaction.
+
+        Its chain is kept with the credential alone: what others are trusted, the operator's settings say. Raise
+        FieldInvalid where it is not for this key and this subscriber, or not of a CA trusted here.
+        """
+        trust, (subscriber, _) = await self._authorities.trusted(unit), await owner(unit, credential)
+        issued = await asyncio.to_thread(_imported, credential, subscriber, chain, trust, self._clock())
         await unit.credentials.add_certificate(issued, self._clock())
         return await self._adopt(unit, credential, issued, client_id)
 
@@ -184,21 +194,51 @@ class IssuingService:
         return credential
 
     async def reconcile(self, log: FilteringBoundLogger) -> None:
-        """Go on with what a crash or an absent signer left unfinished."""
+        """Go on with what a crash or an absent signer left unfinished; what failed waits longer each time."""
+        now = self._clock()
         async with self._store.reading() as unit:
-            waiting = await unit.credentials.unfinished(self._clock() - LEFT_ALONE, RECONCILE_BATCH)
-        for credential_id in waiting:
+            waiting = await unit.credentials.unfinished(now - LEFT_ALONE, now, RECONCILE_BATCH)
+        for row in waiting:
             try:
-                await self.advance(credential_id)
-                log.info("credential_finished", credential_id=credential_id)
-            except ServiceUnavailable as error:
-                # The others would fail the same way.
-                log.info("issuing_waits", code=error.code, message=error.message)
-                return
-            except DomainError as error:
+                await self.advance(row.credential_id)
+                log.info("credential_finished", credential_id=row.credential_id)
+            except Exception as error:  # noqa: BLE001
+                # Of whatever kind: what is wrong with one credential must keep neither the others nor the registry.
+                if isinstance(error, DomainError) and error.kind is Kind.UNAVAILABLE:
+                    log.info("issuing_waits", code=error.code, message=error.message)
+                    # The others would fail the same way; the next turn begins with another one.
+                    await self._put_off(row, row.tries, self._clock())
+                    return
+                await self._put_off(row, row.tries + 1, self._clock() + retry_pause(row.tries + 1))
+                # The text of a foreign error may quote what it was about.
+                told = error.message if isinstance(error, DomainError) else type(error).__name__
                 log.warning(
-                    "issuing_failed", credential_id=credential_id, code=error.code, message=error.message
+                    "issuing_failed", credential_id=row.credential_id, tries=row.tries + 1, error=told
                 )
+
+    async def _put_off(self, row: Unfinished, tries: int, until: datetime) -> None:
+        async with self._store.transaction() as unit:
+            await unit.credentials.put_off(row.credential_id, tries, until)
+
+
+def _imported(
+    credential: Credential, subscriber: Subscriber, chain: Sequence[bytes], trust: OutsideTrust, at: datetime
+) -> Certificate:
+    outside.check_leaf(chain[0], credential.spki, at)
+    outside.check_owner(chain[0], subscriber.tax_code, subscriber.citizen_number)
+    path = outside.path_to_anchor(chain, trust, at)
+    leaf = certificate_facts(chain[0])
+    return Certificate(
+        id=new_id("ce"),
+        credential_id=credential.id,
+        issuer_id=chains.outside_issuer_id(chain[0]),
+        serial_number=leaf.serial_hex,
+        state=CertificateState.ISSUED,
+        not_before=leaf.not_before,
+        not_after=leaf.not_after,
+        tbs=b"",
+        chain=tuple(der for der in path if not outside.is_self_issued(der)),
+    )
 
 
 async def _present(unit: Unit, credential_id: str, *, lock: bool = False) -> Credential:

@@ -12,6 +12,7 @@ from services.registry.domain.paging import Page, Rows
 from services.registry.domain.parties import Agency, Subscriber
 from services.registry.ports import Store, Unit
 from services.registry.profiles import SubscriberKind
+from services.registry.service.admission import acting, asking
 from services.registry.service.chronicle import Chronicle, Clock
 
 
@@ -57,7 +58,7 @@ class PartyService:
         """Make an agency below one that the caller reaches."""
         caller.require("registry:write")
         name, checked_organ_id = parties.text(name, "name"), parties.organ_id(organ_id)
-        async with self._store.transaction() as unit:
+        async with acting(self._store, caller) as unit:
             parent = await self._parent(unit, caller, parent_id)
             if len(parent.path) >= parties.MAX_DEPTH:
                 raise Conflict(f"the tree may have at most {parties.MAX_DEPTH} levels", field="parent_id")
@@ -92,13 +93,13 @@ class PartyService:
     async def agency(self, caller: Caller, agency_id: str) -> Agency:
         """Return one agency."""
         caller.require("registry:read")
-        async with self._store.reading() as unit:
+        async with asking(self._store, caller) as unit:
             return await reached_agency(unit, caller, agency_id)
 
     async def agencies(self, caller: Caller, parent_id: str, page: Page) -> Rows[Agency]:
         """List agencies, where `parent_id` is given those directly below it."""
         caller.require("registry:read")
-        async with self._store.reading() as unit:
+        async with asking(self._store, caller) as unit:
             if parent_id:
                 await reached_agency(unit, caller, parent_id)
             found = await unit.parties.list_agencies(caller.agency_id, parent_id, page)
@@ -118,7 +119,7 @@ class PartyService:
             title=parties.title(new.title, new.kind),
             created_at=self._clock(),
         )
-        async with self._store.transaction() as unit:
+        async with acting(self._store, caller) as unit:
             await reached_agency(unit, caller, new.agency_id)
             await unit.parties.add_subscriber(subscriber)
             await self._chronicle.record(
@@ -140,13 +141,13 @@ class PartyService:
     async def subscriber(self, caller: Caller, subscriber_id: str) -> Subscriber:
         """Return one subscriber."""
         caller.require("registry:read")
-        async with self._store.reading() as unit:
+        async with asking(self._store, caller) as unit:
             return (await reached_subscriber(unit, caller, subscriber_id))[0]
 
     async def subscribers(self, caller: Caller, agency_id: str, page: Page) -> Rows[Subscriber]:
         """List subscribers, where `agency_id` is given those of that agency."""
         caller.require("registry:read")
-        async with self._store.reading() as unit:
+        async with asking(self._store, caller) as unit:
             if agency_id:
                 await reached_agency(unit, caller, agency_id)
             found = await unit.parties.list_subscribers(caller.agency_id, agency_id, page)

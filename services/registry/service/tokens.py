@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -27,9 +28,13 @@ MAX_TOKEN_CHARACTERS = 8 * 1024
 MAX_ASSERTION_SECONDS = 300
 LEEWAY_SECONDS = 30
 """Between the clocks of a client and ours."""
+REMEMBERED_SECONDS = 60
+"""An assertion is remembered so long beyond its end: one that was good when it was read may wait for the database."""
 MAX_JTI_CHARACTERS = 128
 ASSERTION_ALGORITHMS = ("ES256", "ES384", "PS256", "RS256", "Ed25519")
 """RFC 9864 names Ed25519 so; the older "EdDSA" leaves the curve open and is not taken."""
+
+_CLIENT_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,8 +133,11 @@ class TokenService:
     async def _authenticate(self, request: TokenRequest) -> Client:
         if request.assertion:
             return await self._by_assertion(request)
+        # Anybody may ask here: what no client is called never reaches the database.
+        if not _CLIENT_ID.fullmatch(request.client_id):
+            raise _refused()
         async with self._store.reading() as unit:
-            client = await unit.parties.client(request.client_id[:64])
+            client = await unit.parties.client(request.client_id)
         proven = secrets.matches(request.secret, client.secret if client else None)
         if client is None or not proven or not client.enabled:
             raise _refused()
@@ -172,9 +180,11 @@ class TokenService:
             raise _refused() from error
         if ends > now + MAX_ASSERTION_SECONDS + LEEWAY_SECONDS:
             raise Unauthenticated(f"a client assertion may live {MAX_ASSERTION_SECONDS} seconds at most")
-        if not 1 <= len(jti) <= MAX_JTI_CHARACTERS:
-            raise Unauthenticated(f"jti of a client assertion has 1 to {MAX_JTI_CHARACTERS} characters")
-        return jti, datetime.fromtimestamp(ends + LEEWAY_SECONDS, UTC)
+        if not 1 <= len(jti) <= MAX_JTI_CHARACTERS or not jti.isprintable():
+            raise Unauthenticated(
+                f"jti of a client assertion has 1 to {MAX_JTI_CHARACTERS} printable characters"
+            )
+        return jti, datetime.fromtimestamp(ends + LEEWAY_SECONDS + REMEMBERED_SECONDS, UTC)
 
 
 def _asked_scopes(asked: str, client: Client) -> tuple[str, ...]:
@@ -193,7 +203,7 @@ def _claimed_subject(assertion: str) -> str:
         subject = payload["sub"]
     except (JoseError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise _refused() from error
-    if not isinstance(subject, str) or not 1 <= len(subject) <= 64:
+    if not isinstance(subject, str) or not _CLIENT_ID.fullmatch(subject):
         raise _refused()
     return subject
 

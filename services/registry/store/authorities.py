@@ -1,20 +1,19 @@
-"""SQL over our CAs, their CRLs, and CA certificates of others."""
+"""SQL over our CAs and their CRLs."""
 
 from __future__ import annotations
 
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, func, insert, or_, select, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Row, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.kernel.values import KeyAlgorithm
-from services.registry.domain.authority import Authority, AuthorityState, Crl, OutsideAuthority
+from services.registry.domain.authority import Authority, AuthorityState, Crl
 from services.registry.store import tables
 
-_authority, _outside, _crl = tables.authority, tables.outside_authority, tables.crl
+_authority, _crl = tables.authority, tables.crl
 _UNSIGNED = b""
 
 
@@ -74,27 +73,6 @@ class SqlAuthorityRows:
             .values(certificate=certificate, state=AuthorityState.ACTIVE.value)
         )
         return written.rowcount == 1
-
-    async def add_outside(self, certificate: OutsideAuthority, at: datetime) -> None:
-        """Insert, or make it an anchor; an anchor stays one."""
-        make = postgresql.insert if self._connection.dialect.name == "postgresql" else sqlite.insert
-        statement = make(_outside).values(
-            sha256=certificate.sha256,
-            certificate=certificate.certificate,
-            anchor=certificate.anchor,
-            added_at=at,
-        )
-        await self._connection.execute(
-            statement.on_conflict_do_update(
-                index_elements=["sha256"],
-                set_={"anchor": or_(_outside.c.anchor, statement.excluded.anchor)},
-            )
-        )
-
-    async def outside(self) -> list[OutsideAuthority]:
-        """Return all, in order of their fingerprints."""
-        rows = await self._connection.execute(select(_outside).order_by(_outside.c.sha256))
-        return [OutsideAuthority(row.sha256, bytes(row.certificate), row.anchor) for row in rows]
 
     async def newest_crl(self, name: str) -> Crl | None:
         """Return the newest signed CRL."""

@@ -2,36 +2,40 @@
 
 from __future__ import annotations
 
-import base64
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, Select, bindparam, delete, insert, select, update
+from sqlalchemy import Select, bindparam, delete, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.kernel.errors import Conflict, OperationInProgress
-from services.kernel.values import KeyAlgorithm
 from services.registry.domain.credentials import (
     Activation,
     Certificate,
     CertificateState,
-    CreationRequest,
     Credential,
     CredentialStatus,
     Hold,
     HoldReason,
-    IssuerKind,
     Resolution,
     RevocationGround,
     Revoked,
+    Unfinished,
 )
 from services.registry.domain.paging import Page
 from services.registry.store import tables
 from services.registry.store.parties import path_of, under
+from services.registry.store.rows import (
+    CERTIFICATE_COLUMNS,
+    chain_of,
+    chain_text,
+    to_certificate,
+    to_credential,
+)
 
 _credential, _certificate, _hold, _reader = (
     tables.credential,
@@ -39,21 +43,10 @@ _credential, _certificate, _hold, _reader = (
     tables.credential_hold,
     tables.credential_reader,
 )
-_CERTIFICATE_COLUMNS = (
-    "id",
-    "credential_id",
-    "issuer_id",
-    "serial_number",
-    "state",
-    "not_before",
-    "not_after",
-    "tbs",
-    "chain",
-)
 
 
 def _with_certificate() -> Select[Any]:
-    columns = [_certificate.c[name].label(f"certificate_{name}") for name in _CERTIFICATE_COLUMNS]
+    columns = [_certificate.c[name].label(f"certificate_{name}") for name in CERTIFICATE_COLUMNS]
     # certificate_id is a column of the credential itself: the certificate's own is the same value.
     joined = _credential.outerjoin(_certificate, _certificate.c.id == _credential.c.certificate_id)
     return select(_credential, *columns[1:]).select_from(joined)
@@ -84,6 +77,8 @@ class SqlCredentialRows:
             "validity_days": credential.validity_days,
             "certificate_id": None,
             "unfinished": True,
+            "tries": 0,
+            "next_try_at": credential.created_at,
             "request_client_id": credential.request.client_id,
             "idempotency_key": credential.request.idempotency_key,
             "request_sha256": credential.request.sha256,
@@ -102,7 +97,7 @@ class SqlCredentialRows:
         if lock:
             wanted = wanted.with_for_update(of=_credential)
         row = (await self._connection.execute(wanted)).one_or_none()
-        return None if row is None else _to_credential(row)
+        return None if row is None else to_credential(row)
 
     async def made_by(self, client_id: str, idempotency_key: str) -> Credential | None:
         """Return what a request made before."""
@@ -110,7 +105,7 @@ class SqlCredentialRows:
             _credential.c.request_client_id == client_id, _credential.c.idempotency_key == idempotency_key
         )
         row = (await self._connection.execute(wanted)).one_or_none()
-        return None if row is None else _to_credential(row)
+        return None if row is None else to_credential(row)
 
     async def list_below(self, below: str, agency_id: str, page: Page) -> list[Credential]:
         """List credentials of agencies at or under `below`."""
@@ -124,17 +119,26 @@ class SqlCredentialRows:
         if page.after:
             wanted = wanted.where(_credential.c.id > page.after)
         rows = await self._connection.execute(wanted.order_by(_credential.c.id).limit(page.size + 1))
-        return [_to_credential(row) for row in rows]
+        return [to_credential(row) for row in rows]
 
-    async def unfinished(self, before: datetime, limit: int) -> list[str]:
-        """Return ids of credentials made before that moment whose making is not done."""
+    async def unfinished(self, before: datetime, at: datetime, limit: int) -> list[Unfinished]:
+        """Return credentials made before that moment whose making may be tried again at `at`, longest waiting first."""
+        columns = _credential.c
         wanted = (
-            select(_credential.c.id)
-            .where(_credential.c.unfinished.is_(True), _credential.c.created_at < before)
-            .order_by(_credential.c.id)
+            select(columns.id, columns.tries)
+            .where(columns.unfinished.is_(True), columns.created_at < before, columns.next_try_at <= at)
+            .order_by(columns.next_try_at, columns.id)
             .limit(limit)
         )
-        return list((await self._connection.execute(wanted)).scalars())
+        return [Unfinished(row.id, row.tries) for row in await self._connection.execute(wanted)]
+
+    async def put_off(self, credential_id: str, tries: int, until: datetime) -> None:
+        """Write how often the making of a credential failed, and until when it waits."""
+        await self._connection.execute(
+            update(_credential)
+            .where(_credential.c.id == credential_id)
+            .values(tries=tries, next_try_at=until)
+        )
 
     async def update(self, credential: Credential, *, unfinished: bool | None = None) -> None:
         """Write status, version, key and current certificate."""
@@ -154,7 +158,7 @@ class SqlCredentialRows:
     async def open_certificate(self, credential_id: str) -> Certificate | None:
         """Return the certificate whose to-be-signed bytes are kept and which is not issued yet."""
         wanted = (
-            select(*(_certificate.c[name].label(f"certificate_{name}") for name in _CERTIFICATE_COLUMNS))
+            select(*(_certificate.c[name].label(f"certificate_{name}") for name in CERTIFICATE_COLUMNS))
             .where(
                 _certificate.c.credential_id == credential_id,
                 _certificate.c.state == CertificateState.TBS_STORED.value,
@@ -163,7 +167,7 @@ class SqlCredentialRows:
             .limit(1)
         )
         row = (await self._connection.execute(wanted)).one_or_none()
-        return None if row is None else _to_certificate(row)
+        return None if row is None else to_certificate(row)
 
     async def add_certificate(self, certificate: Certificate, at: datetime) -> None:
         """Insert; raise Conflict where the issuer has given the serial number before."""
@@ -176,7 +180,7 @@ class SqlCredentialRows:
             "not_before": certificate.not_before,
             "not_after": certificate.not_after,
             "tbs": certificate.tbs,
-            "chain": _chain_text(certificate.chain),
+            "chain": chain_text(certificate.chain),
             "reserved_at": at,
             "issued_at": at if certificate.state is CertificateState.ISSUED else None,
         }
@@ -190,7 +194,7 @@ class SqlCredentialRows:
         await self._connection.execute(
             update(_certificate)
             .where(_certificate.c.id == certificate.id)
-            .values(state=certificate.state.value, chain=_chain_text(certificate.chain), issued_at=at)
+            .values(state=certificate.state.value, chain=chain_text(certificate.chain), issued_at=at)
         )
 
     async def revoke_certificates(
@@ -265,32 +269,31 @@ class SqlCredentialRows:
         }
         await self._connection.execute(insert(_hold), values)
 
-    async def open_hold(self, credential_id: str) -> Hold | None:
-        """Return the hold that is in force."""
+    async def open_holds(self, credential_id: str) -> list[Hold]:
+        """Return the reports that hold it now, oldest first."""
         wanted = (
             select(_hold)
             .where(_hold.c.credential_id == credential_id, _hold.c.released_at.is_(None))
-            .order_by(_hold.c.id.desc())
-            .limit(1)
+            .order_by(_hold.c.held_at, _hold.c.id)
         )
-        row = (await self._connection.execute(wanted)).one_or_none()
-        if row is None:
-            return None
-        return Hold(
-            row.id,
-            row.credential_id,
-            row.client_id,
-            HoldReason(row.reason),
-            row.suspected_since,
-            row.reporter,
-            row.held_at,
-        )
+        return [
+            Hold(
+                row.id,
+                row.credential_id,
+                row.client_id,
+                HoldReason(row.reason),
+                row.suspected_since,
+                row.reporter,
+                row.held_at,
+            )
+            for row in await self._connection.execute(wanted)
+        ]
 
-    async def end_hold(self, hold_id: str, client_id: str, confirmation: str, at: datetime) -> None:
-        """Write who released it, when and by which confirmation."""
+    async def end_holds(self, credential_id: str, client_id: str, confirmation: str, at: datetime) -> None:
+        """Write who released it, when and by which confirmation, to every report that is open."""
         await self._connection.execute(
             update(_hold)
-            .where(_hold.c.id == hold_id)
+            .where(_hold.c.credential_id == credential_id, _hold.c.released_at.is_(None))
             .values(released_at=at, released_by=client_id, confirmation=confirmation)
         )
 
@@ -344,48 +347,5 @@ class SqlCredentialRows:
             client_ids=tuple(json.loads(row.client_ids)),
             activation=Activation(row.activation),
             key_id=row.key_id,
-            chain=_chain_of(row.chain or ""),
+            chain=chain_of(row.chain or ""),
         )
-
-
-def _chain_text(chain: Sequence[bytes]) -> str:
-    return json.dumps([base64.b64encode(der).decode() for der in chain]) if chain else ""
-
-
-def _chain_of(text: str) -> tuple[bytes, ...]:
-    return tuple(base64.b64decode(item) for item in json.loads(text)) if text else ()
-
-
-def _to_certificate(row: Row[Any]) -> Certificate:
-    return Certificate(
-        id=row.certificate_id,
-        credential_id=row.certificate_credential_id,
-        issuer_id=row.certificate_issuer_id,
-        serial_number=row.certificate_serial_number,
-        state=CertificateState(row.certificate_state),
-        not_before=row.certificate_not_before,
-        not_after=row.certificate_not_after,
-        tbs=bytes(row.certificate_tbs),
-        chain=_chain_of(row.certificate_chain),
-    )
-
-
-def _to_credential(row: Row[Any]) -> Credential:
-    return Credential(
-        id=row.id,
-        agency_id=row.agency_id,
-        subscriber_id=row.subscriber_id,
-        status=CredentialStatus(row.status),
-        version=row.version,
-        key_algorithm=KeyAlgorithm.parse(row.key_algorithm),
-        key_id=row.key_id,
-        spki=bytes(row.spki),
-        activation=Activation(row.activation),
-        client_ids=tuple(json.loads(row.client_ids)),
-        issuer=IssuerKind(row.issuer),
-        profile=row.profile,
-        validity_days=row.validity_days,
-        certificate=None if row.certificate_id is None else _to_certificate(row),
-        request=CreationRequest(row.request_client_id, row.idempotency_key, bytes(row.request_sha256)),
-        created_at=row.created_at,
-    )

@@ -129,13 +129,17 @@ class SqlPartyRows:
             "secret_salt": client.secret.salt if client.secret else None,
             "secret_hash": client.secret.hash if client.secret else None,
             "jwks": client.jwks,
+            "makers": json.dumps(client.makers),
             "created_at": client.created_at,
         }
         await self._connection.execute(insert(_client), values)
 
-    async def client(self, client_id: str) -> Client | None:
-        """Return one client."""
-        row = (await self._connection.execute(select(_client).where(_client.c.id == client_id))).one_or_none()
+    async def client(self, client_id: str, *, keep: bool = False) -> Client | None:
+        """Return one client; `keep`: others may read it, and change it only once this transaction has ended."""
+        wanted = select(_client).where(_client.c.id == client_id)
+        if keep:
+            wanted = wanted.with_for_update(read=True)
+        row = (await self._connection.execute(wanted)).one_or_none()
         return None if row is None else _to_client(row)
 
     async def set_client_enabled(self, client_id: str, enabled: bool) -> None:
@@ -217,5 +221,6 @@ def _to_client(row: Row[Any]) -> Client:
         if row.secret_hash is None
         else SecretHash(bytes(row.secret_salt), bytes(row.secret_hash)),
         jwks=row.jwks,
+        makers=tuple(json.loads(row.makers)),
         created_at=row.created_at,
     )

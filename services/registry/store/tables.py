@@ -92,6 +92,8 @@ client = Table(
     Column("secret_salt", LargeBinary),
     Column("secret_hash", LargeBinary),
     Column("jwks", Text, nullable=False),
+    # JSON list: the clients that made it, from the first down.
+    Column("makers", Text, nullable=False),
     Column("created_at", Moment, nullable=False),
 )
 
@@ -124,6 +126,9 @@ credential = Table(
     Column("certificate_id", String(64)),
     # True until everything that its making takes is done: what the reconcile loop looks for.
     Column("unfinished", Boolean, nullable=False, index=True),
+    # How often that loop failed with it, and when it may try again: the longest waiting first.
+    Column("tries", Integer, nullable=False),
+    Column("next_try_at", Moment, nullable=False),
     Column("request_client_id", String(64), nullable=False),
     Column("idempotency_key", String(128), nullable=False),
     Column("request_sha256", LargeBinary, nullable=False),
@@ -194,16 +199,6 @@ authority = Table(
     Column("certificate", LargeBinary, nullable=False),
     Column("created_at", Moment, nullable=False),
     UniqueConstraint("issuer", "serial_number", name="authority_serial_once"),
-)
-
-# CA certificates that are not ours: from imported chains, and the anchors that the settings name.
-outside_authority = Table(
-    "outside_authority",
-    metadata,
-    Column("sha256", String(64), primary_key=True),
-    Column("certificate", LargeBinary, nullable=False),
-    Column("anchor", Boolean, nullable=False),
-    Column("added_at", Moment, nullable=False),
 )
 
 crl = Table(

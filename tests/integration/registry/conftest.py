@@ -16,11 +16,13 @@ from kyso.v1 import registry_pb2, registry_pb2_grpc
 from services.kernel.events import STREAM_EVENTS
 from services.kernel.runtime.bus import Bus
 from services.kernel.runtime.config import DatabaseSettings, RpcClientSettings, parse
+from services.kernel.runtime.database import Database
 from services.kernel.runtime.process import Runtime
 from services.kernel.runtime.rpc import open_channel
 from services.registry.config import RegistrySettings
 from services.registry.consumers import DURABLE, SIGNATURE_EVENTS
-from services.registry.main import serve
+from services.registry.main import MIGRATIONS, serve
+from services.registry.store.unit import SqlStore
 from tests.integration.registry.small_signer import SmallSigner
 from tests.support.nats_server import NatsServer, eventually
 from tests.support.pki import MeshCa
@@ -127,6 +129,23 @@ class Client:
         return await self.credential(await self.organization(agency_id), key)
 
 
+async def client_of(
+    registry: Registry, operator: Client, agency_id: str, scopes: list[str] | None = None
+) -> tuple[str, Client]:
+    """Make a client of an agency; return its id and the register as it sees it."""
+    wanted = scopes or [
+        "credentials:read",
+        "credentials:write",
+        "registry:read",
+        "registry:write",
+        "audit:read",
+    ]
+    made = await operator(
+        "CreateClient", agency_id=agency_id, name="Cổng DVC", scopes=wanted, document_types=["*"]
+    )
+    return made.client.id, await registry.client(await registry.token(made.client.id, made.secret))
+
+
 @dataclass
 class Stand:
     """Where registries of one test are started."""
@@ -221,3 +240,11 @@ async def registry(stand: Stand) -> AsyncIterator[Registry]:
     async with stand.signer.serving(stand.mesh, stand.signer_port), stand.running() as running:
         await running.ready()
         yield running
+
+
+@pytest.fixture
+async def store(stand: Stand) -> AsyncIterator[SqlStore]:
+    """The stand's database, beside whatever registry runs on it."""
+    database = await Database.open(stand.database, MIGRATIONS)
+    yield SqlStore(database)
+    await database.close()

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import grpc
-from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 
@@ -165,21 +164,3 @@ def _tagged(tag: int, content: bytes) -> bytes:
         return bytes([tag, size]) + content
     octets = size.to_bytes((size.bit_length() + 7) // 8, "big")
     return bytes([tag, 0x80 | len(octets)]) + octets + content
-
-
-def issue_outside(request: bytes, ca_key: ec.EllipticCurvePrivateKey, ca: x509.Certificate) -> bytes:
-    """Issue a certificate for a PKCS#10 request as an outside CA would; DER."""
-    asked = x509.load_der_x509_csr(request)
-    assert asked.is_signature_valid
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(asked.subject)
-        .issuer_name(ca.subject)
-        .public_key(asked.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(ca.not_valid_before_utc)
-        .not_valid_after(ca.not_valid_after_utc)
-        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .sign(ca_key, hashes.SHA256())
-    )
-    return certificate.public_bytes(serialization.Encoding.DER)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -14,31 +13,18 @@ from cryptography.x509.oid import NameOID
 
 from kyso.v1 import common_pb2, registry_pb2, registry_pb2_grpc
 from services.kernel.errors import (
-    Conflict,
     CredentialRevoked,
-    DomainError,
-    FieldInvalid,
     Internal,
     NotFound,
     ServiceUnavailable,
 )
-from services.kernel.runtime.database import Database
 from services.registry.domain.authority import ISSUING, Crl
-from services.registry.main import MIGRATIONS
 from services.registry.service import crls as crl_service
 from services.registry.store.unit import SqlStore
-from tests.integration.registry.conftest import Client, Registry, Stand
-from tests.integration.registry.small_signer import issue_outside
+from tests.integration.registry.conftest import Registry, Stand
 from tests.support.nats_server import eventually
 
 OUTSIDE: dict[str, Any] = {"issuer": registry_pb2.ISSUER_KIND_OUTSIDE_CA}
-
-
-@pytest.fixture
-async def store(stand: Stand) -> AsyncIterator[SqlStore]:
-    database = await Database.open(stand.database, MIGRATIONS)
-    yield SqlStore(database)
-    await database.close()
 
 
 def pki(registry: Registry, caller: str = "gateway") -> Any:
@@ -236,107 +222,3 @@ def test_a_crl_that_would_lose_a_revoked_certificate_is_not_published(tmp_path: 
         crl_service._require_nothing_lost(made(2, [2]), made(1, [1]), [])
     with pytest.raises(Internal, match="older"):
         crl_service._require_nothing_lost(made(1, [1]), made(2, [1]), [])
-
-
-# --- the outside road ---
-
-
-class OutsideCa:
-    """A CA that is not ours, with a root above it."""
-
-    def __init__(self) -> None:
-        self.root_key, self.root = self._ca("Outside Root", None)
-        self.key, self.certificate = self._ca("Outside CA", (self.root_key, self.root))
-
-    def _ca(
-        self, name: str, above: tuple[ec.EllipticCurvePrivateKey, x509.Certificate] | None
-    ) -> tuple[ec.EllipticCurvePrivateKey, x509.Certificate]:
-        key, now = ec.generate_private_key(ec.SECP256R1()), datetime.now(UTC)
-        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-        certificate = (
-            x509.CertificateBuilder()
-            .subject_name(subject)
-            .issuer_name(above[1].subject if above else subject)
-            .public_key(key.public_key())
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(now - timedelta(days=1))
-            .not_valid_after(now + timedelta(days=30))
-            .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-            .sign(above[0] if above else key, hashes.SHA256())
-        )
-        return key, certificate
-
-    def chain(self, request: bytes) -> list[bytes]:
-        leaf = issue_outside(request, self.key, self.certificate)
-        return [leaf, self.certificate.public_bytes(serialization.Encoding.DER)]
-
-    @property
-    def root_der(self) -> bytes:
-        return self.root.public_bytes(serialization.Encoding.DER)
-
-
-async def outside_credential(operator: Client, key: str) -> tuple[Any, bytes]:
-    subscriber = await operator.organization(await operator.agency())
-    credential = await operator.credential(subscriber, key, **OUTSIDE)
-    assert credential.status == common_pb2.CREDENTIAL_STATUS_PENDING
-    answer = await operator("GetCertificationRequest", credential_id=credential.id)
-    return credential, answer.certification_request
-
-
-async def test_a_certificate_of_an_outside_ca_is_taken_but_its_ca_is_not_trusted(registry: Registry) -> None:
-    operator, outside = await registry.client(), OutsideCa()
-    credential, request = await outside_credential(operator, "outside-1")
-    chain = [*outside.chain(request), outside.root_der]
-    taken = await operator("ImportCertificate", credential_id=credential.id, certificate_chain=chain)
-    assert taken.status == common_pb2.CREDENTIAL_STATUS_ACTIVE
-    assert list(taken.certificate_chain) == chain[:2]
-    assert taken.version > credential.version
-    trust = await pki(registry, "verifier").GetTrust(registry_pb2.GetTrustRequest())
-    assert [anchor.scope for anchor in trust.anchors] == ["own"]
-    assert set(chain[1:]) <= set(trust.intermediates)
-    # The next certificate of the same CA may come alone; it replaces the one before.
-    renewed = await operator(
-        "ImportCertificate", credential_id=credential.id, certificate_chain=outside.chain(request)[:1]
-    )
-    assert list(renewed.certificate_chain)[1:] == chain[1:2]
-    answer = await operator("RevokeCredential", credential_id=credential.id, ground=1, request_reference="x")
-    assert answer.crl_number == 0
-
-
-async def test_a_certificate_that_does_not_fit_is_refused(registry: Registry) -> None:
-    operator, outside = await registry.client(), OutsideCa()
-    credential, request = await outside_credential(operator, "outside-2")
-    _, other_request = await outside_credential(operator, "outside-3")
-    good = outside.chain(request)
-    stranger = OutsideCa().certificate.public_bytes(serialization.Encoding.DER)
-    for chain in (
-        [],
-        [b"not a certificate"],
-        [b"x" * 70_000],
-        good[:1],
-        [good[0], stranger],
-        outside.chain(other_request),
-        [good[1]],
-        [*good, *([good[1]] * 8)],
-    ):
-        with pytest.raises(FieldInvalid):
-            await operator("ImportCertificate", credential_id=credential.id, certificate_chain=chain)
-    await operator("ImportCertificate", credential_id=credential.id, certificate_chain=good)
-    with pytest.raises(Conflict):
-        await operator("ImportCertificate", credential_id=credential.id, certificate_chain=good)
-    own = await operator.made_credential("outside-4")
-    for method in ("GetCertificationRequest", "ImportCertificate"):
-        with pytest.raises(DomainError):
-            await operator(method, credential_id=own.id)
-
-
-async def test_anchors_of_others_are_trusted_where_the_settings_name_them(stand: Stand) -> None:
-    outside = OutsideCa()
-    anchor = stand.folder / "anchor.pem"
-    anchor.write_bytes(outside.root.public_bytes(serialization.Encoding.PEM))
-    settings = stand.settings(ca={"outside_anchor_files": (anchor,)})
-    async with stand.running(settings) as registry:
-        trust = await pki(registry, "verifier").GetTrust(registry_pb2.GetTrustRequest())
-        assert [(anchor.certificate, anchor.scope) for anchor in trust.anchors] == [
-            (outside.root_der, "outside")
-        ]

@@ -163,7 +163,7 @@ async def test_a_confirmation_of_an_older_version_does_not_count(registry: Regis
 
 async def test_who_placed_a_hold_cannot_release_it_and_another_client_can(registry: Registry) -> None:
     operator = await registry.client()
-    other = await second_client(operator, registry)
+    other, third = await second_client(operator, registry), await second_client(operator, registry)
     credential = await operator.made_credential("release-1")
     with pytest.raises(Conflict, match="not held"):
         await other("ReleaseCredential", credential_id=credential.id, confirmation="01/CV")
@@ -173,18 +173,20 @@ async def test_who_placed_a_hold_cannot_release_it_and_another_client_can(regist
     # Stopping twice is no mistake, and changes nothing.
     again = await other("HoldCredential", **asked)
     assert again.credential.version == held.credential.version
-    with pytest.raises(Forbidden, match="another"):
-        await operator("ReleaseCredential", credential_id=credential.id, confirmation="01/CV")
+    # Whoever reported it, first or later, releases nothing.
+    for reporter in (operator, other):
+        with pytest.raises(Forbidden, match="another"):
+            await reporter("ReleaseCredential", credential_id=credential.id, confirmation="01/CV")
     with pytest.raises(FieldInvalid, match="confirmation"):
-        await other("ReleaseCredential", credential_id=credential.id, confirmation="")
-    released = await other(
+        await third("ReleaseCredential", credential_id=credential.id, confirmation="")
+    released = await third(
         "ReleaseCredential", credential_id=credential.id, confirmation="15/CV-SNV 22/11/2026"
     )
     assert released.status == common_pb2.CREDENTIAL_STATUS_ACTIVE
     assert released.version > held.credential.version
     lines = (await operator("ListAuditEvents", credential_id=credential.id)).events
     verbs = [line.type.rpartition(".")[2] for line in lines]
-    assert verbs == ["created", "certified", "held", "released"]
+    assert verbs == ["created", "certified", "held", "hold_joined", "released"]
     assert [line.position for line in lines] == sorted(line.position for line in lines)
     for wrong in (
         {**asked, "reason": 0},
@@ -193,6 +195,37 @@ async def test_who_placed_a_hold_cannot_release_it_and_another_client_can(regist
     ):
         with pytest.raises(FieldInvalid):
             await operator("HoldCredential", **wrong)
+
+
+async def test_a_client_of_the_holders_making_or_made_since_the_hold_releases_nothing(
+    registry: Registry,
+) -> None:
+    operator = await registry.client()
+    own = (await operator("GetClient", id="operator")).agency_id
+    holder, elsewhere = await maker(operator, registry, own), await second_client(operator, registry)
+    puppet = await maker(holder, registry, own)
+    grandchild = await maker(puppet, registry, own)
+    credential = await operator.made_credential("puppet-1")
+    await holder("HoldCredential", credential_id=credential.id, reason=REASON, reporter="An")
+    late = await second_client(operator, registry)
+    for client, reason in (
+        (puppet, "made this one"),
+        (grandchild, "made this one"),
+        (late, "after the hold"),
+    ):
+        with pytest.raises(Forbidden, match=reason):
+            await client("ReleaseCredential", credential_id=credential.id, confirmation="01/CV")
+    await elsewhere("ReleaseCredential", credential_id=credential.id, confirmation="01/CV")
+    # The next hold starts anew: who reported the last one may release this one.
+    await elsewhere("HoldCredential", credential_id=credential.id, reason=REASON, reporter="An")
+    await holder("ReleaseCredential", credential_id=credential.id, confirmation="02/CV")
+
+
+async def maker(of: Client, registry: Registry, agency_id: str) -> Client:
+    """Let a client make another that can make clients too."""
+    scopes = ["credentials:write", "credentials:read", "registry:write"]
+    made = await of("CreateClient", agency_id=agency_id, name="Quản trị", scopes=scopes)
+    return await registry.client(await registry.token(made.client.id, made.secret))
 
 
 async def test_a_hold_before_the_certificate_came_is_not_lifted_by_it(

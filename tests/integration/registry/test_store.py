@@ -26,6 +26,7 @@ from services.registry.domain.credentials import (
     CredentialStatus,
     IssuerKind,
     RevocationGround,
+    Unfinished,
 )
 from services.registry.domain.ledger import Head
 from services.registry.domain.paging import Page
@@ -105,8 +106,10 @@ async def test_what_is_written_is_read_again(store: SqlStore) -> None:
         assert await unit.parties.subscriber(subscriber.id) == subscriber
         assert await unit.credentials.get(made.id) == made
         assert await unit.credentials.made_by("cl_a", "k1") == made
-        assert await unit.credentials.unfinished(NOW + timedelta(seconds=1), 10) == [made.id]
-        assert await unit.credentials.unfinished(NOW, 10) == []
+        assert await unit.credentials.unfinished(NOW + timedelta(seconds=1), NOW, 10) == [
+            Unfinished(made.id, 0)
+        ]
+        assert await unit.credentials.unfinished(NOW, NOW, 10) == []
 
 
 async def test_a_certificate_goes_from_reserved_to_issued_to_revoked(store: SqlStore) -> None:
@@ -236,3 +239,19 @@ async def test_times_without_zone_are_refused(store: SqlStore) -> None:
     async with store.transaction() as unit:
         with pytest.raises(StatementError, match="zone"):
             await unit.parties.add_agency(naive)
+
+
+async def test_what_failed_waits_its_turn_behind_the_others(store: SqlStore) -> None:
+    async with store.transaction() as unit:
+        agency, subscriber = await party(unit)
+        rows = [credential(agency, subscriber, f"k{number}") for number in range(3)]
+        for number, row in enumerate(rows):
+            await unit.credentials.add(replace(row, created_at=NOW + timedelta(seconds=number)))
+    later = NOW + timedelta(minutes=1)
+    async with store.transaction() as unit:
+        first = (await unit.credentials.unfinished(later, later, 1))[0]
+        assert (first.credential_id, first.tries) == (rows[0].id, 0)
+        await unit.credentials.put_off(first.credential_id, 1, later)
+        await unit.credentials.put_off(rows[1].id, 4, later + timedelta(hours=1))
+        left = await unit.credentials.unfinished(later, later, 10)
+    assert [(row.credential_id, row.tries) for row in left] == [(rows[2].id, 0), (rows[0].id, 1)]

@@ -5,14 +5,21 @@ from __future__ import annotations
 import base64
 import json
 import time
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from joserfc import jwt
 from joserfc.jwk import ECKey, KeySet, OKPKey, RSAKey
+from prometheus_client import CollectorRegistry
 
 from kyso.v1 import registry_pb2, registry_pb2_grpc
 from services.kernel.errors import DomainError, FieldInvalid, ScopeMissing, Unauthenticated
+from services.registry.domain.parties import Agency, Client
+from services.registry.metrics import RegistryMetrics
+from services.registry.service.tokens import LEEWAY_SECONDS, TokenRequest, TokenService
+from services.registry.store.unit import SqlStore
+from services.registry.tokenkeys import TokenKeys
 from tests.integration.registry.conftest import OPERATOR_SECRET, Registry, Stand
 
 ENDPOINT = "https://kyso.example/oauth2/token"
@@ -46,17 +53,21 @@ async def test_a_token_says_what_the_contract_promises_and_verifies_by_the_publi
 
 async def test_a_wrong_proof_is_refused_in_the_same_words_whatever_is_wrong(registry: Registry) -> None:
     said = set()
-    for client_id, secret in (
+    wrong = (
         ("operator", "wrong"),
         ("nobody", OPERATOR_SECRET),
         ("", "x"),
         ("operator", "x" * 9999),
-    ):
+        ("oper\0ator", OPERATOR_SECRET),
+        ("opérator", OPERATOR_SECRET),
+        ("x" * 65, OPERATOR_SECRET),
+    )
+    for client_id, secret in wrong:
         with pytest.raises(Unauthenticated) as caught:
             await registry.token(client_id, secret)
         said.add(caught.value.message)
     assert len(said) == 1
-    assert registry.metric("kyso_registry_tokens_refused_total", code="UNAUTHENTICATED") == 4
+    assert registry.metric("kyso_registry_tokens_refused_total", code="UNAUTHENTICATED") == len(wrong)
     with pytest.raises(FieldInvalid):
         await stub(registry).IssueToken(registry_pb2.IssueTokenRequest(client_id="operator"))
     with pytest.raises(ScopeMissing):
@@ -105,6 +116,8 @@ async def test_private_key_jwt_is_accepted_once_and_only_as_rfc_7523_says(regist
         assertion(key, "ES256", **good, jti="x" * 129),
         assertion(key, "ES256", **good, jti="w6", nbf=now + 600),
         assertion(key, "ES256", iss="cl_nobody", sub="cl_nobody", jti="w7"),
+        assertion(key, "ES256", iss="cl_\0", sub="cl_\0", jti="w9"),
+        assertion(key, "ES256", **good, jti="w\0"),
         "not.a.jwt",
         "a",
         "x" * 10_000,
@@ -166,3 +179,31 @@ async def test_a_short_operator_secret_stops_the_start(stand: Stand) -> None:
     with pytest.raises(DomainError, match="32"):
         async with stand.running(settings):
             pass
+
+
+async def test_an_assertion_is_not_forgotten_while_one_that_was_good_still_waits(
+    stand: Stand, store: SqlStore
+) -> None:
+    key, began = ECKey.generate_key("P-256", auto_kid=True), datetime(2026, 11, 22, 8, tzinfo=UTC)
+    public = json.dumps(KeySet([key]).as_dict(private=False))
+    async with store.transaction() as unit:
+        await unit.parties.add_agency(Agency("ag_1", None, "x", None, ("ag_1",), began))
+        await unit.parties.add_client(
+            Client("cl_a", "ag_1", "x", ("verify",), (), False, True, None, public, (), began)
+        )
+    keys, metrics = TokenKeys.open(stand.folder / "keys.jwks"), RegistryMetrics.register(CollectorRegistry())
+    moments = [began] * 3
+    tokens = TokenService(store, keys, 600, lambda: moments.pop(0), metrics)
+    ends = began + timedelta(seconds=60)
+    signed = assertion(key, "ES256", iss="cl_a", sub="cl_a", aud="kyso", exp=int(ends.timestamp()))
+    request = TokenRequest("", "", signed, "", "")
+    await tokens.issue(request)
+    # Read in its last moment, and kept by a transaction that had to wait.
+    last = ends + timedelta(seconds=LEEWAY_SECONDS)
+    moments[:] = [
+        last - timedelta(milliseconds=100),
+        last + timedelta(seconds=2),
+        last + timedelta(seconds=2),
+    ]
+    with pytest.raises(Unauthenticated, match="used before"):
+        await tokens.issue(request)

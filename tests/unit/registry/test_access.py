@@ -6,7 +6,7 @@ import base64
 
 import pytest
 
-from services.kernel.errors import FieldInvalid, NotFound, ScopeMissing
+from services.kernel.errors import DocumentTypeNotAllowed, FieldInvalid, NotFound, ScopeMissing
 from services.registry.domain import access
 from services.registry.domain.access import SCOPES, Caller
 from services.registry.domain.paging import Page, Rows
@@ -49,9 +49,19 @@ def test_document_types_are_names_or_the_star_alone() -> None:
         [""],
         ["x" * 65],
         [f"t{n}" for n in range(101)],
+        [f"{n:02d}-{'x' * 28}" for n in range(100)],
     ):
         with pytest.raises(FieldInvalid):
             access.document_types(wrong)
+
+
+def test_document_types_given_are_among_those_held() -> None:
+    access.require_document_types(["cong-van"], ["bao-cao", "cong-van"])
+    access.require_document_types(["*"], ["*"])
+    access.require_document_types([], [])
+    for asked, held in ((["*"], ["cong-van"]), (["bao-cao"], ["cong-van"]), (["bao-cao"], [])):
+        with pytest.raises(DocumentTypeNotAllowed):
+            access.require_document_types(asked, held)
 
 
 @pytest.mark.parametrize("value", ["", "a b", "a\n", "é", "x" * 129])

@@ -80,3 +80,10 @@ def test_every_ground_is_kept_under_a_name_that_is_read_again() -> None:
 def test_no_certificate_lives_longer_than_five_years(days: int) -> None:
     with pytest.raises(FieldInvalid):
         credentials.validity_days(days)
+
+
+def test_pauses_grow_to_a_limit() -> None:
+    pauses = [credentials.retry_pause(tries) for tries in range(1, 200)]
+    assert pauses == sorted(pauses)
+    assert pauses[0] <= timedelta(seconds=10)
+    assert pauses[-1] == timedelta(minutes=10)

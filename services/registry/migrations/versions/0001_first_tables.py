@@ -21,7 +21,6 @@ def upgrade() -> None:
     _credential_hold()
     _credential_reader()
     _authority()
-    _outside_authority()
     _crl()
     _counter()
     _audit_event()
@@ -83,6 +82,7 @@ def _client() -> None:
         sa.Column("secret_salt", sa.LargeBinary(), nullable=True),
         sa.Column("secret_hash", sa.LargeBinary(), nullable=True),
         sa.Column("jwks", sa.Text(), nullable=False),
+        sa.Column("makers", sa.Text(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.ForeignKeyConstraint(
             ["agency_id"],
@@ -122,6 +122,8 @@ def _credential() -> None:
         sa.Column("validity_days", sa.Integer(), nullable=False),
         sa.Column("certificate_id", sa.String(length=64), nullable=True),
         sa.Column("unfinished", sa.Boolean(), nullable=False),
+        sa.Column("tries", sa.Integer(), nullable=False),
+        sa.Column("next_try_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("request_client_id", sa.String(length=64), nullable=False),
         sa.Column("idempotency_key", sa.String(length=128), nullable=False),
         sa.Column("request_sha256", sa.LargeBinary(), nullable=False),
@@ -223,17 +225,6 @@ def _authority() -> None:
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("name"),
         sa.UniqueConstraint("issuer", "serial_number", name="authority_serial_once"),
-    )
-
-
-def _outside_authority() -> None:
-    op.create_table(
-        "outside_authority",
-        sa.Column("sha256", sa.String(length=64), nullable=False),
-        sa.Column("certificate", sa.LargeBinary(), nullable=False),
-        sa.Column("anchor", sa.Boolean(), nullable=False),
-        sa.Column("added_at", sa.DateTime(timezone=True), nullable=False),
-        sa.PrimaryKeyConstraint("sha256"),
     )
 
 
