@@ -16,7 +16,6 @@ from datetime import UTC, datetime
 import nats
 from nats.aio.client import Client
 from nats.js import JetStreamContext
-from nats.js import api as js
 from prometheus_client import Counter, Gauge
 
 from services.kernel.errors import FieldInvalid, ServiceUnavailable
@@ -102,7 +101,7 @@ class Bus:
         self.telemetry = runtime.telemetry
         self._log = runtime.telemetry.log
         self._client: Client | None = None
-        self._jetstream: JetStreamContext | None = None
+        self._jetstream: JetStream | None = None
         self._core = CoreSubscriptions(self._log)
         self._ready, self._changed, self._prepared = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self._streams_wanted = False
@@ -200,15 +199,10 @@ class Bus:
         if jetstream is None or not self.connected:
             return [ConnectionError("not connected to the bus")] * len(events)
         outcomes: list[Exception | None] = [TimeoutError("no acknowledgement in time")] * len(events)
-        futures: dict[asyncio.Future[js.PubAck], int] = {}
+        futures: dict[asyncio.Future[None], int] = {}
         for index, event in enumerate(events):
             try:
-                future = await jetstream.publish_async(
-                    event.nats_subject,
-                    event.data,
-                    wait_stall=self._settings.publish_timeout_seconds,
-                    headers=headers_of(event),
-                )
+                future = await jetstream.send(event.nats_subject, event.data, headers_of(event))
             except (nats.errors.Error, OSError) as error:
                 task = asyncio.current_task()
                 if task is not None and task.cancelling():

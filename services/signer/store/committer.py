@@ -15,13 +15,13 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from sqlalchemy import Connection, insert
+from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from services.kernel.errors import DomainError, ServiceUnavailable
 from services.kernel.events import Event
 from services.kernel.runtime.database import Database
-from services.kernel.runtime.outbox import rows
+from services.kernel.runtime.outbox import write_rows
 from services.kernel.runtime.telemetry import Telemetry
 from services.signer.ledger import Entry, Head, LedgerEntry, event_of
 from services.signer.metrics import SignerMetrics
@@ -29,8 +29,6 @@ from services.signer.ports import Ending, Intent, Recorded
 from services.signer.store import statements
 from services.signer.store.doubtful import Doubtful
 from services.signer.store.tables import outbox
-
-_OUTBOX = insert(outbox)
 
 MAX_BATCH = 256
 MAX_WAITING = 8192
@@ -237,7 +235,7 @@ class _Batch:
         events += [event for ending in won for event in ending.events]
         if placed:
             statements.insert_entries(connection, placed)
-            connection.execute(_OUTBOX, rows(events))
+            write_rows(connection, outbox, events)
         return _Committed(head, len(placed), frozenset(chains), taken, lost)
 
     def _add_chains(self, connection: Connection, endings: Sequence[Ending]) -> dict[bytes, bytes]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+import sqlite3
 import struct
 from collections.abc import Sequence
 from functools import cache
-from typing import Any
+from typing import Any, Protocol
 
-from sqlalchemy import Connection, CursorResult, Row, select
+from sqlalchemy import Connection, Row, select
+from sqlalchemy.exc import DBAPIError
 
 from services.kernel.errors import ServiceUnavailable
 from services.signer.domain import ItemFailure, Kind, State
@@ -64,11 +66,24 @@ def _for(sql: str, dialect: str) -> str:
     return sql if dialect == "sqlite" else _NAME.sub(r"%(\1)s", sql)
 
 
-def _run(
-    connection: Connection, sql: str, values: dict[str, Any] | list[dict[str, Any]]
-) -> CursorResult[Any]:
+class _Cursor(Protocol):
+    """What both drivers' cursors and SQLAlchemy's own result have in common."""
+
+    @property
+    def rowcount(self) -> int: ...
+    def fetchall(self) -> Sequence[Any]: ...
+    def fetchone(self) -> Any: ...
+
+
+def _run(connection: Connection, sql: str, values: dict[str, Any] | list[dict[str, Any]]) -> _Cursor:
     # Straight to the driver, which keeps these texts prepared: SQLAlchemy's own path costs more than the statements.
-    return connection.exec_driver_sql(_for(sql, connection.dialect.name), values)
+    if connection.dialect.name != "sqlite":
+        return connection.exec_driver_sql(_for(sql, connection.dialect.name), values)
+    driver: sqlite3.Connection = connection.connection.driver_connection  # type: ignore[assignment]
+    try:
+        return driver.executemany(sql, values) if isinstance(values, list) else driver.execute(sql, values)
+    except sqlite3.Error as error:
+        raise DBAPIError.instance(sql, None, error, sqlite3.Error, hide_parameters=True) from error
 
 
 def intent_row(intent: Intent, owner: str, state: State) -> tuple[Any, ...]:
@@ -100,7 +115,7 @@ def insert_intents(
             for index, intent in enumerate(part)
             for name, value in zip(_INTENT_COLUMNS, intent_row(intent, owner, state), strict=True)
         }
-        rows = _run(connection, _insert_of(len(part)), values).all()
+        rows = _run(connection, _insert_of(len(part)), values).fetchall()
         if len(rows) == len(part):
             continue
         inserted = {row[0] for row in rows}
@@ -121,7 +136,7 @@ def _holder(connection: Connection, intent: Intent) -> Recorded:
 def written_endings(connection: Connection, endings: Sequence[Ending]) -> set[str]:
     """Return the event ids of those endings that are written already, with their ledger entries."""
     found = (
-        _run(connection, _ENDED, {"id": entry.facts.operation_id, "end_event": entry.event_id}).first()
+        _run(connection, _ENDED, {"id": entry.facts.operation_id, "end_event": entry.event_id}).fetchone()
         for entry in (ending.entry for ending in endings)
     )
     return {str(row[0]) for row in found if row is not None}
@@ -134,7 +149,7 @@ def end_operations(connection: Connection, endings: Sequence[Ending], owner: str
     if _run(connection, _END, rows).rowcount != len(rows):
         for row in rows:
             which = {"id": row["id"], "end_event": row["end_event"]}
-            if _run(connection, _ENDED, which).first() is None:
+            if _run(connection, _ENDED, which).fetchone() is None:
                 lost.add(str(row["id"]))
     blobs = [
         {"blob": ending.result_blob, "id": ending.entry.facts.operation_id}
