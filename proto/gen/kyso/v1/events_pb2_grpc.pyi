@@ -13,6 +13,20 @@ JetStream
   kyso.job.<client>.sign.<priority>                                 SigningJob       signer or the client itself -> signer (work queue); priority "high", "normal", "low"
   kyso.result.<client>.<operation>                                  OperationEnded   signer -> that client
   kyso.parked.<stream>.<consumer>                                   the message as it came, headers kyso-reason and kyso-subject: platform operators
+
+Limits. A job has at most 128 KiB, a parked message 1 MiB, everything else 768 KiB, headers counted. KYSO_JOBS takes a
+limited number of waiting jobs of one subject, that is of one client and priority (10,000 unless set otherwise); beyond
+it the publisher is answered error 10077 "maximum messages per subject exceeded" and publishes again later. No other
+priority exists: a client's user may not publish it. Every stream has a limit in bytes: full, KYSO_JOBS refuses, the
+others drop their oldest before its time (events 30 days, results 7 days, parked 365 days). The signer makes KYSO_JOBS
+and KYSO_RESULTS, the registry KYSO_EVENTS and KYSO_PARKED.
+
+Who consumes must not take the subject of a message for its sender: the server does not check the reply subject of a
+publication that it permits, and sends its acknowledgement there. A message of Kyso's has the headers ce-*; one without
+them, or with a ce-source that does not begin with "kyso/", is none.
+
+In kyso.parked the field access_token is blank: who publishes a parked job again puts a new one in.
+
 Core messages, lost when nobody listens
   kyso.directory.changed    DirectoryChanged    registry -> signers, at once after a commit
   kyso.directory.heartbeat  DirectoryHeartbeat  registry -> signers, every second
