@@ -109,10 +109,10 @@ def rows(events: Sequence[Event]) -> list[dict[str, Any]]:
 def write_rows(connection: Connection, table: Table, events: Sequence[Event]) -> None:
     """Write events within `Database.write`, in this order; cheap, for what is done for every call. Raise as `put`."""
     found = rows(events)
-    if connection.dialect.name != "sqlite":
+    driver = connection.connection.driver_connection
+    if not isinstance(driver, sqlite3.Connection):
         connection.execute(insert(table), found)
         return
-    driver: sqlite3.Connection = connection.connection.driver_connection  # type: ignore[assignment]
     columns = list(found[0])
     marks = ", ".join(f":{name}" for name in columns)
     try:

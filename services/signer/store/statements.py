@@ -77,9 +77,10 @@ class _Cursor(Protocol):
 
 def _run(connection: Connection, sql: str, values: dict[str, Any] | list[dict[str, Any]]) -> _Cursor:
     # Straight to the driver, which keeps these texts prepared: SQLAlchemy's own path costs more than the statements.
-    if connection.dialect.name != "sqlite":
+    driver = connection.connection.driver_connection
+    if not isinstance(driver, sqlite3.Connection):
+        # PostgreSQL, or SQLite behind `Database.transaction`, whose driver lives in another thread.
         return connection.exec_driver_sql(_for(sql, connection.dialect.name), values)
-    driver: sqlite3.Connection = connection.connection.driver_connection  # type: ignore[assignment]
     try:
         return driver.executemany(sql, values) if isinstance(values, list) else driver.execute(sql, values)
     except sqlite3.Error as error:
