@@ -313,7 +313,7 @@ class HsmUnavailable(DomainError):
 
 
 class HsmTimeout(DomainError):
-    """The operation waited too long for an HSM worker: nothing was handed to the token."""
+    """The operation waited too long for an HSM worker, or for the token after its last check: nothing was signed."""
 
     code, kind, retryable = "HSM_TIMEOUT", Kind.UNAVAILABLE, True
 

@@ -202,7 +202,8 @@ class RegistryServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def SetClientEnabled(self, request, context):
-        """Switches a client off or on again; tokens already out live to their end. Scope registry:write.
+        """Switches a client off or on again. A token already out opens the register no more; at other services it lives to its
+        end. Refused to the client itself. Scope registry:write.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -251,7 +252,7 @@ class RegistryServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ReleaseCredential(self, request, context):
-        """Ends a hold. Refused to the client that placed it. Scope credentials:write.
+        """Ends a hold. Refused to every client that reported it, to those of its making and to later ones. Scope credentials:write.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -54,7 +54,9 @@ class RegistryServiceStub:
     ListClients: _grpc.UnaryUnaryMultiCallable[_registry_pb2.ListClientsRequest, _registry_pb2.ListClientsResponse]
     """Lists clients. Scope registry:read."""
     SetClientEnabled: _grpc.UnaryUnaryMultiCallable[_registry_pb2.SetClientEnabledRequest, _registry_pb2.Client]
-    """Switches a client off or on again; tokens already out live to their end. Scope registry:write."""
+    """Switches a client off or on again. A token already out opens the register no more; at other services it lives to its
+    end. Refused to the client itself. Scope registry:write.
+    """
     CreateCredential: _grpc.UnaryUnaryMultiCallable[_registry_pb2.CreateCredentialRequest, _registry_pb2.Credential]
     """Makes a credential: a key in the HSM and, unless an outside CA issues it, a certificate. Scope credentials:write."""
     GetCredential: _grpc.UnaryUnaryMultiCallable[_registry_pb2.GetCredentialRequest, _registry_pb2.Credential]
@@ -68,7 +70,7 @@ class RegistryServiceStub:
     HoldCredential: _grpc.UnaryUnaryMultiCallable[_registry_pb2.HoldCredentialRequest, _registry_pb2.HoldCredentialResponse]
     """Stops a credential at once. Answers when no signature by it can start any more. Scope credentials:write."""
     ReleaseCredential: _grpc.UnaryUnaryMultiCallable[_registry_pb2.ReleaseCredentialRequest, _registry_pb2.Credential]
-    """Ends a hold. Refused to the client that placed it. Scope credentials:write."""
+    """Ends a hold. Refused to every client that reported it, to those of its making and to later ones. Scope credentials:write."""
     RevokeCredential: _grpc.UnaryUnaryMultiCallable[_registry_pb2.RevokeCredentialRequest, _registry_pb2.RevokeCredentialResponse]
     """Revokes the certificate, publishes a CRL, stops the credential for good. Scope credentials:write."""
     ListAuditEvents: _grpc.UnaryUnaryMultiCallable[_registry_pb2.ListAuditEventsRequest, _registry_pb2.ListAuditEventsResponse]
@@ -100,7 +102,9 @@ class RegistryServiceAsyncStub(RegistryServiceStub):
     ListClients: _aio.UnaryUnaryMultiCallable[_registry_pb2.ListClientsRequest, _registry_pb2.ListClientsResponse]  # type: ignore[assignment]
     """Lists clients. Scope registry:read."""
     SetClientEnabled: _aio.UnaryUnaryMultiCallable[_registry_pb2.SetClientEnabledRequest, _registry_pb2.Client]  # type: ignore[assignment]
-    """Switches a client off or on again; tokens already out live to their end. Scope registry:write."""
+    """Switches a client off or on again. A token already out opens the register no more; at other services it lives to its
+    end. Refused to the client itself. Scope registry:write.
+    """
     CreateCredential: _aio.UnaryUnaryMultiCallable[_registry_pb2.CreateCredentialRequest, _registry_pb2.Credential]  # type: ignore[assignment]
     """Makes a credential: a key in the HSM and, unless an outside CA issues it, a certificate. Scope credentials:write."""
     GetCredential: _aio.UnaryUnaryMultiCallable[_registry_pb2.GetCredentialRequest, _registry_pb2.Credential]  # type: ignore[assignment]
@@ -114,7 +118,7 @@ class RegistryServiceAsyncStub(RegistryServiceStub):
     HoldCredential: _aio.UnaryUnaryMultiCallable[_registry_pb2.HoldCredentialRequest, _registry_pb2.HoldCredentialResponse]  # type: ignore[assignment]
     """Stops a credential at once. Answers when no signature by it can start any more. Scope credentials:write."""
     ReleaseCredential: _aio.UnaryUnaryMultiCallable[_registry_pb2.ReleaseCredentialRequest, _registry_pb2.Credential]  # type: ignore[assignment]
-    """Ends a hold. Refused to the client that placed it. Scope credentials:write."""
+    """Ends a hold. Refused to every client that reported it, to those of its making and to later ones. Scope credentials:write."""
     RevokeCredential: _aio.UnaryUnaryMultiCallable[_registry_pb2.RevokeCredentialRequest, _registry_pb2.RevokeCredentialResponse]  # type: ignore[assignment]
     """Revokes the certificate, publishes a CRL, stops the credential for good. Scope credentials:write."""
     ListAuditEvents: _aio.UnaryUnaryMultiCallable[_registry_pb2.ListAuditEventsRequest, _registry_pb2.ListAuditEventsResponse]  # type: ignore[assignment]
@@ -203,7 +207,9 @@ class RegistryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _registry_pb2.SetClientEnabledRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_registry_pb2.Client, _abc.Awaitable[_registry_pb2.Client]]:
-        """Switches a client off or on again; tokens already out live to their end. Scope registry:write."""
+        """Switches a client off or on again. A token already out opens the register no more; at other services it lives to its
+        end. Refused to the client itself. Scope registry:write.
+        """
 
     @_abc_1.abstractmethod
     def CreateCredential(
@@ -259,7 +265,7 @@ class RegistryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _registry_pb2.ReleaseCredentialRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_registry_pb2.Credential, _abc.Awaitable[_registry_pb2.Credential]]:
-        """Ends a hold. Refused to the client that placed it. Scope credentials:write."""
+        """Ends a hold. Refused to every client that reported it, to those of its making and to later ones. Scope credentials:write."""
 
     @_abc_1.abstractmethod
     def RevokeCredential(
