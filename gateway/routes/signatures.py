@@ -103,10 +103,13 @@ class Signatures:
         self, header: messages.SignDocumentHeader, parts: MultipartBody, document: Part
     ) -> AsyncIterator[messages.SignDocumentRequest]:
         yield messages.SignDocumentRequest(header=header)
+        size = 0
         async for piece in document.pieces(self._limits.max_document_bytes):
+            size += len(piece)
             yield messages.SignDocumentRequest(chunk=piece)
         # Before the signer is told that this was all: a body that goes on, or breaks off, signs nothing.
         await parts.require_end(WHY)
+        yield messages.SignDocumentRequest(end=messages.DocumentEnd(size=size))
 
     async def show(self, request: Request, caller: Caller) -> Response:
         """Tell where an operation stands."""
@@ -149,8 +152,11 @@ class Signatures:
 
         async def requests() -> AsyncIterator[messages.UploadDocumentRequest]:
             yield messages.UploadDocumentRequest(header=messages.UploadDocumentHeader(file_name=name))
+            size = 0
             async for piece in pieces:
+                size += len(piece)
                 yield messages.UploadDocumentRequest(chunk=piece)
+            yield messages.UploadDocumentRequest(end=messages.DocumentEnd(size=size))
 
         await forward(cast("Upstream", call), requests())
         return json_response(translate.upload(await call), 201)

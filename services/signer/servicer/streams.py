@@ -1,4 +1,4 @@
-"""Reading and writing the document streams of the contract: a header first, then chunks."""
+"""Reading and writing the document streams of the contract: a header first, then chunks, then the end."""
 
 from __future__ import annotations
 
@@ -23,13 +23,26 @@ async def read_header(requests: AsyncIterator[Any]) -> Any:
 
 
 async def read_chunks(requests: AsyncIterator[Any]) -> AsyncIterator[bytes]:
-    """Give the chunks that follow the header; raise PartOrder, FieldInvalid."""
+    """Give the chunks that follow the header, up to the end; raise PartOrder, FieldInvalid.
+
+    A caller that goes away ends the stream just as one that has said everything: only the end tells them apart.
+    """
+    size = 0
     async for message in requests:
-        if message.WhichOneof("part") != "chunk":
-            raise PartOrder("only chunks may follow the header", field="part")
+        part = message.WhichOneof("part")
+        if part == "end":
+            if message.end.size != size:
+                raise FieldInvalid(
+                    f"the document has {size} bytes, its end says {message.end.size}", field="end"
+                )
+            return
+        if part != "chunk":
+            raise PartOrder("only chunks and the end may follow the header", field="part")
         if not 1 <= len(message.chunk) <= MAX_CHUNK_BYTES:
             raise FieldInvalid(f"a chunk has 1 to {MAX_CHUNK_BYTES} bytes", field="chunk")
+        size += len(message.chunk)
         yield message.chunk
+    raise PartOrder("the stream broke off before the end of the document: nothing was done", field="end")
 
 
 def result_of(answer: DocumentAnswer) -> signer_pb2.SignDocumentResult:

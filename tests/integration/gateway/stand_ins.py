@@ -110,17 +110,21 @@ class Signer(signer_pb2_grpc.SignerServiceServicer):
         return answer
 
     async def _take(self, requests: AsyncIterator[Any]) -> tuple[Any, bytes]:
-        header, digest, kept = None, hashlib.sha256(), b""
+        header, digest, kept, size = None, hashlib.sha256(), b"", 0
         async for request in requests:
             if request.HasField("header"):
                 header = request.header
                 self.headers.append(header)
                 continue
+            if request.HasField("end"):
+                assert request.end.size == size
+                self.completed += 1
+                continue
+            size += len(request.chunk)
             self.largest_chunk = max(self.largest_chunk, len(request.chunk))
             self.received += len(request.chunk)
             digest.update(request.chunk)
             kept = request.chunk[:32]
-        self.completed += 1
         return header, b"%PDF-signed " + digest.hexdigest().encode() + b" " + kept
 
     async def SignDocument(

@@ -55,6 +55,7 @@ def stream(first: signer_pb2.SignDocumentHeader, data: bytes, step: int = 1000) 
     yield signer_pb2.SignDocumentRequest(header=first)
     for offset in range(0, len(data), step):
         yield signer_pb2.SignDocumentRequest(chunk=data[offset : offset + step])
+    yield signer_pb2.SignDocumentRequest(end=signer_pb2.DocumentEnd(size=len(data)))
 
 
 async def sign(
@@ -144,6 +145,16 @@ async def _encrypted(world: SignerWorld, credential_id: str) -> None:
     await sign(world, stream(header(credential_id), encrypted_pdf()))
 
 
+async def _broken_off(world: SignerWorld, credential_id: str) -> None:
+    *all_but_the_end, _ = stream(header(credential_id), one_page_pdf())
+    await sign(world, all_but_the_end)
+
+
+async def _shorter_than_said(world: SignerWorld, credential_id: str) -> None:
+    first, _, *rest = stream(header(credential_id), one_page_pdf(), step=100)
+    await sign(world, [first, *rest])
+
+
 async def _chunk_first(world: SignerWorld, credential_id: str) -> None:
     await sign(world, [signer_pb2.SignDocumentRequest(chunk=b"x")])
 
@@ -169,6 +180,8 @@ async def _wrong_scope(world: SignerWorld, credential_id: str) -> None:
         (_not_a_pdf, DocumentNotPdf),
         (_encrypted, DocumentEncrypted),
         (_chunk_first, PartOrder),
+        (_broken_off, PartOrder),
+        (_shorter_than_said, FieldInvalid),
         (_header_twice, PartOrder),
         (_no_level, FieldInvalid),
         (_wrong_scope, ScopeMissing),
@@ -298,6 +311,7 @@ async def test_a_system_publishes_its_jobs_itself(world: SignerWorld) -> None:
         upload = [
             signer_pb2.UploadDocumentRequest(header=signer_pb2.UploadDocumentHeader(file_name="a.pdf")),
             signer_pb2.UploadDocumentRequest(chunk=one_page_pdf()),
+            signer_pb2.UploadDocumentRequest(end=signer_pb2.DocumentEnd(size=len(one_page_pdf()))),
         ]
         kept = await world.as_gateway.UploadDocument(
             iter(upload), metadata=world.metadata(world.register.token(client_id))

@@ -198,13 +198,21 @@ class SignDocumentHeader(_message.Message):
     file_name: str
     def __init__(self, credential_id: _Optional[str] = ..., idempotency_key: _Optional[str] = ..., format: _Optional[_Union[SignatureFormat, str]] = ..., level: _Optional[_Union[SignatureLevel, str]] = ..., packaging: _Optional[_Union[SignaturePackaging, str]] = ..., digest_algorithm: _Optional[_Union[_common_pb2.DigestAlgorithm, str]] = ..., scheme: _Optional[_Union[_common_pb2.SignatureScheme, str]] = ..., context: _Optional[_Union[SigningContext, _Mapping]] = ..., reason: _Optional[str] = ..., location: _Optional[str] = ..., field_name: _Optional[str] = ..., file_name: _Optional[str] = ...) -> None: ...
 
+class DocumentEnd(_message.Message):
+    __slots__ = ("size",)
+    SIZE_FIELD_NUMBER: _ClassVar[int]
+    size: int
+    def __init__(self, size: _Optional[int] = ...) -> None: ...
+
 class SignDocumentRequest(_message.Message):
-    __slots__ = ("header", "chunk")
+    __slots__ = ("header", "chunk", "end")
     HEADER_FIELD_NUMBER: _ClassVar[int]
     CHUNK_FIELD_NUMBER: _ClassVar[int]
+    END_FIELD_NUMBER: _ClassVar[int]
     header: SignDocumentHeader
     chunk: bytes
-    def __init__(self, header: _Optional[_Union[SignDocumentHeader, _Mapping]] = ..., chunk: _Optional[bytes] = ...) -> None: ...
+    end: DocumentEnd
+    def __init__(self, header: _Optional[_Union[SignDocumentHeader, _Mapping]] = ..., chunk: _Optional[bytes] = ..., end: _Optional[_Union[DocumentEnd, _Mapping]] = ...) -> None: ...
 
 class SignDocumentResult(_message.Message):
     __slots__ = ("operation_id", "media_type", "size", "signing_time", "replayed")
@@ -243,12 +251,14 @@ class UploadDocumentHeader(_message.Message):
     def __init__(self, file_name: _Optional[str] = ...) -> None: ...
 
 class UploadDocumentRequest(_message.Message):
-    __slots__ = ("header", "chunk")
+    __slots__ = ("header", "chunk", "end")
     HEADER_FIELD_NUMBER: _ClassVar[int]
     CHUNK_FIELD_NUMBER: _ClassVar[int]
+    END_FIELD_NUMBER: _ClassVar[int]
     header: UploadDocumentHeader
     chunk: bytes
-    def __init__(self, header: _Optional[_Union[UploadDocumentHeader, _Mapping]] = ..., chunk: _Optional[bytes] = ...) -> None: ...
+    end: DocumentEnd
+    def __init__(self, header: _Optional[_Union[UploadDocumentHeader, _Mapping]] = ..., chunk: _Optional[bytes] = ..., end: _Optional[_Union[DocumentEnd, _Mapping]] = ...) -> None: ...
 
 class UploadDocumentResponse(_message.Message):
     __slots__ = ("upload_id", "sha256", "size", "expires_at")
