@@ -221,6 +221,19 @@ class TestPlatform:
         url = self.processes[name].ready_url.replace("/readyz", "/metrics")
         return httpx.get(url, timeout=10, trust_env=False).text
 
+    def reload_bus(self) -> None:
+        """Have the bus read its configuration again, and wait until it has."""
+        before = self._bus_configured_at()
+        self.processes["nats"].reload()
+        deadline = time.monotonic() + READY_SECONDS
+        while self._bus_configured_at() == before:
+            assert time.monotonic() < deadline, "the bus did not read its configuration again"
+            time.sleep(POLL_SECONDS)
+
+    def _bus_configured_at(self) -> str:
+        url = f"http://{HOST}:{self.settings.ports.bus_monitor}/varz"
+        return str(httpx.get(url, timeout=5, trust_env=False).json()["config_load_time"])
+
     def _describe(self) -> None:
         ports, provisions = self.settings.ports, self.provisions
         self._add("nats", [str(provisions.nats_server), "--config", str(provisions.bus.configuration)],

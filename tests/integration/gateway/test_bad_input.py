@@ -153,7 +153,7 @@ ROWS = [
     Row("a token of another issuer", bearer(iss="other"), 401, "TOKEN_INVALID"),
     Row("a token without an end", bearer(exp=None), 401, "TOKEN_INVALID"),
     Row("a token without a beginning", bearer(iat=None), 401, "TOKEN_INVALID"),
-    Row("a token for days", bearer(exp=int(time.time()) + 3700), 401, "TOKEN_INVALID"),
+    Row("a token for days", bearer(exp=int(time.time()) + 3 * 24 * 3600), 401, "TOKEN_INVALID"),
     Row("a token whose end is no number", bearer(exp=float("nan")), 401, "TOKEN_INVALID"),
     Row("a wrong scope", bearer(scope="verify"), 403, "SCOPE_MISSING"),
     Row("no idempotency key", without_key, 400, "FIELD_INVALID"),
