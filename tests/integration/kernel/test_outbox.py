@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import MetaData, func, select, text
+from sqlalchemy.exc import IntegrityError
 
 from services.kernel.errors import BodyTooLarge, FieldInvalid, ServiceUnavailable
 from services.kernel.events import STREAM_EVENTS, STREAM_JOBS, Event, event_subject, job_subject
@@ -18,7 +19,7 @@ from services.kernel.runtime import outbox
 from services.kernel.runtime.bus import Bus, Disposition, Message, PullConsumer, event_from
 from services.kernel.runtime.config import DatabaseSettings, StreamSettings
 from services.kernel.runtime.database import Database
-from services.kernel.runtime.outbox import Relay, outbox_table, put, put_many
+from services.kernel.runtime.outbox import Relay, outbox_table, put, put_many, write_rows
 from services.kernel.runtime.streams import make_streams
 from services.kernel.values import new_id
 from tests.support.nats_server import NatsServer, eventually
@@ -313,3 +314,24 @@ async def test_an_event_that_could_never_leave_is_refused_at_once(database: Data
             with pytest.raises(FieldInvalid):
                 await put(connection, TABLE, event("ag_1", 1, extensions=(("ledger", value),)))
         assert (await connection.execute(text("SELECT count(*) FROM outbox"))).scalar_one() == 0
+
+
+async def test_both_ways_of_writing_leave_the_same_row(database: Database) -> None:
+    first, second = event("ag_1", 1), event("ag_1", 1)
+    async with database.transaction() as connection:
+        await put(connection, TABLE, first)
+    await database.write(lambda connection: write_rows(connection, TABLE, [second]))
+    wanted = [column for column in TABLE.c if column.name not in {"seq", "id", "written_at"}]
+    async with database.reading() as connection:
+        one, other = (await connection.execute(select(*wanted).order_by(TABLE.c.seq))).all()
+    assert one == other
+
+
+async def test_a_refused_row_is_an_integrity_error_and_the_writer_goes_on(database: Database) -> None:
+    twice = event("ag_1", 1)
+    await database.write(lambda connection: write_rows(connection, TABLE, [twice]))
+    with pytest.raises(IntegrityError):
+        await database.write(lambda connection: write_rows(connection, TABLE, [event("ag_1", 2), twice]))
+    assert await pending(database) == 1
+    await database.write(lambda connection: write_rows(connection, TABLE, [event("ag_1", 3)]))
+    assert await pending(database) == 2
