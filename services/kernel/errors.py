@@ -228,6 +228,54 @@ class DocumentLocked(DomainError):
     code, kind = "DOCUMENT_LOCKED", Kind.UNPROCESSABLE
 
 
+class ImageInvalid(DomainError):
+    """The image of a visible signature is not what VS-30 to VS-35 ask for."""
+
+    code, kind = "IMAGE_INVALID", Kind.UNPROCESSABLE
+
+
+class PlaceInvalid(DomainError):
+    """A visible signature has no place: no such page, the text is not there or there twice, the gap is too small."""
+
+    code, kind = "PLACE_INVALID", Kind.UNPROCESSABLE
+
+
+class PersonSignatureMissing(DomainError):
+    """The agency's seal is put only on a document that a person's valid signature covers (VS-41, VS-42)."""
+
+    code, kind = "PERSON_SIGNATURE_MISSING", Kind.UNPROCESSABLE
+
+
+class SenderMismatch(DomainError):
+    """The sender's address of a message is not in the signer's certificate (RFC 8550 section 3)."""
+
+    code, kind = "SENDER_MISMATCH", Kind.UNPROCESSABLE
+
+
+class TargetInvalid(DomainError):
+    """The element that an XML signature names is missing, is there twice, or cannot be signed so."""
+
+    code, kind = "TARGET_INVALID", Kind.UNPROCESSABLE
+
+
+class LevelNotReached(DomainError):
+    """A time-stamp or a revocation value could not be had, and the caller wants no lower level."""
+
+    code, kind = "LEVEL_NOT_REACHED", Kind.UNAVAILABLE
+
+
+class TimeStampUnavailable(DomainError):
+    """The time-stamp authority does not answer, or answers what cannot be used."""
+
+    code, kind, retryable = "TIME_STAMP_UNAVAILABLE", Kind.UNAVAILABLE, True
+
+
+class EvidenceUnavailable(DomainError):
+    """An issuer or a revocation value could not be had."""
+
+    code, kind, retryable = "EVIDENCE_UNAVAILABLE", Kind.UNAVAILABLE, True
+
+
 # --- the credential -----------------------------------------------------------------------------------------------
 
 

@@ -29,3 +29,14 @@ def unpack_head(head: bytes) -> tuple[int, int]:
     if meta > MAX_META_BYTES or body > MAX_BODY_BYTES:
         raise WireError(f"a message of {meta} and {body} bytes is over the limit")
     return int(meta), int(body)
+
+
+def split(body: bytes, lengths: list[int]) -> list[bytes]:
+    """Cut a binary part into pieces of these lengths; raise WireError where they are not its own."""
+    if sum(lengths) != len(body) or any(length < 0 for length in lengths):
+        raise WireError("the lengths are not the binary part's")
+    pieces, offset = [], 0
+    for length in lengths:
+        pieces.append(body[offset : offset + length])
+        offset += length
+    return pieces

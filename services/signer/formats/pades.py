@@ -116,7 +116,7 @@ def _lay_out(document: Document, parameters: SignatureParameters, room: int) -> 
     catalog = reader.root
     form = pdf_structure.dictionary_at(catalog, "/AcroForm")
     fields = list(pdf_structure.form_fields(form))
-    name = parameters.field_name or _free_name(fields)
+    name = parameters.envelope.field_name or _free_name(fields)
     pdf_structure.require_signable(catalog, fields, name)
     field = _empty_field(fields, name)
     document.stream.seek(document.size - 1)
@@ -266,9 +266,8 @@ def _signature_dictionary(
         b"/M (%s)" % moment.encode(),
     ]
     for key, text in (
-        (b"/Name ", parameters.signer_name),
-        (b"/Reason ", parameters.reason),
-        (b"/Location ", parameters.location),
+        (b"/Reason ", parameters.envelope.reason),
+        (b"/Location ", parameters.envelope.location),
     ):
         if text is not None:
             head.append(key + text_string(text))
