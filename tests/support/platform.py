@@ -41,6 +41,10 @@ Overrides = Mapping[str, Any]
 """Settings laid over a service's own, section by section."""
 
 
+class EndedBeforeReady(AssertionError):
+    """A process that was started ended before it was ready."""
+
+
 @dataclass
 class Process:
     """One process of the platform."""
@@ -77,9 +81,8 @@ class Process:
         reason = "no answer"
         while time.monotonic() - began < READY_SECONDS:
             assert self.popen is not None
-            assert self.popen.poll() is None, (
-                f"{self.name} ended with {self.popen.returncode}:\n{self.tail()}"
-            )
+            if self.popen.poll() is not None:
+                raise EndedBeforeReady(f"{self.name} ended with {self.popen.returncode}:\n{self.tail()}")
             try:
                 answer = httpx.get(self.ready_url, timeout=3, trust_env=False)
                 if answer.is_success:
