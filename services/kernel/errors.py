@@ -240,6 +240,12 @@ class PlaceInvalid(DomainError):
     code, kind = "PLACE_INVALID", Kind.UNPROCESSABLE
 
 
+class FontMissing(DomainError):
+    """This signer has no font to print with: its operator installs one and names it in the settings."""
+
+    code, kind = "FONT_MISSING", Kind.UNAVAILABLE
+
+
 class PersonSignatureMissing(DomainError):
     """The agency's seal is put only on a document that a person's valid signature covers (VS-41, VS-42)."""
 

@@ -40,6 +40,9 @@ class DocumentSettings(Settings):
     max_document_bytes: int = Field(default=100 * 1024 * 1024, ge=1024, le=1024 * 1024 * 1024)
     require_confinement: bool = False
     """Start no worker that could not give up files and network; false, because kernels differ."""
+    font_file: Path | None = None
+    """TrueType font that visible signatures print with: Liberation Serif 2, Tinos or Times New Roman, regular, with the
+    Vietnamese letters. Absent: visible signatures with text are refused."""
 
 
 class BlobSettings(Settings):
@@ -110,6 +113,8 @@ class SignerSettings(ProcessSettings):
     """
     rpc: RpcServerSettings
     registry: RpcClientSettings
+    verifier: RpcClientSettings
+    """Fetches what levels above B-B need, and says whether a person signed: the signer asks nobody outside."""
     bus: BusSettings
     database: DatabaseSettings
     hsm: HsmSettings

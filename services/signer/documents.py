@@ -21,6 +21,7 @@ from services.kernel.errors import (
     DocumentNotPdf,
     DomainError,
     FieldInvalid,
+    FontMissing,
     ImageInvalid,
     Internal,
     Overloaded,
@@ -39,6 +40,7 @@ from services.signer.formats.errors import SelfCheckFailed
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from pathlib import Path
 
     from prometheus_client import CollectorRegistry
 
@@ -60,6 +62,7 @@ _WORKER_ERRORS = (
     DocumentLocked,
     DocumentNotPdf,
     FieldInvalid,
+    FontMissing,
     ImageInvalid,
     Internal,
     PlaceInvalid,
@@ -109,9 +112,11 @@ class DocumentWorkers:
         telemetry: Telemetry | None = None,
         *,
         require_confinement: bool = False,
+        font_file: Path | None = None,
     ) -> None:
         """Keep the limits; `open` starts the workers."""
         self._require_confinement = require_confinement
+        self._font_file = font_file
         self.timeout_seconds = timeout_seconds
         self.max_document_bytes = max_document_bytes
         self._metrics = DocumentMetrics(telemetry.registry) if telemetry is not None else None
@@ -131,12 +136,20 @@ class DocumentWorkers:
         telemetry: Telemetry | None = None,
         *,
         require_confinement: bool = False,
+        font_file: Path | None = None,
     ) -> AsyncIterator[DocumentWorkers]:
         """Start the workers; on leaving, end them. A step may wait for a worker, and take, `timeout_seconds` each.
 
+        Without a font, visible signatures with text are refused (FontMissing).
         Raises Unconfined where confinement is required and this machine cannot confine a process.
         """
-        pool = cls(timeout_seconds, max_document_bytes, telemetry, require_confinement=require_confinement)
+        pool = cls(
+            timeout_seconds,
+            max_document_bytes,
+            telemetry,
+            require_confinement=require_confinement,
+            font_file=font_file,
+        )
         try:
             async with asyncio.TaskGroup() as group:
                 for _ in range(workers):
@@ -212,7 +225,7 @@ class DocumentWorkers:
             raise Overloaded("all document workers are busy: retry after a pause") from error
 
     async def _add(self) -> None:
-        worker = await Worker.start(WORKER_MEMORY_BYTES)
+        worker = await Worker.start(WORKER_MEMORY_BYTES, self._font_file)
         if self._require_confinement:
             try:
                 require_confined(worker.given_up)
