@@ -84,6 +84,19 @@ class DocumentSession:
         else:
             await asyncio.to_thread(self._spool.write, chunk)
 
+    async def take(self, piece: FileStart | bytes) -> None:
+        """Take the next piece: the beginning of a file, or bytes."""
+        if isinstance(piece, FileStart):
+            self.begin_file(piece)
+        else:
+            await self.feed(piece)
+
+    async def original(self) -> AsyncIterator[bytes]:
+        """Give the first file as it was fed, in pieces of at most 64 KiB."""
+        size = self._files[0]["size"] if self._files else 0
+        for offset in range(0, size, CHUNK_BYTES):
+            yield self._spool.read(offset, min(CHUNK_BYTES, size - offset))
+
     async def prepare(self, parameters: SignatureParameters) -> Prepared:
         """Return the digest that the key must sign, by the algorithm's own hash, with the format's warnings.
 
@@ -190,9 +203,9 @@ class DocumentSession:
 
     async def result(self) -> AsyncIterator[bytes]:
         """Stream the signed document or the container, in pieces of at most 64 KiB."""
-        total = self.result_size
         addition = await self.increment()
-        for offset in range(0, total - len(addition), CHUNK_BYTES):
-            yield self._spool.read(offset, min(CHUNK_BYTES, total - len(addition) - offset))
+        if self.result_size > len(addition):
+            async for chunk in self.original():
+                yield chunk
         for offset in range(0, len(addition), CHUNK_BYTES):
             yield addition[offset : offset + CHUNK_BYTES]

@@ -29,8 +29,9 @@ from services.kernel.errors import (
     ScopeMissing,
 )
 from services.kernel.errors import Kind as ErrorKind
-from services.kernel.values import DigestAlgorithm, KeyAlgorithm, SignatureScheme
+from services.kernel.values import Digest, DigestAlgorithm, KeyAlgorithm, SignatureScheme
 from services.signer.fields import MAX_FILE_NAME, require_id, require_idempotency_key, require_text
+from services.signer.formats.parameters import Envelope
 
 MAX_ITEMS = 1000
 """Digests in one call."""
@@ -74,18 +75,6 @@ class Kind(Enum):
 
     HASHES = "hashes"
     DOCUMENT = "document"
-
-
-class Format(Enum):
-    """Signature format of a document, baseline level B-B."""
-
-    PADES = "pades"
-    CADES = "cades"
-
-    @property
-    def media_type(self) -> str:
-        """Media type of the result: a PDF file, or a detached CMS SignedData."""
-        return "application/pdf" if self is Format.PADES else "application/pkcs7-signature"
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,22 +165,28 @@ class DocumentRequest:
 
     credential_id: str
     idempotency_key: str
-    format: Format
+    envelope: Envelope
     digest_algorithm: DigestAlgorithm
     scheme: SignatureScheme | None
     declaration: Declaration
-    reason: str = ""
-    location: str = ""
-    field_name: str = ""
     file_name: str = ""
+    content_digest: Digest | None = None
+    """Of a content that stays with the caller; no bytes follow then."""
 
     def __post_init__(self) -> None:
         """Refuse texts that cannot be what they say."""
         require_id(self.credential_id, "credential_id")
         require_idempotency_key(self.idempotency_key)
-        require_text(self.reason, "reason")
-        require_text(self.location, "location")
-        require_text(self.field_name, "field_name", 128)
+        if self.content_digest is not None and self.envelope.packaging != "DETACHED":
+            raise FieldInvalid(
+                "only a detached signature can be made of a digest: send the content, or packaging detached",
+                field="content_digest",
+            )
+        if self.envelope.format == "PADES" and self.envelope.packaging == "DETACHED" and self.content_digest is None:
+            raise FieldInvalid(
+                "a detached PAdES signature is made of the digest of a byte range: send content_digest",
+                field="content_digest",
+            )
         require_text(self.file_name, "file_name", MAX_FILE_NAME)
 
     def request_sha256(self, content_sha256: bytes) -> bytes:
@@ -199,12 +194,9 @@ class DocumentRequest:
         return _request_sha256(
             "document",
             self.credential_id,
-            self.format.value,
+            self.envelope.to_json(),
             self.digest_algorithm.label,
             self.scheme.label if self.scheme else "",
-            self.reason,
-            self.location,
-            self.field_name,
             content_sha256.hex(),
             *_declared(self.declaration),
         )

@@ -16,11 +16,13 @@ from services.signer.domain import Client, require_any_scope
 from services.signer.fields import MAX_FILE_NAME, require_text
 from services.signer.ports import SigningStore, Tokens
 from services.signer.service.documents import DocumentSigning
+from services.signer.service.extension import Extension
 from services.signer.service.hashes import HashSigning
 from services.signer.service.jobs import JobSigning
 from services.signer.service.keys import KeyService
-from services.signer.servicer import translate
-from services.signer.servicer.streams import read_chunks, read_header, result_of
+from services.signer.service.preparation import Preparing
+from services.signer.servicer import envelopes, translate
+from services.signer.servicer.streams import read_chunks, read_header, read_pieces, result_of
 
 SERVICE_NAME = "kyso.v1.SignerService"
 MAX_LEDGER_ENTRIES = 1000
@@ -40,6 +42,8 @@ _CALLERS = {
         "UploadDocument",
         "GetOperation",
         "FetchDocument",
+        "ExtendDocument",
+        "PrepareDocument",
     ),
 }
 ALLOW: Mapping[str, frozenset[str]] = {
@@ -69,6 +73,8 @@ class UseCases:
     store: SigningStore
     documents: DocumentSigning
     jobs: JobSigning
+    extension: Extension
+    preparing: Preparing
 
 
 class SignerServicer(signer_pb2_grpc.SignerServiceServicer):
@@ -95,9 +101,9 @@ class SignerServicer(signer_pb2_grpc.SignerServiceServicer):
     ) -> AsyncIterator[signer_pb2.SignDocumentResponse]:
         """Sign one document while the caller waits."""
         client = await self._client(context)
-        request = translate.document_request(await read_header(request_iterator))
-        chunks = read_chunks(request_iterator)
-        async with self._use.documents.sign_document(client, request, chunks, request_id.get()) as answer:
+        request = envelopes.document_request(await read_header(request_iterator))
+        pieces = read_pieces(request_iterator)
+        async with self._use.documents.sign_document(client, request, pieces, request_id.get()) as answer:
             yield signer_pb2.SignDocumentResponse(result=result_of(answer))
             async for chunk in answer.chunks:
                 yield signer_pb2.SignDocumentResponse(chunk=chunk)
@@ -107,10 +113,37 @@ class SignerServicer(signer_pb2_grpc.SignerServiceServicer):
     ) -> signer_pb2.SubmitDocumentResponse:
         """Accept one document to be signed later."""
         client = await self._client(context)
-        request = translate.document_request(await read_header(request_iterator))
-        chunks = read_chunks(request_iterator)
-        operation_id, replayed = await self._use.jobs.submit(client, request, chunks, request_id.get())
+        request = envelopes.document_request(await read_header(request_iterator))
+        pieces = read_pieces(request_iterator)
+        operation_id, replayed = await self._use.jobs.submit(client, request, pieces, request_id.get())
         return signer_pb2.SubmitDocumentResponse(operation_id=operation_id, replayed=replayed)
+
+    async def PrepareDocument(
+        self, request: signer_pb2.SignDocumentHeader, context: Context
+    ) -> signer_pb2.PrepareDocumentResponse:
+        """Tell what to hash of a document that stays with the caller."""
+        client = await self._client(context)
+        # Nothing is recorded, so there is nothing to repeat.
+        request.idempotency_key = request.idempotency_key or "none"
+        told = await self._use.preparing.prepare(client, envelopes.document_request(request))
+        return signer_pb2.PrepareDocumentResponse(
+            digest_algorithm=request.digest_algorithm,
+            hashed=told.hashed,
+            contents_bytes=told.contents_bytes,
+            sub_filter=told.sub_filter,
+            signing_time=translate.timestamp(told.signing_time),
+        )
+
+    async def ExtendDocument(
+        self, request_iterator: AsyncIterator[signer_pb2.ExtendDocumentRequest], context: Context
+    ) -> AsyncIterator[signer_pb2.SignDocumentResponse]:
+        """Raise the signatures of a document to a higher level."""
+        client = await self._client(context)
+        request = envelopes.extension_request(await read_header(request_iterator))
+        async with self._use.extension.extend(client, request, read_pieces(request_iterator)) as answer:
+            yield signer_pb2.SignDocumentResponse(result=result_of(answer))
+            async for chunk in answer.chunks:
+                yield signer_pb2.SignDocumentResponse(chunk=chunk)
 
     async def UploadDocument(
         self, request_iterator: AsyncIterator[signer_pb2.UploadDocumentRequest], context: Context

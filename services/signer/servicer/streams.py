@@ -7,8 +7,9 @@ from typing import Any
 
 from kyso.v1 import signer_pb2
 from services.kernel.errors import FieldInvalid, PartOrder
+from services.signer.ports import Piece
 from services.signer.service.documents import DocumentAnswer
-from services.signer.servicer import translate
+from services.signer.servicer import envelopes, translate
 
 MAX_CHUNK_BYTES = 256 * 1024
 
@@ -22,8 +23,8 @@ async def read_header(requests: AsyncIterator[Any]) -> Any:
     raise PartOrder("the stream must begin with the header", field="part")
 
 
-async def read_chunks(requests: AsyncIterator[Any]) -> AsyncIterator[bytes]:
-    """Give the chunks that follow the header, up to the end; raise PartOrder, FieldInvalid.
+async def read_pieces(requests: AsyncIterator[Any]) -> AsyncIterator[Piece]:
+    """Give beginnings of files and chunks that follow the header, up to the end; raise PartOrder, FieldInvalid.
 
     A caller that goes away ends the stream just as one that has said everything: only the end tells them apart.
     """
@@ -36,8 +37,11 @@ async def read_chunks(requests: AsyncIterator[Any]) -> AsyncIterator[bytes]:
                     f"the document has {size} bytes, its end says {message.end.size}", field="end"
                 )
             return
+        if part == "next":
+            yield envelopes.file_start(message.next)
+            continue
         if part != "chunk":
-            raise PartOrder("only chunks and the end may follow the header", field="part")
+            raise PartOrder("only files, their chunks and the end may follow the header", field="part")
         if not 1 <= len(message.chunk) <= MAX_CHUNK_BYTES:
             raise FieldInvalid(f"a chunk has 1 to {MAX_CHUNK_BYTES} bytes", field="chunk")
         size += len(message.chunk)
@@ -45,12 +49,26 @@ async def read_chunks(requests: AsyncIterator[Any]) -> AsyncIterator[bytes]:
     raise PartOrder("the stream broke off before the end of the document: nothing was done", field="end")
 
 
+async def read_chunks(requests: AsyncIterator[Any]) -> AsyncIterator[bytes]:
+    """Give the chunks of the one file that follows the header; raise PartOrder, FieldInvalid."""
+    async for piece in read_pieces(requests):
+        if not isinstance(piece, bytes):
+            raise PartOrder("only chunks and the end may follow the header", field="part")
+        yield piece
+
+
 def result_of(answer: DocumentAnswer) -> signer_pb2.SignDocumentResult:
     """Write what comes first on an answer stream."""
-    return signer_pb2.SignDocumentResult(
+    result = signer_pb2.SignDocumentResult(
         operation_id=answer.operation_id,
         media_type=answer.media_type,
         size=answer.size,
         signing_time=translate.timestamp(answer.signing_time),
         replayed=answer.replayed,
     )
+    if answer.reached is not None:
+        result.level = envelopes.LEVEL_NUMBERS[answer.reached.level]
+        result.warnings.extend(answer.reached.warnings)
+        if answer.reached.missed is not None:
+            result.level_missed.CopyFrom(translate.item_error(answer.reached.missed))
+    return result

@@ -22,8 +22,9 @@ from services.kernel.errors import (
     Overloaded,
 )
 from services.kernel.values import DigestAlgorithm
+from services.signer.document_session import CHUNK_BYTES, DocumentSession
 from services.signer.document_spool import MEMORY_SPOOL_BYTES
-from services.signer.documents import CHUNK_BYTES, DocumentMetrics, DocumentSession, DocumentWorkers
+from services.signer.documents import DocumentMetrics, DocumentWorkers
 from services.signer.formats.errors import SelfCheckFailed
 from tests.support import pdfs
 from tests.support.document_signers import openssl_cms_verify, pdfsig, signer
@@ -62,8 +63,9 @@ async def sign(
     who = signer()
     async with workers.session() as session:
         await feed(session, data)
-        digest = await session.prepare(form, who.parameters(reason="Duyệt"))
-        await session.complete(who.sign(digest))
+        texts = {"reason": "Duyệt"} if form == "PADES" else {}
+        prepared = await session.prepare(who.parameters(form=form, **texts))
+        await session.complete(who.sign(prepared.digest))
         return await read(session), await session.increment(), session.document_digest
 
 
@@ -153,7 +155,7 @@ async def test_a_bad_document_is_refused_and_the_worker_lives_on(
     async with workers.session() as session:
         await feed(session, data)
         with pytest.raises(error):
-            await session.prepare("PADES", signer().parameters())
+            await session.prepare(signer().parameters())
     assert await sign(workers, pdfs.one_page_pdf())
 
 
@@ -212,7 +214,7 @@ async def test_a_stream_bomb_is_refused_within_the_memory_limit(workers: Documen
     async with workers.session() as session:
         await feed(session, data)
         with pytest.raises(DocumentDamaged):
-            await session.prepare("PADES", signer().parameters())
+            await session.prepare(signer().parameters())
     assert await sign(workers, pdfs.one_page_pdf())
 
 
@@ -230,7 +232,7 @@ async def test_a_wrong_signature_value_is_not_released(workers: DocumentWorkers)
     who, other = signer(), signer(name="Người Khác")
     async with workers.session() as session:
         await feed(session, pdfs.one_page_pdf())
-        digest = await session.prepare("PADES", who.parameters())
+        digest = (await session.prepare(who.parameters())).digest
         with pytest.raises(SelfCheckFailed):
             await session.complete(other.sign(digest))
         with pytest.raises(RuntimeError):
@@ -254,7 +256,7 @@ async def test_a_worker_that_dies_between_the_steps_does_not_lose_the_document()
     who = signer()
     async with DocumentWorkers.open(workers=1, timeout_seconds=30) as pool, pool.session() as session:
         await feed(session, pdfs.one_page_pdf())
-        digest = await session.prepare("PADES", who.parameters())
+        digest = (await session.prepare(who.parameters())).digest
         for worker in list(pool._running):
             worker.process.send_signal(signal.SIGKILL)
         await session.complete(who.sign(digest))
@@ -268,7 +270,7 @@ async def test_a_worker_that_hangs_is_killed_at_the_deadline_and_replaced() -> N
         async with pool.session() as session:
             await feed(session, pdfs.one_page_pdf())
             with pytest.raises(DocumentDamaged, match=r"within 0\.5 seconds"):
-                await session.prepare("PADES", signer().parameters())
+                await session.prepare(signer().parameters())
         await hung.process.wait()
         pool.timeout_seconds = 30
         assert await sign(pool, pdfs.one_page_pdf())
@@ -292,7 +294,7 @@ async def test_a_step_that_finds_no_free_worker_in_time_is_told_to_retry() -> No
     async with DocumentWorkers.open(workers=0, timeout_seconds=0.05) as pool, pool.session() as session:
         await feed(session, pdfs.one_page_pdf())
         with pytest.raises(Overloaded):
-            await session.prepare("PADES", signer().parameters())
+            await session.prepare(signer().parameters())
         assert await pool.check() == "no document worker is running"
 
 

@@ -27,11 +27,11 @@ from services.signer.domain import (
     CredentialStatus,
     Declaration,
     DocumentRequest,
-    Format,
     Key,
     SecrecyLabel,
     State,
 )
+from services.signer.formats.parameters import Envelope
 from services.signer.metrics import SignerMetrics
 from services.signer.service.documents import DocumentSigning
 from services.signer.service.hashes import HashSigning
@@ -43,7 +43,7 @@ from services.signer.store.tables import outbox
 from tests.integration.signer.test_store import Real, opened
 from tests.support.pdfs import one_page_pdf
 from tests.support.signer_world import IssuingCa
-from tests.unit.signer.memory import MemoryDirectory, MemoryKeys, SoftwareHsm, utc_now
+from tests.unit.signer.memory import MemoryDirectory, MemoryKeys, SoftwareHsm, document_parts, utc_now
 
 CLIENT = Client("cl_1", "ag_1", frozenset({"sign:hash", "sign:document"}), frozenset({"*"}), False)
 RULES = Declaration("cong-van", SecrecyLabel.NONE)
@@ -95,7 +95,7 @@ class World:
                 metrics=SignerMetrics.register(CollectorRegistry()),
             )
         )
-        hashes, documents = HashSigning(steps), DocumentSigning(steps, self.documents)
+        hashes, documents = HashSigning(steps), DocumentSigning(steps, document_parts(self.documents))
         self.jobs = SqlJobStore(self.real.database, lambda: None)
         self.blobs = FileBlobStore(self.folder)
         parts = JobParts(
@@ -115,7 +115,7 @@ class World:
             yield data
 
         request = DocumentRequest(
-            "cr_1", os.urandom(8).hex(), Format.PADES, DigestAlgorithm.SHA256, None, RULES
+            "cr_1", os.urandom(8).hex(), Envelope("PADES"), DigestAlgorithm.SHA256, None, RULES
         )
         operation_id, _ = await self.signing.submit(CLIENT, request, chunks(), "req_1")
         return operation_id

@@ -1,0 +1,113 @@
+"""Raising a document to its level: what is asked for is had and put in; what cannot be had is an error or is stated."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import cast
+
+import pytest
+
+from services.kernel.errors import Internal, LevelNotReached
+from services.kernel.values import DigestAlgorithm
+from services.signer.formats.format import Evidence, EvidenceNeeded, Need, TimeStampNeeded
+from services.signer.formats.parameters import Level
+from services.signer.ports import DocumentSession
+from services.signer.service.kept import Kept, pack_reached, unpack_reached
+from services.signer.service.levels import LevelRaising, LevelWanted, Reached
+from tests.unit.signer.memory import Outside
+
+IMPRINT = hashlib.sha256(b"signature value").digest()
+STAMP = TimeStampNeeded(IMPRINT, b"state")
+VALUES = EvidenceNeeded((b"leaf", b"unit"))
+EVIDENCE = Evidence((b"issuer",), (b"crl",))
+
+
+class Script:
+    """A session whose format needs these things, each for a level."""
+
+    def __init__(self, needs: Sequence[tuple[Level, Need]]) -> None:
+        self.needs = list(needs)
+        self.added: list[object] = []
+
+    async def next_need(self, level: Level, digest: DigestAlgorithm) -> Need | None:
+        assert digest is DigestAlgorithm.SHA256
+        return next((need for at, need in self.needs if level.includes(at)), None)
+
+    async def add_time_stamp(self, need: TimeStampNeeded, token: bytes) -> None:
+        self._added(need, token)
+
+    async def add_evidence(self, need: EvidenceNeeded, evidence: Evidence) -> None:
+        self._added(need, evidence)
+
+    def _added(self, need: Need, what: object) -> None:
+        assert self.needs[0][1] is need
+        self.needs.pop(0)
+        self.added.append(what)
+
+
+LTA = [(Level.B_T, STAMP), (Level.B_LT, VALUES), (Level.B_LTA, STAMP)]
+
+
+def wanted(level: Level, *, may_be_lower: bool = False, authority: str = "") -> LevelWanted:
+    return LevelWanted(level, DigestAlgorithm.SHA256, may_be_lower, authority)
+
+
+async def raise_to(script: Script, outside: Outside, what: LevelWanted) -> Reached:
+    return await LevelRaising(outside, outside).raise_to(cast("DocumentSession", script), what)
+
+
+async def test_everything_that_the_level_needs_is_put_in_in_order() -> None:
+    script, outside = Script(LTA), Outside([b"first", b"second"], [EVIDENCE])
+    assert await raise_to(script, outside, wanted(Level.B_LTA, authority="ca")) == Reached(Level.B_LTA)
+    assert script.added == [b"first", EVIDENCE, b"second"]
+    assert outside.asked == ["stamp ca SHA256", "collect 2", "stamp ca SHA256"]
+
+
+async def test_nothing_is_asked_for_at_the_lowest_level() -> None:
+    script, outside = Script(LTA), Outside()
+    assert await raise_to(script, outside, wanted(Level.B_B)) == Reached(Level.B_B)
+    assert (script.added, outside.asked) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("outside", "reached", "code"),
+    [
+        (Outside(), "B-B", "TIME_STAMP_UNAVAILABLE"),
+        (Outside([b"token"]), "B-T", "EVIDENCE_UNAVAILABLE"),
+        (Outside([b"token"], [EVIDENCE]), "B-LT", "TIME_STAMP_UNAVAILABLE"),
+    ],
+)
+async def test_a_level_that_is_not_reached_is_an_error_or_stated(
+    outside: Outside, reached: str, code: str
+) -> None:
+    tokens, evidence = list(outside.tokens), list(outside.evidence)
+    with pytest.raises(LevelNotReached) as caught:
+        await raise_to(Script(LTA), outside, wanted(Level.B_LTA))
+    assert (caught.value.data["reached"], caught.value.data["reason"]) == (reached, code)
+    lower = await raise_to(
+        Script(LTA), Outside(tokens, evidence), wanted(Level.B_LTA, may_be_lower=True)
+    )
+    assert lower.level is Level(reached)
+    assert lower.missed is not None
+    assert lower.missed.code == code
+
+
+async def test_a_format_that_asks_without_end_is_stopped() -> None:
+    class Endless(Script):
+        def _added(self, need: Need, what: object) -> None:
+            pass
+
+    with pytest.raises(Internal):
+        await raise_to(Endless(LTA), Outside([b"token"] * 100), wanted(Level.B_T))
+
+
+@pytest.mark.parametrize("addition", [b"increment", b"", None])
+async def test_what_is_kept_comes_back(addition: bytes | None) -> None:
+    reached = await raise_to(Script(LTA), Outside(), wanted(Level.B_LTA, may_be_lower=True))
+    told = Reached(reached.level, reached.missed, ("SEAL_SHIFTED: chữ đè lên mép",))
+    assert unpack_reached(pack_reached(told, addition)) == Kept(told, addition)
+
+
+def test_nothing_kept_is_nothing() -> None:
+    assert unpack_reached(None) is None
