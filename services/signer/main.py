@@ -31,13 +31,10 @@ from services.signer.hsm import Hsm
 from services.signer.metrics import SignerMetrics
 from services.signer.reconcile import Keeping, Reconciler
 from services.signer.registry_rpc import RegistryRpc
-from services.signer.service.documents import DocumentParts, DocumentSigning
-from services.signer.service.extension import Extension
+from services.signer.service.documents import DocumentSigning
 from services.signer.service.hashes import HashSigning
 from services.signer.service.jobs import JobParts, JobSigning
 from services.signer.service.keys import KeyService
-from services.signer.service.levels import LevelRaising
-from services.signer.service.preparation import Preparing
 from services.signer.service.steps import SigningParts, SigningSteps
 from services.signer.servicer import ALLOW, SERVICE_NAME, SignerServicer
 from services.signer.servicer.rpc import UseCases
@@ -47,7 +44,6 @@ from services.signer.store.keys import SqlKeyStore
 from services.signer.store.signings import SqlSigningStore
 from services.signer.store.tables import outbox
 from services.signer.tokens import TokenVerifier
-from services.signer.verifier_rpc import VerifierRpc
 
 OUTBOX_LAG_SECONDS = 3600.0
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -72,7 +68,6 @@ class _Ground:
     blobs: FileBlobStore
     tokens: TokenVerifier
     directory: CredentialDirectory
-    verifier: VerifierRpc
     metrics: SignerMetrics
     failpoint: Failpoint
 
@@ -124,7 +119,6 @@ async def _open(settings: SignerSettings, runtime: Runtime, stack: AsyncExitStac
     committer = Committer(database, settings.replica, telemetry, metrics, relay.notify, patience)
     _ = await stack.enter_async_context(runtime.background("committer", committer.run()))
     registry = RegistryRpc(await stack.enter_async_context(open_channel(settings.registry)), settings.replica)
-    verifier = VerifierRpc(await stack.enter_async_context(open_channel(settings.verifier)))
     tokens = TokenVerifier(registry.token_keys)
     health.register("tokens", tokens.check)
     feed = DirectoryFeed(bus, settings.replica, telemetry)
@@ -145,7 +139,6 @@ async def _open(settings: SignerSettings, runtime: Runtime, stack: AsyncExitStac
         blobs=FileBlobStore(settings.blobs.folder),
         tokens=tokens,
         directory=directory,
-        verifier=verifier,
         metrics=metrics,
         failpoint=failpoint,
     )
@@ -159,8 +152,8 @@ def _document_workers(
         limits.timeout_seconds,
         limits.max_document_bytes,
         telemetry,
-        require_confinement=limits.require_confinement,
         font_file=limits.font_file,
+        require_confinement=limits.require_confinement,
     )
 
 
@@ -185,8 +178,7 @@ def _parts(settings: SignerSettings, ground: _Ground) -> SigningParts:
 
 def _use_cases(settings: SignerSettings, ground: _Ground, steps: SigningSteps) -> UseCases:
     hashes = HashSigning(steps)
-    levels = LevelRaising(ground.time_stamps, ground.verifier)
-    documents = DocumentSigning(steps, DocumentParts(ground.documents, levels, ground.verifier))
+    documents = DocumentSigning(steps, ground.documents)
     parts = JobParts(
         jobs=ground.jobs,
         blobs=ground.blobs,
@@ -206,8 +198,6 @@ def _use_cases(settings: SignerSettings, ground: _Ground, steps: SigningSteps) -
         store=ground.store,
         documents=documents,
         jobs=JobSigning(steps, hashes, documents, parts),
-        extension=Extension(ground.documents, levels, utc_now),
-        preparing=Preparing(steps),
     )
 
 
