@@ -1,4 +1,4 @@
-"""How much room a PAdES signature needs in /Contents: known before anything is laid out."""
+"""How many bytes a PAdES signature reserves for its CMS: known before the document is."""
 
 from __future__ import annotations
 
@@ -10,16 +10,21 @@ from services.signer.formats.parameters import Level
 if TYPE_CHECKING:
     from services.signer.formats.parameters import SignatureParameters
 
-ROOM_UNIT = 256
-TIME_STAMP_BYTES = 8 * 1024
-"""Room for a time-stamp token with its certificates, where the level will need one."""
+TOKEN_BYTES = 8192
+"""Room for one RFC 3161 token with its authority's certificates; tokens of public authorities have 3 to 7 KiB."""
+TOKEN_ATTRIBUTE_BYTES = 64
+"""What the unsigned attribute round a token takes, and what the lengths outside it grow by."""
+_UNIT = 256
 
 
 def contents_bytes(parameters: SignatureParameters) -> int:
-    """Return the bytes to reserve for the CMS in /Contents, a multiple of 256; twice as many hexadecimal digits."""
-    digest = parameters.algorithm.digest
+    """Return the bytes to reserve for the CMS in /Contents; it is written with twice as many hexadecimal digits.
+
+    Above B-B a signature time-stamp goes into the same room. Raises FieldInvalid, AlgorithmMismatch.
+    """
     parts = cms.signer_parts(parameters.certificate_chain, parameters.algorithm)
-    room = cms.max_bytes(parts, cms.signed_attributes(parts, bytes(digest.size), None))
+    empty = cms.signed_attributes(parts, bytes(parameters.algorithm.digest.size), None)
+    room = cms.max_bytes(parts, empty)
     if parameters.envelope.level is not Level.B_B:
-        room += TIME_STAMP_BYTES
-    return -(-room // ROOM_UNIT) * ROOM_UNIT
+        room += TOKEN_BYTES + TOKEN_ATTRIBUTE_BYTES
+    return -(-room // _UNIT) * _UNIT

@@ -72,6 +72,24 @@ MAX_LEVELS: dict[FormatName, Level] = {
 }
 
 
+def media_type_of(name: FormatName, packaging: PackagingName | None = None, compact: bool = False) -> str:
+    """Name the media type of a result. Packaging None: of a signed file whose packaging is not known."""
+    match name:
+        case "PADES":
+            return "application/pkcs7-signature" if packaging == "DETACHED" else "application/pdf"
+        case "CADES":
+            return "application/pkcs7-signature" if packaging == "DETACHED" else "application/pkcs7-mime"
+        case "JADES":
+            return "application/jose" if compact else "application/jose+json"
+        case "ASIC_S":
+            return "application/vnd.etsi.asic-s+zip"
+        case "ASIC_E":
+            return "application/vnd.etsi.asic-e+zip"
+        case "SMIME":
+            return "message/rfc822"
+    return "application/xml"
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """Where a visible signature stands: a box on a page, or a box at a text. Points, of the page as displayed."""
@@ -208,6 +226,14 @@ class Envelope:
             raise FieldInvalid(
                 "a compact JWS has no place for what levels above B-B add", field="json_serialization"
             )
+
+    @property
+    def media_type(self) -> str:
+        """Media type of the result."""
+        compact = self.json_serialization == "COMPACT" or (
+            not self.json_serialization and self.level is Level.B_B
+        )
+        return media_type_of(self.format, self.packaging, compact)
 
     def to_json(self) -> str:
         """Write canonically: for a job's row, for a document worker, for the digest of a request."""
