@@ -210,9 +210,14 @@ class Window(RawIOBase):
 def loaded() -> dict[str, SignatureFormat]:
     """Load the formats: after `confinement.leave_files` nothing can be imported any more."""
     from services.signer.formats.cades import CadesDetached
+    from services.signer.formats.jades import Jades
     from services.signer.formats.pades import PadesBaseline
 
-    return {"PADES": PadesBaseline(), "CADES": CadesDetached()}
+    return {
+        "PADES": PadesBaseline(),
+        "CADES": CadesDetached(),
+        "JADES": Jades(),
+    }
 
 
 def main() -> None:

@@ -15,6 +15,7 @@ from prometheus_client import Counter, Gauge, Histogram
 
 from services.kernel.errors import (
     AlgorithmMismatch,
+    BodyTooLarge,
     DocumentDamaged,
     DocumentEncrypted,
     DocumentLocked,
@@ -57,6 +58,7 @@ READING_STEPS = frozenset({"prepare", "recognise", "next_need"})
 
 _WORKER_ERRORS = (
     AlgorithmMismatch,
+    BodyTooLarge,
     DocumentDamaged,
     DocumentEncrypted,
     DocumentLocked,

@@ -1,0 +1,171 @@
+"""JAdES levels B-T and B-LT (ETSI TS 119 182-1 section 6): what a JSON signature still needs, and putting it in.
+
+Every signature of a file that was sent for extension is raised; of a file that was just signed here, only the new one.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from services.kernel.errors import AlgorithmMismatch, DocumentDamaged, DomainError, FieldInvalid
+from services.kernel.values import DigestAlgorithm, SignatureScheme, SigningAlgorithm
+from services.signer.formats import jades_unsigned
+from services.signer.formats.errors import SelfCheckFailed
+from services.signer.formats.format import EvidenceNeeded, Role, TimeStampNeeded
+from services.signer.formats.jades_header import BY_URI_HASH, as_der
+from services.signer.formats.jades_json import MAX_JWS_BYTES, parse_jws, to_base64url
+from services.signer.formats.keys import signer_certificate, verify_value
+from services.signer.formats.parameters import Level
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from services.signer.formats.format import Document, Evidence, Need, Signed
+    from services.signer.formats.jades_json import Jws, JwsSignature
+
+_SCHEMES = {
+    "RS": SignatureScheme.RSA_PKCS1V15,
+    "PS": SignatureScheme.RSA_PSS,
+    "ES": SignatureScheme.ECDSA,
+}
+_DIGESTS = {"256": DigestAlgorithm.SHA256, "384": DigestAlgorithm.SHA384, "512": DigestAlgorithm.SHA512}
+
+
+def next_need(signed: Signed, level: Level, digest: DigestAlgorithm) -> Need | None:
+    """Say what the next step towards B-T or B-LT needs. Raises DocumentDamaged, FieldInvalid."""
+    jws, targets = _opened(signed)
+    for index in targets:
+        signature = jws.signatures[index]
+        if not jades_unsigned.has(signature, jades_unsigned.SIGNATURE_TIME_STAMP):
+            _require_valid(jws, signature, signed.document)
+            # TS 119 182-1 section 5.3.4: the base64url text of the signature value is what is stamped.
+            return TimeStampNeeded(digest.digest(signature.signature.encode("ascii")), _state([index]))
+    if not level.includes(Level.B_LT):
+        return None
+    lacking = [
+        index for index in targets if not jades_unsigned.has(jws.signatures[index], jades_unsigned.REVOCATION)
+    ]
+    if not lacking:
+        return None
+    certificates: dict[bytes, None] = {}
+    for index in lacking:
+        _require_valid(jws, jws.signatures[index], signed.document)
+        certificates |= dict.fromkeys(_own_certificates(jws.signatures[index]))
+    return EvidenceNeeded(tuple(certificates), _state(lacking))
+
+
+def add_time_stamp(signed: Signed, need: TimeStampNeeded, token: bytes) -> bytes:
+    """Put a token in, and read the finished file back."""
+    jws, _ = _opened(signed)
+    [index] = json.loads(need.state)
+    jades_unsigned.put_time_stamp(jws.signatures[index], token)
+    finished = _written(jws)
+    found = _unchanged(finished, jws, [index])[0]
+    by_size = {algorithm.size: algorithm for algorithm in DigestAlgorithm}
+    imprint = by_size[len(need.imprint)].digest(found.signature.encode("ascii"))
+    octets = b"\x04" + bytes([len(imprint)]) + imprint
+    if jades_unsigned.time_stamps(found)[-1:] != [token] or octets not in token:
+        raise SelfCheckFailed("the time-stamp is not over the signature value that it was put at")
+    return finished
+
+
+def add_evidence(signed: Signed, need: EvidenceNeeded, evidence: Evidence) -> bytes:
+    """Put certificates and revocation values in, and read the finished file back."""
+    if not evidence.crls and not evidence.ocsp_responses:
+        raise FieldInvalid("level B-LT needs revocation values and there are none", field="level")
+    jws, _ = _opened(signed)
+    indexes = json.loads(need.state)
+    for index in indexes:
+        known = frozenset(_own_certificates(jws.signatures[index]))
+        jades_unsigned.put_evidence(jws.signatures[index], evidence, known)
+    finished = _written(jws)
+    for found in _unchanged(finished, jws, indexes):
+        if not jades_unsigned.has(found, jades_unsigned.REVOCATION):
+            raise SelfCheckFailed("the finished signature holds no revocation values")
+    return finished
+
+
+def _opened(signed: Signed) -> tuple[Jws, list[int]]:
+    """Read the file as it stands, and say which of its signatures are to be raised."""
+    jws = parse_jws(signed.addition or signed.document.read())
+    everyone = list(range(len(jws.signatures)))
+    if len(everyone) == 1 or not signed.addition:
+        return jws, everyone
+    # Several signatures, and this is not the first step: fewer in the file that was sent means that one is new.
+    sent = (signed.document.role_of(Role.SIGNATURE) or (signed.document,))[0]
+    before = len(parse_jws(sent.read()).signatures)
+    return jws, everyone[before:] or everyone
+
+
+def _written(jws: Jws) -> bytes:
+    if jws.serialization == "COMPACT":
+        jws.serialization = "FLATTENED"
+    finished = jws.to_bytes()
+    if len(finished) > MAX_JWS_BYTES:
+        raise FieldInvalid(
+            f"with its evidence the JSON signature would have {len(finished)} bytes, at most {MAX_JWS_BYTES} are "
+            "possible: take a lower level",
+            field="level",
+        )
+    return finished
+
+
+def _unchanged(finished: bytes, jws: Jws, indexes: list[int]) -> list[JwsSignature]:
+    """Read a finished file; give these signatures of it after comparing everything that is signed."""
+    again = parse_jws(finished)
+    signed = [(signature.protected, signature.signature) for signature in jws.signatures]
+    if again.payload != jws.payload or signed != [
+        (signature.protected, signature.signature) for signature in again.signatures
+    ]:
+        raise SelfCheckFailed("what is signed changed while something was added")
+    return [again.signatures[index] for index in indexes]
+
+
+def _state(indexes: list[int]) -> bytes:
+    return json.dumps(indexes).encode()
+
+
+def _own_certificates(signature: JwsSignature) -> list[bytes]:
+    """Return the certificates of the signer and of the time-stamp units."""
+    chain = jades_unsigned.chain_of(signature.protected_header())
+    if not chain:
+        raise DocumentDamaged(
+            "the JSON signature holds no certificate (x5c): nothing can be found for it", reason="x5c"
+        )
+    return chain + jades_unsigned.certificates_of(jades_unsigned.time_stamps(signature))
+
+
+def _require_valid(jws: Jws, signature: JwsSignature, document: Document) -> None:
+    """Refuse to raise a signature whose value does not verify; one whose content is not at hand passes."""
+    header = signature.protected_header()
+    chain = jades_unsigned.chain_of(header)[:1]
+    payload = _payload(jws, header, document)
+    if payload is None or not chain:
+        return
+    name = header.get("alg")
+    scheme = _SCHEMES.get(name[:2]) if isinstance(name, str) else None
+    digest = _DIGESTS.get(name[2:]) if isinstance(name, str) else None
+    if scheme is None or digest is None:
+        raise DocumentDamaged("the JSON signature's algorithm is not one that is raised", reason="alg")
+    try:
+        algorithm = SigningAlgorithm(scheme, digest)
+        _, key = signer_certificate(tuple(chain), algorithm)
+        verify_value(key, algorithm, signature.signed_text(payload), as_der(key, signature.value()))
+    except (SelfCheckFailed, AlgorithmMismatch, FieldInvalid, ValueError) as error:
+        where = f": {error.message}" if isinstance(error, DomainError) else ""
+        raise DocumentDamaged(f"the JSON signature does not verify{where}", reason="signature") from error
+
+
+def _payload(jws: Jws, header: dict[str, Any], document: Document) -> str | None:
+    """Return the payload as it is signed; None where it lies with somebody else."""
+    if jws.payload is not None:
+        return jws.payload
+    data = header.get("sigD")
+    if isinstance(data, dict):
+        # Only this mechanism signs no payload (section 5.2.8.3.3).
+        return "" if data.get("mId") == BY_URI_HASH else None
+    contents = [file for file in document.others if file.role is Role.CONTENT]
+    if len(contents) != 1 or header.get("b64", True) is False:
+        return None
+    return to_base64url(contents[0].read())
