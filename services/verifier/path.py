@@ -112,7 +112,7 @@ class PathValidator:
             if budget.checks <= 0:
                 return
             budget.checks -= 1
-            if _signed_by(last, issuer):
+            if signed_by(last, issuer):
                 yield from self._extend((*path, issuer), pool, budget)
 
     def _judge(self, path: tuple[Certificate, ...], at: datetime) -> PathResult:
@@ -172,7 +172,7 @@ def _rank(result: PathResult) -> int:
     return order.index(result.failure) if result.failure in order else len(order)
 
 
-def _signed_by(certificate: Certificate, issuer: Certificate) -> bool:
+def signed_by(certificate: Certificate, issuer: Certificate) -> bool:
     """True when the issuer's key made the certificate's signature (RFC 5280 6.1.3 a 1, 4.1.1.2)."""
     try:
         outer = ber.load(certificate.der)[0].children()

@@ -64,14 +64,29 @@ def _usable(
     """The CRL, if this issuer signed it, it speaks of this kind of certificate, and every critical part is known."""
     try:
         crl = load(der)
-        if name_key(crl.issuer) != issuer.subject_key or not _may_sign_crls(issuer):
-            return None
-        if not _scope_includes(crl, certificate):
-            return None
-        return crl if crl.is_signature_valid(issuer.public_key()) else None  # type: ignore[arg-type]
-    except (ValueError, TypeError, UnsupportedAlgorithm, CertificateError, x509.DuplicateExtension):
+        return crl if speaks_of(crl, certificate, issuer) and signed_by(crl, issuer) else None
+    except UNREADABLE:
         # A list that cannot be read is as good as none: the answer is then that the status is unknown.
         return None
+
+
+UNREADABLE = (ValueError, TypeError, UnsupportedAlgorithm, CertificateError, x509.DuplicateExtension)
+"""What reading a CRL that is none may raise."""
+
+
+def speaks_of(crl: x509.CertificateRevocationList, certificate: Certificate, issuer: Certificate) -> bool:
+    """True when the CRL is the issuer's, which may sign one, and its scope includes the certificate.
+
+    Raises one of UNREADABLE. The signature is not looked at.
+    """
+    if name_key(crl.issuer) != issuer.subject_key or not _may_sign_crls(issuer):
+        return False
+    return _scope_includes(crl, certificate)
+
+
+def signed_by(crl: x509.CertificateRevocationList, issuer: Certificate) -> bool:
+    """True when the issuer's key signed the CRL. Raises one of UNREADABLE."""
+    return crl.is_signature_valid(issuer.public_key())  # type: ignore[arg-type]
 
 
 def _may_sign_crls(issuer: Certificate) -> bool:
