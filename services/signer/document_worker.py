@@ -209,13 +209,13 @@ class Window(RawIOBase):
 
 def loaded() -> dict[str, SignatureFormat]:
     """Load the formats: after `confinement.leave_files` nothing can be imported any more."""
-    from services.signer.formats.cades import CadesDetached
+    from services.signer.formats.cades import CadesBaseline
     from services.signer.formats.jades import Jades
     from services.signer.formats.pades import PadesBaseline
 
     return {
         "PADES": PadesBaseline(),
-        "CADES": CadesDetached(),
+        "CADES": CadesBaseline(),
         "JADES": Jades(),
     }
 

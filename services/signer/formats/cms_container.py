@@ -6,15 +6,24 @@ the lengths round them change.
 
 from __future__ import annotations
 
+import base64
+import binascii
+import re
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from services.kernel.errors import BodyTooLarge, DocumentDamaged
 from services.signer.formats import ber
+
+if TYPE_CHECKING:
+    from services.signer.formats.format import Document
 
 MAX_CONTAINER_BYTES = 64 << 20
 MAX_SIGNERS = 256
 ID_SIGNED_DATA = ber.oid("1.2.840.113549.1.7.2")
 _ID_DATA = ber.oid("1.2.840.113549.1.7.1")
+_MESSAGE_DIGEST = ber.oid("1.2.840.113549.1.9.4")
+_PEM = re.compile(rb"\s*-----BEGIN (CMS|PKCS7)-----\s([A-Za-z0-9+/=\s]*)-----END \1-----\s*")
 _SUBJECT_KEY_SIGNER = 0x80
 _OTHER_CERTIFICATE, _V2_ATTRIBUTE_CERTIFICATE, _V1_ATTRIBUTE_CERTIFICATE = 0xA3, 0xA2, 0xA1
 
@@ -71,6 +80,28 @@ class SignerInfo:
         """The octets of the signature value."""
         return ber.octets(ber.whole(self.signature))
 
+    @property
+    def core(self) -> bytes:
+        """Everything but the unsigned attributes: never changes once it is signed."""
+        return b"".join(
+            (
+                self.version,
+                self.signer,
+                self.digest_algorithm,
+                self.signed_attributes,
+                self.signature_algorithm,
+                self.signature,
+            )
+        )
+
+    @property
+    def message_digest(self) -> bytes:
+        """The value of the message-digest attribute. Raises DocumentDamaged where it is not there once."""
+        found = self.attributes(_MESSAGE_DIGEST, signed=True)
+        if len(found) != 1 or len(found[0].values) != 1:
+            raise ber.damaged("a signature has no message digest among its signed attributes", 0)
+        return ber.octets(ber.whole(found[0].values[0]))
+
     def attributes(self, kind: bytes, *, signed: bool) -> tuple[Attribute, ...]:
         """Return the attributes of a type (an encoded OBJECT IDENTIFIER), in order."""
         if not signed:
@@ -111,9 +142,7 @@ class SignedData:
     def read(cls, container: bytes) -> SignedData:
         """Take a container apart. Raises DocumentDamaged, BodyTooLarge."""
         if len(container) > MAX_CONTAINER_BYTES:
-            raise BodyTooLarge(
-                f"a signature container is at most {MAX_CONTAINER_BYTES} bytes", limit=MAX_CONTAINER_BYTES
-            )
+            raise _too_large()
         outer = ber.children(
             _expect(ber.whole(container), ber.SEQUENCE, "it is no ContentInfo (RFC 5652 section 3)")
         )
@@ -196,6 +225,22 @@ class SignedData:
         return 1
 
 
+def read_container(document: Document) -> bytes:
+    """Read a container that is a file, BER or PEM (RFC 7468 sections 8 and 9). Raises DocumentDamaged, BodyTooLarge."""
+    if document.size > 2 * MAX_CONTAINER_BYTES:
+        raise _too_large()
+    data = document.read()
+    if data[:1] == b"\x30":
+        return data
+    match = _PEM.fullmatch(data)
+    if match is None:
+        raise ber.damaged("it is neither BER nor PEM", 0)
+    try:
+        return base64.b64decode(b"".join(match[2].split()), validate=True)
+    except binascii.Error as error:
+        raise ber.damaged("its base64 is broken", match.start(2)) from error
+
+
 def attribute(encoded: bytes) -> Attribute:
     """Take an Attribute apart. Raises DocumentDamaged."""
     fields = ber.children(_expect(ber.whole(encoded), ber.SEQUENCE, "an attribute is no SEQUENCE"))
@@ -230,6 +275,12 @@ def embedded_certificates(container: bytes) -> tuple[bytes, ...]:
 def x509_only(choices: tuple[bytes, ...]) -> tuple[bytes, ...]:
     """Leave out CertificateChoices that are no X.509 certificate (RFC 5652 section 10.2.2)."""
     return tuple(choice for choice in choices if choice[0] == ber.SEQUENCE)
+
+
+def _too_large() -> BodyTooLarge:
+    return BodyTooLarge(
+        f"a signature container is at most {MAX_CONTAINER_BYTES} bytes", limit=MAX_CONTAINER_BYTES
+    )
 
 
 def _chosen(data: SignedData, signer: int | None) -> tuple[int, SignerInfo]:

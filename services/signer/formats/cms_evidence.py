@@ -1,0 +1,127 @@
+"""Certificates and revocation values within a CMS container: whose are there, whose are wanted (EN 319 122-1 section 6.3)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from cryptography import x509
+from cryptography.x509 import ocsp
+
+from services.kernel.errors import EvidenceUnavailable
+from services.signer.formats import ber
+from services.signer.formats.cms_container import SignedData, x509_only
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from services.signer.formats.cms_container import SignerInfo
+    from services.signer.formats.format import Evidence
+
+_OCSP_RESPONSE = ber.oid("1.3.6.1.5.5.7.16.2")
+"""id-ri-ocsp-response, RFC 5940 section 2.1."""
+_KEY_IDENTIFIER = (0x80, 0xA0)
+_WITHOUT_STATUS = frozenset(
+    {
+        "2.5.29.56",  # noRevAvail, RFC 9608
+        "0.4.0.194121.2.1",  # validity assured, short term: EN 319 412-1 section 5.2
+    }
+)
+"""Extensions of certificates for which no revocation value is ever issued."""
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """What a container and the tokens in it hold."""
+
+    certificates: tuple[bytes, ...]
+    crls: tuple[bytes, ...]
+    """RevocationInfoChoices."""
+
+    def certificate_of(self, signer: SignerInfo) -> bytes | None:
+        """Find a signer's certificate, None where it is not here."""
+        return next((each for each in self.certificates if _is_of(each, signer.signer)), None)
+
+    def lacking(self, certificates: Iterable[bytes]) -> tuple[bytes, ...]:
+        """Return the certificates whose revocation value is not here, self-signed ones left out."""
+        covered = _Covered()
+        for choice in self.crls:
+            covered.take(choice)
+        return tuple(each for each in certificates if not covered.has(each))
+
+
+class _Covered:
+    """Issuers that a CRL here is of, and serial numbers that an OCSP response here is about."""
+
+    def __init__(self) -> None:
+        self._issuers: set[bytes] = set()
+        self._serials: set[int] = set()
+
+    def take(self, choice: bytes) -> None:
+        """Note what a RevocationInfoChoice is about; one that cannot be read is about nothing."""
+        try:
+            if choice[0] == ber.SEQUENCE:
+                self._issuers.add(x509.load_der_x509_crl(choice).issuer.public_bytes())
+                return
+            kind, value = ber.children(ber.whole(choice))
+            if kind.encoded == _OCSP_RESPONSE:
+                responses = ocsp.load_der_ocsp_response(value.encoded).responses
+                self._serials.update(each.serial_number for each in responses)
+        except ValueError:
+            return
+
+    def has(self, certificate: bytes) -> bool:
+        """Say whether a value covers the certificate, or none can."""
+        read = x509.load_der_x509_certificate(certificate)
+        issuer = read.issuer.public_bytes()
+        if issuer == read.subject.public_bytes() or issuer in self._issuers:
+            return True
+        if read.serial_number in self._serials:
+            return True
+        return any(extension.oid.dotted_string in _WITHOUT_STATUS for extension in read.extensions)
+
+
+def holder(data: SignedData, tokens: Iterable[SignedData]) -> Holder:
+    """Gather what a container and the time-stamp tokens in it hold."""
+    certificates, crls = list(x509_only(data.certificates)), list(data.crls)
+    for token in tokens:
+        certificates += x509_only(token.certificates)
+        crls += token.crls
+    return Holder(tuple(dict.fromkeys(certificates)), tuple(dict.fromkeys(crls)))
+
+
+def with_evidence(data: SignedData, evidence: Evidence) -> SignedData:
+    """Put certificates and revocation values into SignedData (EN 319 122-1 section 5.4): nothing twice."""
+    others = (ber.encode(ber.CONTEXT_1, _OCSP_RESPONSE, response) for response in evidence.ocsp_responses)
+    return replace(
+        data,
+        certificates=tuple(ber.extended(data.certificates, evidence.certificates)),
+        crls=tuple(ber.extended(data.crls, (*evidence.crls, *others))),
+    )
+
+
+def require_all(lacking: tuple[bytes, ...]) -> None:
+    """Raise EvidenceUnavailable where a certificate has no revocation value, naming the first."""
+    if lacking:
+        serial = x509.load_der_x509_certificate(lacking[0]).serial_number
+        raise EvidenceUnavailable(
+            f"no revocation value was found for the certificate with the serial number {serial:x}",
+            serial_number=f"{serial:x}",
+        )
+
+
+def _is_of(certificate: bytes, signer: bytes) -> bool:
+    """Compare a certificate with a SignerIdentifier (RFC 5652 section 5.3)."""
+    identifier = ber.whole(signer)
+    try:
+        read = x509.load_der_x509_certificate(certificate)
+        if identifier.tag in _KEY_IDENTIFIER:
+            extension = read.extensions.get_extension_for_class(x509.SubjectKeyIdentifier)
+            return extension.value.digest == ber.octets(identifier)
+        issuer, serial = ber.children(identifier)
+    except (ValueError, x509.ExtensionNotFound):
+        return False
+    return (
+        int.from_bytes(serial.contents, "big", signed=True) == read.serial_number
+        and issuer.encoded == read.issuer.public_bytes()
+    )
