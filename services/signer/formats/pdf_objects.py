@@ -29,6 +29,22 @@ def number(value: int) -> generic.NumberObject:
     return generic.NumberObject(value)  # type: ignore[no-untyped-call]
 
 
+def real(value: float) -> bytes:
+    """Write a real number to a thousandth, never with an exponent (ISO 32000-1 7.3.3)."""
+    text = f"{value:.3f}".rstrip("0").rstrip(".")
+    return b"0" if text == "-0" else text.encode("ascii")
+
+
+def integer_at(parent: generic.DictionaryObject, key: str) -> int:
+    """Return the integer that stands at a key, directly or by reference; 0 where nothing does."""
+    return int(parent[key]) if key in parent else 0
+
+
+def value_at(parent: generic.DictionaryObject, key: str) -> generic.PdfObject | None:
+    """Return what stands at a key, directly or by reference; None where nothing does."""
+    return parent[key] if key in parent else None  # noqa: SIM401 - get() does not follow references
+
+
 def dictionary(entries: Mapping[str, generic.PdfObject]) -> generic.DictionaryObject:
     """Make a dictionary object."""
     return generic.DictionaryObject(entries)  # type: ignore[no-untyped-call]
