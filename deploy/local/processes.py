@@ -77,12 +77,13 @@ def _tls(provisions: Provisions, name: str) -> Section:
 
 def _client(provisions: Provisions, own: str, server: str, port: int) -> Section:
     section: Section = {"target": f"{HOST}:{port}", "server_name": server, "tls": _tls(provisions, own)}
-    return _for_crls(section) if "registry" in {own, server} else section
+    carries_crls = "registry" in {own, server} or {own, server} == {"signer", "verifier"}
+    return _for_crls(section) if carries_crls else section
 
 
 def _server(provisions: Provisions, name: str, port: int) -> Section:
     section: Section = {"listen": f"{HOST}:{port}", "tls": _tls(provisions, name)}
-    return _for_crls(section) if name in {"registry", "signer"} else section
+    return _for_crls(section) if name in {"registry", "signer", "verifier"} else section
 
 
 def _for_crls(section: Section) -> Section:
@@ -165,6 +166,7 @@ def signer(settings: Settings, provisions: Provisions) -> Section:
         "telemetry": _telemetry(ports.signer_metrics),
         "rpc": _server(provisions, "signer", ports.signer_rpc),
         "registry": _client(provisions, "signer", "registry", ports.registry_rpc),
+        "verifier": _client(provisions, "signer", "verifier", ports.verifier_rpc),
         "bus": _bus(settings, provisions, "signer"),
         "database": _database(settings, "signer"),
         "hsm": {
@@ -190,7 +192,7 @@ def _token_group(tokens: TokenStore, label: str, workers: int) -> Section:
 
 
 def verifier(settings: Settings, provisions: Provisions) -> Section:
-    """Settings of the verifier."""
+    """Settings of the verifier. No host outside may be asked: the CRLs of our own CA come with the registry's trust."""
     ports = settings.ports
     return {
         "telemetry": _telemetry(ports.verifier_metrics),

@@ -262,10 +262,20 @@ async def test_a_document_is_refused_at_the_crossing_byte(mesh_ca: MeshCa, hiera
         assert (await platform.verify(bytes(40_000))).verdict == verifier_pb2.VERDICT_INDETERMINATE
 
 
-async def test_only_the_gateway_may_call(mesh_ca: MeshCa, hierarchy: Hierarchy) -> None:
+async def test_the_signer_may_ask_too_and_nobody_else(mesh_ca: MeshCa, hierarchy: Hierarchy) -> None:
     async with running(mesh_ca, hierarchy, caller="signer") as platform:
+        assert (await platform.verify(b"%PDF-1.7\n")).verdict == verifier_pb2.VERDICT_MALFORMED
+    async with running(mesh_ca, hierarchy, caller="registry") as platform:
         with pytest.raises(CallerNotAllowed):
             await platform.verify(b"%PDF-1.7\n")
+
+
+async def test_only_the_signer_has_hosts_outside_asked(mesh_ca: MeshCa, hierarchy: Hierarchy) -> None:
+    async with running(mesh_ca, hierarchy) as platform:
+        with pytest.raises(CallerNotAllowed):
+            await platform.stub.CollectEvidence(verifier_pb2.CollectEvidenceRequest())
+        with pytest.raises(CallerNotAllowed):
+            await platform.stub.RequestTimeStamp(verifier_pb2.RequestTimeStampRequest())
 
 
 async def test_readiness_names_trust(mesh_ca: MeshCa, hierarchy: Hierarchy) -> None:
