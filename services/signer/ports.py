@@ -359,5 +359,5 @@ class EvidenceSource(Protocol):
 class PersonSignatures(Protocol):
     """The verifier, as the one that says whether a person signed."""
 
-    async def require_person_signature(self, chunks: AsyncIterator[bytes]) -> None:
+    async def require(self, chunks: AsyncIterator[bytes]) -> None:
         """Raise PersonSignatureMissing unless a person's valid signature covers these bytes (VS-41, VS-42)."""

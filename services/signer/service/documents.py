@@ -162,7 +162,7 @@ class DocumentSigning:
         try:
             parameters = SignatureParameters(selected.chain.der, selected.algorithm, now, envelope)
             if envelope.visible is not None and envelope.visible.profile == "nd30.agency":
-                await self._parts.persons.require_person_signature(session.original())
+                await self._parts.persons.require(session.original())
             prepared = await session.prepare(parameters)
         except DomainError as error:
             # Nothing was asked of the HSM.

@@ -23,6 +23,7 @@ from services.signer.service.keys import KeyService
 from services.signer.service.preparation import Preparing
 from services.signer.servicer import envelopes, translate
 from services.signer.servicer.streams import read_chunks, read_header, read_pieces, result_of
+from services.signer.time_stamps import TimeStampService
 
 SERVICE_NAME = "kyso.v1.SignerService"
 MAX_LEDGER_ENTRIES = 1000
@@ -44,6 +45,7 @@ _CALLERS = {
         "FetchDocument",
         "ExtendDocument",
         "PrepareDocument",
+        "TimeStamp",
     ),
 }
 ALLOW: Mapping[str, frozenset[str]] = {
@@ -75,6 +77,7 @@ class UseCases:
     jobs: JobSigning
     extension: Extension
     preparing: Preparing
+    time_stamps: TimeStampService
 
 
 class SignerServicer(signer_pb2_grpc.SignerServiceServicer):
@@ -144,6 +147,14 @@ class SignerServicer(signer_pb2_grpc.SignerServiceServicer):
             yield signer_pb2.SignDocumentResponse(result=result_of(answer))
             async for chunk in answer.chunks:
                 yield signer_pb2.SignDocumentResponse(chunk=chunk)
+
+    async def TimeStamp(
+        self,
+        request: signer_pb2.TimeStampRequest,
+        context: Context,
+    ) -> signer_pb2.TimeStampResponse:
+        """Answer a time-stamp request of anybody's."""
+        return signer_pb2.TimeStampResponse(response=await self._use.time_stamps.respond(request.request))
 
     async def UploadDocument(
         self, request_iterator: AsyncIterator[signer_pb2.UploadDocumentRequest], context: Context

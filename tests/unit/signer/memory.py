@@ -273,7 +273,7 @@ class Outside:
             raise EvidenceUnavailable("no evidence today")
         return self.evidence.pop(0)
 
-    async def require_person_signature(self, chunks: AsyncIterator[bytes]) -> None:
+    async def require(self, chunks: AsyncIterator[bytes]) -> None:
         self.asked.append(f"person {sum([len(chunk) async for chunk in chunks])}")
         if self.person_missing:
             raise PersonSignatureMissing("no person signed")
