@@ -11,12 +11,15 @@ from typing import Any
 import structlog
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 from cryptography.hazmat.primitives.serialization import Encoding, load_der_public_key
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from prometheus_client import CollectorRegistry
 
-from services.kernel.values import KeyAlgorithm
+from services.kernel.errors import DomainError
+from services.kernel.values import KeyAlgorithm, SigningAlgorithm
+from services.signer.hsm_types import KeyLocator
 from services.signer.ports import AuthorityKey
 from services.signer.tsa.authority import TimeStampAuthority, TsaParts
 from services.signer.tsa.metrics import TsaMetrics
@@ -71,6 +74,17 @@ def _certificate(
     for extension, critical in extensions:
         builder = builder.add_extension(extension, critical=critical)
     return builder.sign(CA_KEY, hashes.SHA256())
+
+
+class RsaHsm(SoftwareHsm):
+    """Signs with RSA keys too."""
+
+    def _one(self, locator: KeyLocator, algorithm: SigningAlgorithm, digest: bytes) -> bytes | DomainError:
+        private = self.private[locator.cka_id]
+        if not isinstance(private, rsa.RSAPrivateKey):
+            return super()._one(locator, algorithm, digest)
+        self.signed += 1
+        return private.sign(digest, padding.PKCS1v15(), Prehashed(hashes.SHA256()))
 
 
 class MemorySerials:
