@@ -35,7 +35,7 @@ async def cut(body: bytes, size: int) -> AsyncIterator[bytes]:
 
 
 async def read_parts(body: bytes, size: int) -> list[tuple[str, str, bytes, int]]:
-    parts = MultipartBody(TYPE, cut(body, size))
+    parts = MultipartBody(TYPE, cut(body, size), 4)
     found = []
     while (part := await parts.next_part()) is not None:
         pieces = [piece async for piece in part.pieces(1_000_000)]
