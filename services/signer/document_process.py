@@ -50,6 +50,8 @@ class Worker:
         try:
             async with asyncio.timeout(START_SECONDS):
                 greeting, _ = await worker._receive()
+            if "unfit" in greeting:
+                raise OSError(str(greeting["unfit"])[:500])
             worker.given_up = frozenset(greeting["given_up"])
         except EOFError as error:
             await worker.kill()

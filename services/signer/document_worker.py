@@ -1,7 +1,8 @@
 """A document worker: parses documents and builds signatures, one request at a time.
 
 It has no PIN, no PKCS#11 module, no database and no network; all it gets is a read-only descriptor of one document.
-Started as `python -m services.signer.document_worker FD MEMORY_BYTES`, FD being its end of a Unix socket pair.
+Started as `python -m services.signer.document_worker FD MEMORY_BYTES [FONT_FILE]`, FD being its end of a Unix socket
+pair.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import socket
 import sys
 from dataclasses import replace
 from io import BufferedReader, BytesIO, RawIOBase
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from services.kernel.errors import DocumentDamaged, DomainError, Internal
@@ -207,12 +209,17 @@ class Window(RawIOBase):
         return count
 
 
-def loaded() -> dict[str, SignatureFormat]:
-    """Load the formats: after `confinement.leave_files` nothing can be imported any more."""
+def loaded(font_file: Path | None = None) -> dict[str, SignatureFormat]:
+    """Load the formats and the font: after `confinement.leave_files` nothing can be read any more.
+
+    Raises ValueError or OSError where the font cannot be used.
+    """
+    from services.signer.formats import visible
     from services.signer.formats.cades import CadesBaseline
     from services.signer.formats.jades import Jades
     from services.signer.formats.pades import PadesBaseline
 
+    visible.load(font_file)
     return {
         "PADES": PadesBaseline(),
         "CADES": CadesBaseline(),
@@ -228,13 +235,18 @@ def main() -> None:
     confinement.die_with_parent()
     # The libraries' warnings would tell about documents: nobody may read them.
     logging.disable(logging.CRITICAL)
-    formats = loaded()
-
-    given_up |= confinement.leave_files()
-    # What is loaded now stays: the collector need not look at it with every document.
-    gc.collect()
-    gc.freeze()
+    font_file = Path(sys.argv[3]) if len(sys.argv) > 3 else None
     with socket.socket(fileno=descriptor) as connection:
+        try:
+            formats = loaded(font_file)
+        except (OSError, ValueError) as error:
+            unfit = f"the font {font_file} cannot be used: {error}"
+            connection.sendall(pack(json.dumps({"unfit": unfit}).encode(), b""))
+            return
+        given_up |= confinement.leave_files()
+        # What is loaded now stays: the collector need not look at it with every document.
+        gc.collect()
+        gc.freeze()
         Worker(connection, formats, given_up).run()
 
 

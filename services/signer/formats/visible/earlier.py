@@ -119,6 +119,15 @@ def page_of_widget(reader: PdfFileReader, widget: generic.DictionaryObject) -> P
     return next((page for page in all_pages(reader) if _is_on(widget, page)), None)
 
 
+def named_widget(reader: PdfFileReader, name: str) -> generic.DictionaryObject | None:
+    """Give the first widget of the field of that name."""
+    form = pdf_structure.dictionary_at(reader.root, "/AcroForm")
+    for field in pdf_structure.form_fields(form):
+        if field.name == name:
+            return next(_widgets(field.dictionary), None)
+    return None
+
+
 def _is_on(widget: generic.DictionaryObject, page: Page) -> bool:
     annotations = value_at(page.dictionary, "/Annots")
     if not isinstance(annotations, generic.ArrayObject):

@@ -39,7 +39,7 @@ def person(request: Request) -> Drawing:
     """The person's signature in the box that was asked for, else between title and printed name."""
     picture = request.picture()
     picture.require_hue(BLUE, "a person's signature")
-    asked = request.asked_box()
+    asked = request.asked_box(of_field=True)
     if asked is not None:
         page, area = asked
         box = _fitted(picture, area, None)
@@ -262,9 +262,11 @@ def _over_a_third(request: Request, page: Page, signed: Box, width: float, heigh
 
 def free(request: Request) -> Drawing:
     """An image, lines of text, or both, in the box that was asked for; the box grows downwards with its text."""
-    asked = request.asked_box()
+    asked = request.asked_box(of_field=True)
     if asked is None:
-        raise PlaceInvalid("the profile free wants a place: send a box on a page or an anchor text")
+        raise PlaceInvalid(
+            "the profile free wants a place: send a box on a page, an anchor text, or the name of a field that has one"
+        )
     page, box = asked
     has_image = bool(request.document.role_of(Role.IMAGE))
     texts = _free_texts(request)

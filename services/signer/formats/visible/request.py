@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Self
 from services.kernel.errors import FontMissing, ImageInvalid, PlaceInvalid
 from services.signer.formats.format import Role
 from services.signer.formats.visible import image, positions
-from services.signer.formats.visible.page import Box, page_at
+from services.signer.formats.visible.earlier import named_widget, page_of_widget
+from services.signer.formats.visible.page import Box, box_of, page_at, value_at
 from services.signer.formats.visible.words import clean, subject, time_text
 
 if TYPE_CHECKING:
@@ -103,17 +104,29 @@ class Request:
                 f"the profile {self.visible.profile} shows no image: leave it out ({check})", check=check
             )
 
-    def asked_box(self) -> tuple[Page, Box] | None:
-        """Return the place that was asked for, None where none was. Raises PlaceInvalid."""
+    def asked_box(self, *, of_field: bool = False) -> tuple[Page, Box] | None:
+        """Return the place that was asked for, None where none was. Raises PlaceInvalid.
+
+        `of_field`: the place of the empty field that was named counts as asked for where nothing else is.
+        """
         place = self.visible.place
         if place is None:
-            return None
+            return self._of_field() if of_field else None
         if place.anchor:
             return self._at_anchor()
         page = page_at(self.reader, place.page)
         box = Box(place.left, place.bottom, place.left + place.width, place.bottom + place.height)
         require_on(page, box)
         return page, box
+
+    def _of_field(self) -> tuple[Page, Box] | None:
+        name = self.parameters.envelope.field_name
+        widget = named_widget(self.reader, name) if name else None
+        page = page_of_widget(self.reader, widget) if widget is not None else None
+        if widget is None or page is None:
+            return None
+        box = page.to_displayed(box_of(value_at(widget, "/Rect"), "/Rect"))
+        return (page, box) if box.width > 0 and box.height > 0 else None
 
     def _at_anchor(self) -> tuple[Page, Box]:
         place = self.visible.place

@@ -61,7 +61,7 @@ def block(request: Request) -> Drawing:
     """Name and time in 170 x 30 points on A4, larger and smaller with the page or the box that was asked for."""
     request.refuse_image("VS-01")
     name = request.printable(request.signer_name or request.agency_name, "signer_name")
-    asked = request.asked_box()
+    asked = request.asked_box(of_field=True)
     if asked is not None:
         page, box = asked
         scale = min(box.width / BLOCK_WIDTH, box.height / BLOCK_HEIGHT)
