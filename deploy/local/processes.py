@@ -13,10 +13,11 @@ from deploy.local.secretfiles import write_private, write_secret
 from deploy.local.settings import HOST, Ports, Settings
 from deploy.local.supervisor import Part
 from deploy.local.token import AUTHORITY, DOCUMENTS, TokenStore
-from deploy.local.toml import Section, toml_text
+from deploy.local.toml import Row, Section, toml_text
 
 OPERATOR_ID = "operator"
 CA_ORGANIZATION = "Kyso (máy thử nghiệm)"
+TSA_KEY = "tsa"
 ROOT_DAYS = 3650
 ISSUING_DAYS = 1826
 CRL_MESSAGE_BYTES = 40 * 1024 * 1024
@@ -145,6 +146,11 @@ def registry(settings: Settings, provisions: Provisions) -> Section:
                 "validity_days": ISSUING_DAYS,
             },
         },
+        "time_stamp": {
+            "key": TSA_KEY,
+            "organization": CA_ORGANIZATION,
+            "common_name": "Kyso Demo Time-Stamp Unit",
+        },
         "tokens": {"key_file": state / "token-keys.jwks"},
         "bootstrap": {"client_id": OPERATOR_ID, "client_secret_file": operator_secret_file(settings)},
     }
@@ -159,8 +165,20 @@ def operator_secret_file(settings: Settings) -> Path:
 
 
 def signer(settings: Settings, provisions: Provisions) -> Section:
-    """Settings of the signer: both token groups, and CA keys that it makes when the registry first asks for them."""
+    """Settings of the signer: both token groups, and the keys of CA and time-stamp authority, made when they are first
+    asked for.
+    """
     ports, workers = settings.ports, settings.workers
+    keys: list[Row] = [{"name": name, "role": name, "create": True} for name in ("root", "issuing")]
+    keys.append(
+        {
+            "name": TSA_KEY,
+            "role": "time_stamping",
+            "algorithm": "ECDSA-P256",
+            "may_sign": ["time_stamp"],
+            "create": True,
+        }
+    )
     return {
         "replica": "signer-1",
         "telemetry": _telemetry(ports.signer_metrics),
@@ -175,9 +193,8 @@ def signer(settings: Settings, provisions: Provisions) -> Section:
         },
         "documents": {"workers": workers.document_workers},
         "blobs": {"folder": settings.state / "blobs"},
-        "authority": {
-            "keys": [{"name": name, "role": name, "create": True} for name in ("root", "issuing")],
-        },
+        "authority": {"keys": keys},
+        "time_stamp": {"key": TSA_KEY},
     }
 
 
