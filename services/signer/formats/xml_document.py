@@ -1,0 +1,326 @@
+"""XML documents of strangers: read under limits, searched, and changed only at one place.
+
+A document is never written anew: what is added is spliced into its bytes at an offset that one parser (expat) gives
+and that another (libxml2) then finds to be what was meant. So line ends, quotes, attribute order, entities of
+characters, comments and the declaration stay as their author wrote them.
+"""
+
+from __future__ import annotations
+
+import codecs
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from xml.parsers import expat
+
+from lxml import etree
+
+from services.kernel.errors import BodyTooLarge, DocumentDamaged, TargetInvalid
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+MAX_XML_BYTES = 64 << 20
+"""Of a document that is held as a tree, which takes some times its size."""
+MAX_DEPTH = 200
+"""Elements within each other; libxml2 itself stops at 256."""
+MAX_NODES = 1_000_000
+"""Elements and attributes."""
+_SMALL_BYTES = 9_000_000
+"""Below libxml2's limit for one text; base64 of an attachment may be longer, see `parse`."""
+
+DS = "http://www.w3.org/2000/09/xmldsig#"
+XINCLUDE = "http://www.w3.org/2001/XInclude"
+XSLT = "http://www.w3.org/TR/1999/REC-xslt-19991116"
+_BY_ID = etree.XPath("//*[@Id=$value or @ID=$value or @id=$value or @xml:id=$value]")
+
+_ENCODINGS = {"utf-8": "utf-8", "us-ascii": "ascii", "ascii": "ascii"}
+_DECLARATION = re.compile(
+    r"""<\?xml[ \t\r\n]+version[ \t\r\n]*=[ \t\r\n]*(["'])(?P<version>[^"']*)\1"""
+    r"""(?:[ \t\r\n]+encoding[ \t\r\n]*=[ \t\r\n]*(["'])(?P<encoding>[^"']*)\3)?"""
+    r"""(?:[ \t\r\n]+standalone[ \t\r\n]*=[ \t\r\n]*["'](?:yes|no)["'])?[ \t\r\n]*\?>"""
+)
+_TAG = re.compile(r"""<[^<>"']*(?:"[^"]*"[^<>"']*|'[^']*'[^<>"']*)*>""")
+_STEP = re.compile(r"(\{[^{}]*\})?[^{}/]+")
+_HEAD_BYTES = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Where an element lies: offsets of its start tag's first byte, and of its end tag's (behind it where it is empty)."""
+
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class XmlDocument:
+    """Bytes, their tree, and where each element of the tree (in document order) lies in the bytes."""
+
+    data: bytes
+    encoding: str
+    """Python's name of the codec, without a byte order mark."""
+    root: etree._Element
+    spans: tuple[Span, ...]
+
+    def span(self, element: etree._Element) -> Span:
+        """Say where an element of the tree lies."""
+        for index, candidate in enumerate(self.root.iter("*")):
+            if candidate is element:
+                return self.spans[index]
+        raise ValueError("the element is not of this document")
+
+    def encode(self, text: str) -> bytes:
+        """Write text as a part of this document; what its encoding lacks becomes a character reference."""
+        return text.encode(self.encoding, "xmlcharrefreplace")
+
+
+@dataclass(frozen=True, slots=True)
+class Splice:
+    """A change of a document's bytes: `cut` bytes at the offset are replaced."""
+
+    offset: int
+    cut: int
+    before: bytes
+    """Goes in before what is added: the bytes that open an empty element's content."""
+    after: bytes
+
+    def apply(self, data: bytes, addition: bytes) -> bytes:
+        """Put the addition into the bytes."""
+        return b"".join(
+            (data[: self.offset], self.before, addition, self.after, data[self.offset + self.cut :])
+        )
+
+
+def read(data: bytes) -> XmlDocument:
+    """Read a document, or raise DocumentDamaged (`reason` names the rule), BodyTooLarge.
+
+    Refused: document type declarations (hence entities, external subsets, attribute defaults), XInclude, encodings
+    but UTF-8, US-ASCII and UTF-16 with its mark, XML 1.1, an XSLT transform in any signature, more than the limits
+    above. Nothing outside the bytes is ever fetched.
+    """
+    if len(data) > MAX_XML_BYTES:
+        raise BodyTooLarge(
+            f"an XML document to be read may have at most {MAX_XML_BYTES} bytes", limit=MAX_XML_BYTES
+        )
+    encoding = _encoding(data)
+    spans = _Scan().run(data)
+    root = parse(data)
+    if root.xpath("count(//*)") != len(spans):
+        raise damaged("two parsers do not agree on its elements", "ambiguous")
+    for element in root.iter(f"{{{XINCLUDE}}}*"):
+        raise damaged(f"XInclude is not taken (line {element.sourceline})", "xinclude")
+    for transform in root.iter(f"{{{DS}}}Transform"):
+        if transform.get("Algorithm", "").strip() == XSLT:
+            raise damaged(f"a signature in it has an XSLT transform (line {transform.sourceline})", "xslt")
+    return XmlDocument(data, encoding, root, spans)
+
+
+def parse(data: bytes) -> etree._Element:
+    """Parse bytes that `read` has seen, or that were made from such; return the root element.
+
+    libxml2's own limits stay on but for long documents, where they would refuse a text of 10 MB as an attachment's
+    base64 easily is; what those limits guard against (entities, depth) is refused before.
+    """
+    try:
+        root: etree._Element = etree.fromstring(data, _PARSER if len(data) < _SMALL_BYTES else _LONG_PARSER)
+    except etree.XMLSyntaxError as error:
+        line, column = error.position
+        raise DocumentDamaged(
+            f"the document is not well-formed XML (line {line}, column {column})", reason="syntax"
+        ) from error
+    except ValueError as error:
+        raise damaged("it is not XML", "syntax") from error
+    if root.getroottree().docinfo.internalDTD is not None:
+        raise damaged("it has a document type declaration", "dtd")
+    return root
+
+
+def element_by_id(root: etree._Element, identifier: str) -> etree._Element:
+    """Find the one element whose Id, ID, id or xml:id has the value; raise TargetInvalid where not exactly one does."""
+    found: Any = _BY_ID(root, value=identifier)
+    if len(found) != 1:
+        many = "no element has" if not found else f"{len(found)} elements have"
+        raise TargetInvalid(f"{many} the id {identifier!r}; exactly one must", found=len(found))
+    element: etree._Element = found[0]
+    return element
+
+
+def element_at(root: etree._Element, path: str) -> etree._Element:
+    """Find the one element at a path of names from the root, each "{namespace}name" or a local name alone.
+
+    Raises TargetInvalid where there is none or more than one, or the path cannot be read.
+    """
+    steps = _steps(path)
+    found = [root] if _named(root, steps[0]) else []
+    for step in steps[1:]:
+        found = [child for parent in found for child in parent.iterchildren("*") if _named(child, step)]
+    if len(found) != 1:
+        many = "no element is" if not found else f"{len(found)} elements are"
+        raise TargetInvalid(f"{many} at the path {path!r}; exactly one must be", found=len(found))
+    return found[0]
+
+
+def splice_at(document: XmlDocument, element: etree._Element, placement: str) -> Splice:
+    """Say where bytes go in as the element's LAST_CHILD or FIRST_CHILD, or AFTER it (not the root: TargetInvalid)."""
+    span = document.span(element)
+    start = _tag(document, span.start)
+    if placement == "AFTER":
+        if element is document.root:
+            raise TargetInvalid("nothing can stand after the root element: place the signature in it")
+        end = span.end if _is_empty(start) else span.end + _size(document, _tag(document, span.end))
+        return Splice(end, 0, b"", b"")
+    inside = span.start + _size(document, start)
+    if _is_empty(start):
+        # "<a/>" becomes "<a>...</a>", the one change beside the addition itself.
+        name = re.split(r"[\s/]", start[1:], maxsplit=1)[0]
+        slash = _size(document, "/>")
+        return Splice(inside - slash, slash, _plain(document, ">"), _plain(document, f"</{name}>"))
+    return Splice(inside if placement == "FIRST_CHILD" else span.end, 0, b"", b"")
+
+
+def outer(document: XmlDocument, element: etree._Element) -> str:
+    """Return an element as its author wrote it, from its start tag to its end tag."""
+    span = document.span(element)
+    start = _tag(document, span.start)
+    end = span.end if _is_empty(start) else span.end + _size(document, _tag(document, span.end))
+    return document.data[span.start : end].decode(document.encoding)
+
+
+def damaged(what: str, reason: str) -> DocumentDamaged:
+    """Make the error that says why an XML document is not taken."""
+    return DocumentDamaged(f"the XML document is refused: {what}", reason=reason)
+
+
+def _parser(*, huge: bool) -> etree.XMLParser:
+    # lxml-stubs know no decompress and no collect_ids; both are left at what is safe for us: plain bytes only.
+    return etree.XMLParser(
+        resolve_entities=False,
+        no_network=True,
+        load_dtd=False,
+        dtd_validation=False,
+        attribute_defaults=False,
+        huge_tree=huge,
+        strip_cdata=False,
+        remove_comments=False,
+        remove_pis=False,
+        remove_blank_text=False,
+        recover=False,
+    )
+
+
+_PARSER = _parser(huge=False)
+_LONG_PARSER = _parser(huge=True)
+
+
+def _encoding(data: bytes) -> str:
+    """Return the codec that mark and declaration agree on, and in which every byte has a meaning."""
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        encoding = "utf-16-le" if data.startswith(codecs.BOM_UTF16_LE) else "utf-16-be"
+        head = data[2:_HEAD_BYTES].decode(encoding, "replace")
+        allowed: dict[str, str] = {"utf-16": encoding, "utf-8": ""}
+    else:
+        encoding = "utf-8"
+        head = data.removeprefix(codecs.BOM_UTF8)[:_HEAD_BYTES].decode("ascii", "replace")
+        allowed = _ENCODINGS
+    declared = encoding if encoding == "utf-8" else "utf-16"
+    if head.startswith("<?xml") and head[5:6].isspace():
+        declaration = _DECLARATION.match(head)
+        if declaration is None:
+            raise damaged("its XML declaration cannot be read", "syntax")
+        if declaration["version"] != "1.0":
+            raise damaged("only XML 1.0 can be signed: no canonical form exists for others", "version")
+        declared = (declaration["encoding"] or declared).lower()
+    if not (chosen := allowed.get(declared, "")):
+        raise damaged("its encoding is not UTF-8: send it in UTF-8", "encoding")
+    try:
+        data.decode(chosen)
+    except UnicodeDecodeError as error:
+        raise damaged(f"byte {error.start} does not fit its encoding", "encoding") from error
+    return chosen
+
+
+class _Scan:
+    """Goes over the document with expat: limits, no document type, and the place of every element."""
+
+    def __init__(self) -> None:
+        self._parser = expat.ParserCreate()
+        self._parser.ordered_attributes = True
+        self._parser.StartElementHandler = self._start
+        self._parser.EndElementHandler = self._end
+        self._parser.StartDoctypeDeclHandler = self._doctype
+        self._starts: list[int] = []
+        self._ends: list[int] = []
+        self._open: list[int] = []
+        self._nodes = 0
+
+    def run(self, data: bytes) -> tuple[Span, ...]:
+        try:
+            self._parser.Parse(data, True)
+        except expat.ExpatError as error:
+            raise DocumentDamaged(
+                f"the document is not well-formed XML (line {error.lineno}, column {error.offset + 1})",
+                reason="syntax",
+            ) from error
+        return tuple(map(Span, self._starts, self._ends))
+
+    def _start(self, _name: str, attributes: list[str]) -> None:
+        self._nodes += 1 + len(attributes) // 2
+        if self._nodes > MAX_NODES:
+            raise damaged(f"it has more than {MAX_NODES} elements and attributes", "size")
+        if len(self._open) >= MAX_DEPTH:
+            raise damaged(f"its elements nest more than {MAX_DEPTH} deep", "depth")
+        self._open.append(len(self._starts))
+        self._starts.append(self._parser.CurrentByteIndex)
+        self._ends.append(0)
+
+    def _end(self, _name: str) -> None:
+        self._ends[self._open.pop()] = self._parser.CurrentByteIndex
+
+    @staticmethod
+    def _doctype(*_declaration: object) -> None:
+        raise damaged("it has a document type declaration; send it without one", "dtd")
+
+
+def _tag(document: XmlDocument, offset: int) -> str:
+    """Read the tag that begins at an offset."""
+    size = 512
+    while True:
+        piece = document.data[offset : offset + size]
+        match = _TAG.match(piece.decode(document.encoding, "ignore"))
+        if match is not None:
+            return match[0]
+        if offset + size > len(document.data):
+            raise damaged("a tag has no end", "syntax")
+        size *= 4
+
+
+def _is_empty(tag: str) -> bool:
+    return tag.endswith("/>")
+
+
+def _size(document: XmlDocument, text: str) -> int:
+    return len(_plain(document, text))
+
+
+def _plain(document: XmlDocument, text: str) -> bytes:
+    return text.encode(document.encoding)
+
+
+def _steps(path: str) -> list[str]:
+    steps = list(_split(path.removeprefix("/")))
+    if "/".join(steps) != path.removeprefix("/"):
+        raise TargetInvalid(
+            "the path must be names separated by '/', each '{namespace}name' or a local name", path=path[:200]
+        )
+    return steps
+
+
+def _split(path: str) -> Iterator[str]:
+    for match in _STEP.finditer(path):
+        yield match[0]
+
+
+def _named(element: etree._Element, step: str) -> bool:
+    name = etree.QName(element)
+    return name.text == step if step.startswith("{") else name.localname == step
