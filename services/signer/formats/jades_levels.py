@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 from services.kernel.errors import AlgorithmMismatch, DocumentDamaged, DomainError, FieldInvalid
 from services.kernel.values import DigestAlgorithm, SignatureScheme, SigningAlgorithm
 from services.signer.formats import jades_unsigned
+from services.signer.formats.cades_levels import token_imprint
+from services.signer.formats.cms_evidence import require_all
 from services.signer.formats.errors import SelfCheckFailed
 from services.signer.formats.format import EvidenceNeeded, Role, TimeStampNeeded
 from services.signer.formats.jades_header import BY_URI_HASH, as_der
@@ -21,6 +23,7 @@ from services.signer.formats.parameters import Level
 if TYPE_CHECKING:
     from typing import Any
 
+    from services.signer.formats.cms_evidence import Holder
     from services.signer.formats.format import Document, Evidence, Need, Signed
     from services.signer.formats.jades_json import Jws, JwsSignature
 
@@ -43,16 +46,15 @@ def next_need(signed: Signed, level: Level, digest: DigestAlgorithm) -> Need | N
             return TimeStampNeeded(digest.digest(signature.signature.encode("ascii")), _state([index]))
     if not level.includes(Level.B_LT):
         return None
-    lacking = [
-        index for index in targets if not jades_unsigned.has(jws.signatures[index], jades_unsigned.REVOCATION)
-    ]
-    if not lacking:
-        return None
     certificates: dict[bytes, None] = {}
-    for index in lacking:
-        _require_valid(jws, jws.signatures[index], signed.document)
-        certificates |= dict.fromkeys(_own_certificates(jws.signatures[index]))
-    return EvidenceNeeded(tuple(certificates), _state(lacking))
+    lacking = []
+    for index in targets:
+        wanted, found = _validated(jws.signatures[index])
+        if found.lacking(wanted):
+            _require_valid(jws, jws.signatures[index], signed.document)
+            lacking.append(index)
+            certificates |= dict.fromkeys((*wanted, *found.certificates))
+    return EvidenceNeeded(tuple(certificates), _state(lacking)) if lacking else None
 
 
 def add_time_stamp(signed: Signed, need: TimeStampNeeded, token: bytes) -> bytes:
@@ -62,38 +64,39 @@ def add_time_stamp(signed: Signed, need: TimeStampNeeded, token: bytes) -> bytes
     jades_unsigned.put_time_stamp(jws.signatures[index], token)
     finished = _written(jws)
     found = _unchanged(finished, jws, [index])[0]
-    by_size = {algorithm.size: algorithm for algorithm in DigestAlgorithm}
-    imprint = by_size[len(need.imprint)].digest(found.signature.encode("ascii"))
-    octets = b"\x04" + bytes([len(imprint)]) + imprint
-    if jades_unsigned.time_stamps(found)[-1:] != [token] or octets not in token:
-        raise SelfCheckFailed("the time-stamp is not over the signature value that it was put at")
+    algorithm, stamped = token_imprint(token)
+    if jades_unsigned.time_stamps(found)[-1:] != [token]:
+        raise SelfCheckFailed("the time-stamp token is not in the finished signature")
+    if algorithm.digest(found.signature.encode("ascii")) != stamped:
+        raise SelfCheckFailed("the time-stamp is not over the signature value")
     return finished
 
 
 def add_evidence(signed: Signed, need: EvidenceNeeded, evidence: Evidence) -> bytes:
-    """Put certificates and revocation values in, and read the finished file back."""
-    if not evidence.crls and not evidence.ocsp_responses:
-        raise FieldInvalid("level B-LT needs revocation values and there are none", field="level")
+    """Put certificates and revocation values in, and read the finished file back.
+
+    Raises EvidenceUnavailable where a certificate has no revocation value still.
+    """
     jws, _ = _opened(signed)
     indexes = json.loads(need.state)
     for index in indexes:
-        known = frozenset(_own_certificates(jws.signatures[index]))
+        known = frozenset(_validated(jws.signatures[index])[1].certificates)
         jades_unsigned.put_evidence(jws.signatures[index], evidence, known)
     finished = _written(jws)
-    for found in _unchanged(finished, jws, indexes):
-        if not jades_unsigned.has(found, jades_unsigned.REVOCATION):
-            raise SelfCheckFailed("the finished signature holds no revocation values")
+    for again in _unchanged(finished, jws, indexes):
+        wanted, found = _validated(again)
+        require_all(found.lacking(wanted))
     return finished
 
 
 def _opened(signed: Signed) -> tuple[Jws, list[int]]:
     """Read the file as it stands, and say which of its signatures are to be raised."""
-    jws = parse_jws(signed.addition or signed.document.read())
+    sent = (signed.document.role_of(Role.SIGNATURE) or (signed.document,))[0]
+    jws = parse_jws(signed.addition or sent.read())
     everyone = list(range(len(jws.signatures)))
     if len(everyone) == 1 or not signed.addition:
         return jws, everyone
     # Several signatures, and this is not the first step: fewer in the file that was sent means that one is new.
-    sent = (signed.document.role_of(Role.SIGNATURE) or (signed.document,))[0]
     before = len(parse_jws(sent.read()).signatures)
     return jws, everyone[before:] or everyone
 
@@ -126,14 +129,13 @@ def _state(indexes: list[int]) -> bytes:
     return json.dumps(indexes).encode()
 
 
-def _own_certificates(signature: JwsSignature) -> list[bytes]:
-    """Return the certificates of the signer and of the time-stamp units."""
+def _validated(signature: JwsSignature) -> tuple[list[bytes], Holder]:
     chain = jades_unsigned.chain_of(signature.protected_header())
     if not chain:
         raise DocumentDamaged(
             "the JSON signature holds no certificate (x5c): nothing can be found for it", reason="x5c"
         )
-    return chain + jades_unsigned.certificates_of(jades_unsigned.time_stamps(signature))
+    return jades_unsigned.holder(signature, chain)
 
 
 def _require_valid(jws: Jws, signature: JwsSignature, document: Document) -> None:
@@ -165,7 +167,8 @@ def _payload(jws: Jws, header: dict[str, Any], document: Document) -> str | None
     if isinstance(data, dict):
         # Only this mechanism signs no payload (section 5.2.8.3.3).
         return "" if data.get("mId") == BY_URI_HASH else None
-    contents = [file for file in document.others if file.role is Role.CONTENT]
-    if len(contents) != 1 or header.get("b64", True) is False:
+    sent = (document.role_of(Role.SIGNATURE) or (document,))[0]
+    contents = [file for file in document.files if file.role is Role.CONTENT and file is not sent]
+    if len(contents) != 1 or contents[0].known_digest is not None or header.get("b64", True) is False:
         return None
     return to_base64url(contents[0].read())

@@ -12,7 +12,9 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from services.kernel.errors import DocumentDamaged
-from services.signer.formats.cms_container import embedded_certificates
+from services.signer.formats import ber
+from services.signer.formats.cms_container import SignedData, SignerInfo, x509_only
+from services.signer.formats.cms_evidence import Holder
 from services.signer.formats.jades_json import from_base64url, parse_json, to_base64url
 
 if TYPE_CHECKING:
@@ -23,6 +25,8 @@ MAX_COMPONENTS = 256
 SIGNATURE_TIME_STAMP = "sigTst"
 CERTIFICATES = "xVals"
 REVOCATION = "rVals"
+OCSP_RESPONSE = ber.oid("1.3.6.1.5.5.7.16.2")
+"""id-ri-ocsp-response, RFC 5940 section 2.1."""
 
 Component = tuple[str, Any]
 """Name and value of one element of etsiU."""
@@ -63,12 +67,34 @@ def put_evidence(signature: JwsSignature, evidence: Evidence, known: frozenset[b
         values["crlVals"] = [{"val": _text(value)} for value in evidence.crls]
     if evidence.ocsp_responses:
         values["ocspVals"] = [{"val": _text(value)} for value in evidence.ocsp_responses]
-    _put(signature, REVOCATION, values)
+    if values:
+        _put(signature, REVOCATION, values)
 
 
-def certificates_of(tokens: list[bytes]) -> list[bytes]:
-    """Return the certificates (DER) that lie in time-stamp tokens. Raises DocumentDamaged where one is no CMS."""
-    return [certificate for token in tokens for certificate in embedded_certificates(token)]
+def holder(signature: JwsSignature, chain: list[bytes]) -> tuple[list[bytes], Holder]:
+    """Return the certificates that need a revocation value (signer's and time-stamp units'), and what there is.
+
+    `chain` is the signer's, its certificate first. Raises DocumentDamaged.
+    """
+    certificates, crls = list(chain), list[bytes]()
+    for name, value in components(signature):
+        if name == CERTIFICATES:
+            texts = [_member(_member(item, "x509Cert"), "val") for item in _objects(value)]
+            certificates += [_binary(text, name) for text in texts if text is not None]
+        elif name == REVOCATION:
+            crls += [_binary(item.get("val"), name) for item in _objects(_member(value, "crlVals") or [])]
+            for item in _objects(_member(value, "ocspVals") or []):
+                # As a RevocationInfoChoice (RFC 5940), which is how evidence in CMS is looked through.
+                crls.append(ber.encode(ber.CONTEXT_1, OCSP_RESPONSE, _binary(item.get("val"), name)))
+    tokens = [SignedData.read(token) for token in time_stamps(signature)]
+    for token in tokens:
+        certificates += x509_only(token.certificates)
+        crls += token.crls
+    found = Holder(tuple(dict.fromkeys(certificates)), tuple(dict.fromkeys(crls)))
+    units = [found.certificate_of(SignerInfo.read(info)) for token in tokens for info in token.signers]
+    if None in units:
+        raise _damaged("a time-stamp token does not hold its unit's certificate")
+    return [chain[0], *(unit for unit in units if unit is not None)], found
 
 
 def chain_of(header: dict[str, Any]) -> list[bytes]:
@@ -109,7 +135,7 @@ def _member(value: Any, name: str) -> Any:
 
 def _objects(value: Any) -> list[dict[str, Any]]:
     if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
-        raise _damaged("a time-stamp container holds no array of tokens")
+        raise _damaged("a component of etsiU holds no array of values")
     return value
 
 
