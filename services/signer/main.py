@@ -191,7 +191,7 @@ def _parts(settings: SignerSettings, ground: _Ground) -> SigningParts:
 
 def _use_cases(settings: SignerSettings, ground: _Ground, steps: SigningSteps) -> UseCases:
     hashes = HashSigning(steps)
-    levels = LevelRaising(ground.time_stamps, ground.verifier)
+    levels = LevelRaising(ground.time_stamps, ground.verifier, ground.metrics.levels)
     documents = DocumentSigning(steps, DocumentParts(ground.documents, levels, ground.verifier))
     parts = JobParts(
         jobs=ground.jobs,

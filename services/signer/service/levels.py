@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from prometheus_client import Counter
+
 from services.kernel.errors import (
     DomainError,
     EvidenceUnavailable,
@@ -47,9 +49,9 @@ class Reached:
 class LevelRaising:
     """Raises a signed document to a level (EN 319 102-1 section 4.2: signature augmentation)."""
 
-    def __init__(self, stamps: TimeStamps, evidence: EvidenceSource) -> None:
-        """Take where time-stamps and evidence come from."""
-        self._stamps, self._evidence = stamps, evidence
+    def __init__(self, stamps: TimeStamps, evidence: EvidenceSource, levels: Counter) -> None:
+        """Take where time-stamps and evidence come from, and what counts levels wanted and reached."""
+        self._stamps, self._evidence, self._levels = stamps, evidence, levels
 
     async def raise_to(self, session: DocumentSession, wanted: LevelWanted) -> Reached:
         """Do what the format asks for; the session holds the result.
@@ -62,6 +64,7 @@ class LevelRaising:
         try:
             for _ in range(MAX_STEPS):
                 if not await self._step(session, wanted):
+                    self._count(wanted, wanted.level)
                     return Reached(wanted.level)
         except (TimeStampUnavailable, EvidenceUnavailable) as error:
             return await self._stopped(session, wanted, error)
@@ -81,6 +84,7 @@ class LevelRaising:
 
     async def _stopped(self, session: DocumentSession, wanted: LevelWanted, error: DomainError) -> Reached:
         level = await self._reached(session, wanted)
+        self._count(wanted, level)
         if not wanted.may_be_lower:
             raise LevelNotReached(
                 f"level {wanted.level.value} was not reached, only {level.value}: {error.message}; ask again later, "
@@ -89,6 +93,9 @@ class LevelRaising:
                 reason=error.code,
             ) from error
         return Reached(level, ItemFailure.of(error))
+
+    def _count(self, wanted: LevelWanted, reached: Level) -> None:
+        self._levels.labels(wanted.level.value, reached.value).inc()
 
     async def _reached(self, session: DocumentSession, wanted: LevelWanted) -> Level:
         lower = [level for level in Level if not level.includes(wanted.level)]

@@ -11,6 +11,7 @@ from typing import Any
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
+from prometheus_client import CollectorRegistry, Counter
 
 from services.kernel.errors import (
     CredentialNotFound,
@@ -25,6 +26,7 @@ from services.signer.domain import Credential, Key, State
 from services.signer.formats.format import Evidence
 from services.signer.hsm_types import GeneratedKey, KeyLocator
 from services.signer.ledger import Entry, Head, LedgerEntry, event_of
+from services.signer.metrics import SignerMetrics
 from services.signer.ports import AuthorityKey, DocumentPool, Ending, Intent, Recorded
 from services.signer.service.documents import DocumentParts
 from services.signer.service.levels import LevelRaising
@@ -279,10 +281,15 @@ class Outside:
             raise PersonSignatureMissing("no person signed")
 
 
+def levels_counter() -> Counter:
+    """Return the metric that counts levels, in a registry of its own."""
+    return SignerMetrics.register(CollectorRegistry()).levels
+
+
 def document_parts(documents: DocumentPool, outside: Outside | None = None) -> DocumentParts:
     """Join real document workers with an outside that has nothing, unless one is given."""
     outside = outside or Outside()
-    return DocumentParts(documents, LevelRaising(outside, outside), outside)
+    return DocumentParts(documents, LevelRaising(outside, outside, levels_counter()), outside)
 
 
 def utc_now() -> datetime:

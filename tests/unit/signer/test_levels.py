@@ -15,7 +15,7 @@ from services.signer.formats.parameters import Level
 from services.signer.ports import DocumentSession
 from services.signer.service.kept import Kept, pack_reached, unpack_reached
 from services.signer.service.levels import LevelRaising, LevelWanted, Reached
-from tests.unit.signer.memory import Outside
+from tests.unit.signer.memory import Outside, levels_counter
 
 IMPRINT = hashlib.sha256(b"signature value").digest()
 STAMP = TimeStampNeeded(IMPRINT, b"state")
@@ -54,7 +54,8 @@ def wanted(level: Level, *, may_be_lower: bool = False, authority: str = "") -> 
 
 
 async def raise_to(script: Script, outside: Outside, what: LevelWanted) -> Reached:
-    return await LevelRaising(outside, outside).raise_to(cast("DocumentSession", script), what)
+    raising = LevelRaising(outside, outside, levels_counter())
+    return await raising.raise_to(cast("DocumentSession", script), what)
 
 
 async def test_everything_that_the_level_needs_is_put_in_in_order() -> None:
@@ -85,12 +86,19 @@ async def test_a_level_that_is_not_reached_is_an_error_or_stated(
     with pytest.raises(LevelNotReached) as caught:
         await raise_to(Script(LTA), outside, wanted(Level.B_LTA))
     assert (caught.value.data["reached"], caught.value.data["reason"]) == (reached, code)
-    lower = await raise_to(
-        Script(LTA), Outside(tokens, evidence), wanted(Level.B_LTA, may_be_lower=True)
-    )
+    lower = await raise_to(Script(LTA), Outside(tokens, evidence), wanted(Level.B_LTA, may_be_lower=True))
     assert lower.level is Level(reached)
     assert lower.missed is not None
     assert lower.missed.code == code
+
+
+async def test_levels_wanted_and_reached_are_counted() -> None:
+    counter = levels_counter()
+    raising = LevelRaising(Outside([b"token"]), Outside(), counter)
+    wish = wanted(Level.B_LTA, may_be_lower=True)
+    await raising.raise_to(cast("DocumentSession", Script(LTA)), wish)
+    (sample,) = [one for one in counter.collect()[0].samples if one.name.endswith("_total")]
+    assert (sample.labels, sample.value) == ({"wanted": "B-LTA", "reached": "B-T"}, 1)
 
 
 async def test_a_format_that_asks_without_end_is_stopped() -> None:
