@@ -215,15 +215,23 @@ def loaded(font_file: Path | None = None) -> dict[str, SignatureFormat]:
     Raises ValueError or OSError where the font cannot be used.
     """
     from services.signer.formats import visible
+    from services.signer.formats.asic import Asic
     from services.signer.formats.cades import CadesBaseline
     from services.signer.formats.jades import Jades
     from services.signer.formats.pades import PadesBaseline
+    from services.signer.formats.smime import SmimeMessage
+    from services.signer.formats.xades import XmlSignature
 
     visible.load(font_file)
     return {
         "PADES": PadesBaseline(),
         "CADES": CadesBaseline(),
+        "XADES": XmlSignature(qualified=True),
+        "XMLDSIG": XmlSignature(qualified=False),
+        "SMIME": SmimeMessage(),
         "JADES": Jades(),
+        "ASIC_S": Asic("ASIC_S"),
+        "ASIC_E": Asic("ASIC_E"),
     }
 
 
