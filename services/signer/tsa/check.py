@@ -31,6 +31,7 @@ OFF_BY = timedelta(minutes=5)
 
 _FIELD = "time_stamp"
 _SET, _OCTETS, _CONTEXT_0, _CONTEXT_1, _OID = 0x31, 0x04, 0xA0, 0xA1, 0x06
+_KEY_IDENTIFIER = 0x80
 _GRANTED = {0, 1}
 """granted, grantedWithMods."""
 _SHA256 = hashes.SHA256()
@@ -70,6 +71,8 @@ class _UnitKey:
     key: rsa.RSAPublicKey | ec.EllipticCurvePublicKey
     not_before: datetime
     not_after: datetime
+    identifiers: frozenset[bytes]
+    """How a SignerInfo may name it (RFC 5652 section 5.3), DER."""
 
 
 class _Walk:
@@ -222,7 +225,7 @@ def _stated(content: bytes, digest: Digest, nonce: int | None) -> TstInfo:
 def _signer(signer: _Walk, content: bytes, candidates: list[bytes]) -> bytes:
     """Check the one SignerInfo; return the certificate whose key signed."""
     signer.number()
-    _sid(signer)
+    _, identifier = next(iter(signer.rest()), (0, b""))
     digest_oid = signer.inside(x509_der.SEQUENCE).oid()
     hashing = _HASHES.get(digest_oid)
     if hashing is None:
@@ -239,16 +242,10 @@ def _signer(signer: _Walk, content: bytes, candidates: list[bytes]) -> bytes:
     running = hashlib.new(hashing.name, content)
     _require(signed == running.digest(), "its signature is over another content")
     certificate = _certificate(attributes, candidates)
-    _verify(_unit(certificate).key, scheme, hashing, value, b"\x31" + stored[1:])
+    unit = _unit(certificate)
+    _require(identifier in unit.identifiers, "its signer is named otherwise than by its certificate")
+    _verify(unit.key, scheme, hashing, value, b"\x31" + stored[1:])
     return certificate
-
-
-def _sid(signer: _Walk) -> None:
-    """Step over issuerAndSerialNumber or subjectKeyIdentifier: which certificate signed, the signed attribute says."""
-    for tag, _ in signer.rest():
-        _require(tag in {x509_der.SEQUENCE, 0x80}, "its signer is not named")
-        return
-    raise TokenRefused("its signer is not named")
 
 
 def _attributes(stored: bytes) -> dict[str, bytes]:
@@ -305,7 +302,14 @@ def _unit(certificate: bytes) -> _UnitKey:
     key = parsed.public_key()
     if not isinstance(key, (rsa.RSAPublicKey, ec.EllipticCurvePublicKey)):
         raise TokenRefused("its key is neither RSA nor EC")
-    return _UnitKey(key, parsed.not_valid_before_utc, parsed.not_valid_after_utc)
+    serial = asn1.encode_der(parsed.serial_number)
+    identifiers = [x509_der.encode(x509_der.SEQUENCE, parsed.issuer.public_bytes() + serial)]
+    try:
+        own = parsed.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value.digest
+        identifiers.append(x509_der.encode(_KEY_IDENTIFIER, own))
+    except x509.ExtensionNotFound:
+        pass
+    return _UnitKey(key, parsed.not_valid_before_utc, parsed.not_valid_after_utc, frozenset(identifiers))
 
 
 def _verify(
