@@ -18,15 +18,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from io import BytesIO
-from typing import BinaryIO, TypeVar
+from typing import BinaryIO, ParamSpec, TypeVar
 
 from bench.pades import one_page
 from services.kernel.values import DigestAlgorithm, KeyAlgorithm, SignatureScheme, SigningAlgorithm
 from services.signer.document_worker import loaded
-from services.signer.formats.format import Document, Signed, SignatureFormat, TimeStampNeeded
+from services.signer.formats.format import Document, SignatureFormat, Signed, TimeStampNeeded
 from services.signer.formats.parameters import Envelope, Level, SignatureParameters
 from tests.support import document_signers, stamping
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 ROUNDS = 40
@@ -53,43 +54,41 @@ class Stopwatch:
         """Start at nothing."""
         self.ours = self.others = 0.0
 
-    def own(self, call: Callable[[], T]) -> T:
+    def own(self, call: Callable[P, T], *args: P.args, **options: P.kwargs) -> T:
         """Time a call of the format's code."""
         started = time.process_time()
-        result = call()
+        result = call(*args, **options)
         self.ours += time.process_time() - started
         return result
 
-    def other(self, call: Callable[[], T]) -> T:
+    def other(self, call: Callable[P, T], *args: P.args, **options: P.kwargs) -> T:
         """Time a call of an authority's or a status service's."""
         started = time.process_time()
-        result = call()
+        result = call(*args, **options)
         self.others += time.process_time() - started
         return result
 
 
-def sign(form: SignatureFormat, document: Document, parameters: SignatureParameters, watch: Stopwatch) -> bytes:
+def sign(
+    form: SignatureFormat, document: Document, parameters: SignatureParameters, watch: Stopwatch
+) -> bytes:
     """Sign and raise to the parameters' level; return what was added."""
     who = document_signers.signer(KeyAlgorithm.RSA_2048, email=ADDRESS)
-    prepared = watch.own(lambda: form.prepare(document, parameters))
+    prepared = watch.own(form.prepare, document, parameters)
     value = who.sign(prepared.digest, parameters.algorithm)
-    addition = watch.own(lambda: form.complete(document, parameters, prepared.state, value))
+    addition = watch.own(form.complete, document, parameters, prepared.state, value)
     level = parameters.envelope.level
     while level is not Level.B_B:
         signed = Signed(document, addition)
-        need = watch.own(lambda signed=signed: form.next_need(signed, level, SHA256))  # type: ignore[misc]
+        need = watch.own(form.next_need, signed, level, SHA256)
         if need is None:
             break
         if isinstance(need, TimeStampNeeded):
-            token = watch.other(lambda need=need: stamping.token(need.imprint, SHA256))  # type: ignore[misc]
-            addition = watch.own(
-                lambda signed=signed, need=need, token=token: form.add_time_stamp(signed, need, token)  # type: ignore[misc]
-            )
+            token = watch.other(stamping.token, need.imprint, SHA256)
+            addition = watch.own(form.add_time_stamp, signed, need, token)
         else:
-            evidence = watch.other(lambda need=need: stamping.evidence(need.certificates))  # type: ignore[misc]
-            addition = watch.own(
-                lambda signed=signed, need=need, evidence=evidence: form.add_evidence(signed, need, evidence)  # type: ignore[misc]
-            )
+            evidence = watch.other(stamping.evidence, need.certificates)
+            addition = watch.own(form.add_evidence, signed, need, evidence)
     return addition
 
 
@@ -114,8 +113,7 @@ def _pdf_of(size: int) -> bytes:
     head, body = small[:9], small[9:]
     xref = body.rindex(b"xref\n0 ")
     start = len(head) + len(filler) + xref
-    objects = [number for number in range(1, 7)]
-    offsets = [len(head) + len(filler) + body.index(b"%d 0 obj" % number) for number in objects]
+    offsets = [len(head) + len(filler) + body.index(b"%d 0 obj" % number) for number in range(1, 7)]
     table = b"xref\n0 7\n0000000000 65535 f \n" + b"".join(b"%010d 00000 n \n" % offset for offset in offsets)
     trailer = b"trailer\n<</Size 7 /Root 1 0 R /Info 6 0 R>>\nstartxref\n%d\n%%%%EOF\n" % start
     return head + filler + body[:xref] + table + trailer
@@ -137,7 +135,7 @@ def large(megabytes: int) -> dict[str, float]:
             document = Document(stream, size)
             parameters = SignatureParameters(who.chain, ALGORITHM, datetime.now(UTC), Envelope("PADES"))
             sign(form, document, parameters, watch)
-            hashing.own(lambda document=document: document.hash(SHA256).digest())  # type: ignore[misc]
+            hashing.own(document.hash, SHA256)
             cpu.append(watch.ours)
             plain.append(hashing.ours)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -46,7 +46,7 @@ class Script:
         self.added.append(what)
 
 
-LTA = [(Level.B_T, STAMP), (Level.B_LT, VALUES), (Level.B_LTA, STAMP)]
+LTA: list[tuple[Level, Need]] = [(Level.B_T, STAMP), (Level.B_LT, VALUES), (Level.B_LTA, STAMP)]
 
 
 def wanted(level: Level, *, may_be_lower: bool = False, authority: str = "") -> LevelWanted:
@@ -97,7 +97,8 @@ async def test_levels_wanted_and_reached_are_counted() -> None:
     raising = LevelRaising(Outside([b"token"]), Outside(), counter)
     wish = wanted(Level.B_LTA, may_be_lower=True)
     await raising.raise_to(cast("DocumentSession", Script(LTA)), wish)
-    (sample,) = [one for one in counter.collect()[0].samples if one.name.endswith("_total")]
+    (metric,) = counter.collect()
+    (sample,) = [one for one in metric.samples if one.name.endswith("_total")]
     assert (sample.labels, sample.value) == ({"wanted": "B-LTA", "reached": "B-T"}, 1)
 
 
