@@ -40,6 +40,9 @@ def next_need(signed: Signed, level: Level, digest: DigestAlgorithm) -> Need | N
     jws, targets = _opened(signed)
     for index in targets:
         signature = jws.signatures[index]
+        if level.includes(Level.B_LT):
+            # Before a time-stamp is had for a signature that cannot get there.
+            _chain(signature)
         if not jades_unsigned.has(signature, jades_unsigned.SIGNATURE_TIME_STAMP):
             _require_valid(jws, signature, signed.document)
             # TS 119 182-1 section 5.3.4: the base64url text of the signature value is what is stamped.
@@ -129,13 +132,17 @@ def _state(indexes: list[int]) -> bytes:
     return json.dumps(indexes).encode()
 
 
-def _validated(signature: JwsSignature) -> tuple[list[bytes], Holder]:
+def _chain(signature: JwsSignature) -> list[bytes]:
     chain = jades_unsigned.chain_of(signature.protected_header())
     if not chain:
         raise DocumentDamaged(
             "the JSON signature holds no certificate (x5c): nothing can be found for it", reason="x5c"
         )
-    return jades_unsigned.holder(signature, chain)
+    return chain
+
+
+def _validated(signature: JwsSignature) -> tuple[list[bytes], Holder]:
+    return jades_unsigned.holder(signature, _chain(signature))
 
 
 def _require_valid(jws: Jws, signature: JwsSignature, document: Document) -> None:
