@@ -23,6 +23,7 @@ MAX_HEADER_BYTES = 4096
 MAX_BOUNDARY = 70
 """RFC 2046 section 5.1.1."""
 MAX_FILE_NAME = 255
+MAX_NAME = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,7 @@ class Part:
             raise MultipartInvalid("a part has a Content-Transfer-Encoding; send the bytes as they are")
         self._owner = owner
         self._ended = False
-        self.name = options[b"name"].decode("utf-8", "replace")[:100]
+        self.name = options[b"name"].decode("utf-8", "replace")[:MAX_NAME]
         self.file_name = safe_file_name(options.get(b"filename", b"").decode("utf-8", "replace"))
         self.media_type = parse_options_header(headers.get(b"content-type"))[0].decode("latin-1")
 

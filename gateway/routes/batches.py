@@ -45,7 +45,7 @@ WHY = (
     " each item, its name the item's key"
 )
 RESERVED = frozenset({"request", "image"})
-MAX_KEY = 100
+MAX_KEY = 200
 MAX_IMAGES = 4
 PART_BYTES = 2 * 1024
 FIRST_PAUSE_SECONDS = 0.1

@@ -218,7 +218,7 @@ SIGNING_SCHEMAS: Mapping[str, Schema] = {
     ),
     "BatchItem": asked(
         ["key"],
-        key=text("The item's own in this batch, and the name of its part.", minLength=1, maxLength=100),
+        key=text("The item's own in this batch, and the name of its part.", minLength=1, maxLength=200),
         file_name=text("Absent: that of the part.", maxLength=255),
         **_ENVELOPE,
     ),
