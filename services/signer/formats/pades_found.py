@@ -11,14 +11,14 @@ from pyhanko.pdf_utils import generic
 from services.kernel.errors import DocumentDamaged
 from services.signer.formats import ber, pdf_structure
 from services.signer.formats.cms_container import SignedData, SignerInfo, embedded_certificates
-from services.signer.formats.pades_token import SIGNATURE_TIME_STAMP
 from services.signer.formats.pdf_objects import value_at
 
 if TYPE_CHECKING:
     from pyhanko.pdf_utils.reader import PdfFileReader
 
 MAX_SIGNATURES = 200
-_TIME_STAMP_ATTRIBUTE = ber.oid(SIGNATURE_TIME_STAMP)
+TIME_STAMP_ATTRIBUTE = ber.oid("1.2.840.113549.1.9.16.2.14")
+"""id-aa-signatureTimeStampToken (RFC 3161 appendix A)."""
 _STAMP_FILTER = "/ETSI.RFC3161"
 _CMS_FILTERS = frozenset({"/ETSI.CAdES.detached", "/adbe.pkcs7.detached", "/adbe.pkcs7.sha1", _STAMP_FILTER})
 
@@ -92,7 +92,7 @@ def token_of(container: bytes) -> bytes | None:
     """Return the signature time-stamp in a CMS, the first where it has several; None where it has none."""
     signers = SignedData.read(container).signers
     for signer in signers:
-        for attribute in SignerInfo.read(signer).attributes(_TIME_STAMP_ATTRIBUTE, signed=False):
+        for attribute in SignerInfo.read(signer).attributes(TIME_STAMP_ATTRIBUTE, signed=False):
             if attribute.values:
                 return attribute.values[0]
     return None

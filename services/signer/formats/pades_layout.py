@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from pyhanko.pdf_utils import generic
 
 from services.kernel.errors import DocumentLocked
-from services.signer.formats import pades_fields, pdf_structure
+from services.signer.formats import pades_fields, pdf_structure, visible
 from services.signer.formats.pades_fields import Spot
 from services.signer.formats.pades_room import contents_bytes
 from services.signer.formats.parameters import Level
@@ -78,9 +78,7 @@ def _spot(
     """Draw what a visible signature shows."""
     if parameters.envelope.visible is None:
         return None, ()
-    from services.signer.formats.visible import draw
-
-    drawn = draw(document, reader, update, parameters)
+    drawn = visible.draw(document, reader, update, parameters)
     return Spot(drawn.page, drawn.page_dictionary, drawn.rect, drawn.appearance), drawn.warnings
 
 

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 
 from services.kernel.errors import FieldInvalid, TimeStampUnavailable
 from services.signer.formats import pades_store, pades_token, pdf_structure
-from services.signer.formats.cms_container import signature_value, with_unsigned_attribute
+from services.signer.formats.cms_container import SignedData, SignerInfo, signature_value
 from services.signer.formats.errors import SelfCheckFailed
 from services.signer.formats.format import EvidenceNeeded, TimeStampNeeded
 from services.signer.formats.pades_fields import Spot, add_field
-from services.signer.formats.pades_found import certificates_of, found_in, token_of
+from services.signer.formats.pades_found import TIME_STAMP_ATTRIBUTE, certificates_of, found_in, token_of
 from services.signer.formats.pades_layout import base_of
 from services.signer.formats.pades_room import TOKEN_BYTES
 from services.signer.formats.parameters import Level
@@ -151,11 +151,15 @@ def add_time_stamp(signed: Signed, need: TimeStampNeeded, token: bytes) -> bytes
 
 def _stamped(container: bytes, token: bytes) -> bytes:
     """Put a token into a signature's unsigned attributes and find it there again, over the same signature value."""
-    stamped = with_unsigned_attribute(container, pades_token.SIGNATURE_TIME_STAMP, token)
-    value = signature_value(stamped)
-    if value != signature_value(container) or token_of(stamped) != token:
+    data = SignedData.read(container)
+    info = SignerInfo.read(data.signers[0])
+    stamped = data.with_signer(0, info.with_unsigned(TIME_STAMP_ATTRIBUTE, token)).encode()
+    read = SignerInfo.read(SignedData.read(stamped).signers[0])
+    kept = (read.signed_attributes, read.signature) == (info.signed_attributes, info.signature)
+    found = [found.values for found in read.attributes(TIME_STAMP_ATTRIBUTE, signed=False)]
+    if not kept or found != [(token,)]:
         raise SelfCheckFailed("the time-stamped signature cannot be read back")
-    pades_token.require_over(token, value)
+    pades_token.require_over(token, read.signature_value)
     return stamped
 
 

@@ -29,6 +29,7 @@ MAX_STORED = 10_000
 """Values of one kind that a store may have before we add to it."""
 _KINDS = ("/Certs", "/CRLs", "/OCSPs")
 _STREAM = b"<</Length %d>>\nstream\n%s\nendstream"
+_REFERENCE = re.compile(rb"(\d+) (\d+) R")
 _STREAM_HEAD = re.compile(rb"<</Length (\d+)>>\nstream\n")
 
 
@@ -108,22 +109,21 @@ def _declare(root: generic.DictionaryObject) -> None:
 def check(size: int, addition: bytes | bytearray, evidence: Evidence) -> None:
     """Read the newest store back from the bytes; raise SelfCheckFailed where a value is in neither it nor the file."""
     own = OwnPdf(size, addition)
-    store = own.newest_object()
+    store, body = own.newest()
     try:
-        if pdf_structure.dictionary_at(own.root, "/DSS") is not store:
+        catalog = bytes(own.body(own.root_ref))
+        if b"/DSS %d %d R" % (store.idnum, store.generation) not in catalog:
             raise SelfCheckFailed("the catalog does not lead to the document security store")
     except NotOurs:
         # The catalog stayed as it was in the file: the store there kept its object number.
         pass
     for key, values in values_of(evidence):
-        array = store[key] if key in store else generic.ArrayObject()
-        if not isinstance(array, generic.ArrayObject):
-            raise SelfCheckFailed(f"{key} of the document security store is no array")
+        listed = re.search(rb"\n%s \[([0-9 R]*)\]" % key.encode(), body)
         found: set[bytes] = set()
         elsewhere = 0
-        for index in range(len(array)):
+        for item in _REFERENCE.finditer(listed[1] if listed is not None else b""):
             try:
-                found.add(_read_stream(own, array.raw_get(index)))
+                found.add(_read_stream(own, generic.Reference(int(item[1]), int(item[2]), own)))
             except NotOurs:
                 elsewhere += 1
         # A value that is not among ours must be one that the file had already.
@@ -131,10 +131,8 @@ def check(size: int, addition: bytes | bytearray, evidence: Evidence) -> None:
             raise SelfCheckFailed(f"a value is missing in {key} of the document security store")
 
 
-def _read_stream(own: OwnPdf, raw: generic.PdfObject) -> bytes:
-    if not isinstance(raw, generic.IndirectObject):
-        raise SelfCheckFailed("a value of the document security store is no object of its own")
-    body = own.body(raw.reference)
+def _read_stream(own: OwnPdf, reference: generic.Reference) -> bytes:
+    body = own.body(reference)
     head = _STREAM_HEAD.match(body)
     if head is None:
         raise SelfCheckFailed("a value of the document security store cannot be read back")

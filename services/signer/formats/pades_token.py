@@ -9,8 +9,6 @@ from services.signer.formats import ber
 from services.signer.formats.cms_container import SignedData
 from services.signer.formats.errors import SelfCheckFailed
 
-SIGNATURE_TIME_STAMP = "1.2.840.113549.1.9.16.2.14"
-"""id-aa-signatureTimeStampToken (RFC 3161 appendix A)."""
 _TST_INFO = ber.oid("1.2.840.113549.1.9.16.1.4")
 _HASH_NAMES = {ber.oid(algorithm.oid): algorithm.hashlib_name for algorithm in DigestAlgorithm}
 

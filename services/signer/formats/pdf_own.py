@@ -24,6 +24,7 @@ _END_BYTES = 48
 _TAIL = re.compile(rb"/Root (\d+) (\d+) R\n/Size (\d+)\n/Prev (\d+)\n/ID \[<([0-9a-f]*)> <[0-9a-f]*>\]\n\Z")
 _STREAM = re.compile(rb"(\d+) 0 obj\n<<\n/Type /XRef\n/W \[1 8 2\]\n/Index \[([0-9 ]*)\]\n/Length (\d+)\n")
 _OBJECT = re.compile(rb"(\d+) (\d+) obj\n")
+_PAGE = re.compile(rb"/Type\s*/Page\b")
 _AFTER_OBJECT = b"\nendobj\n"
 _ROW = 11
 """Bytes of a row of our cross-reference streams: 1, 8 and 2."""
@@ -203,20 +204,21 @@ class OwnPdf(PdfHandler):
         end = self._starts[following] if following < len(self._starts) else len(self._addition)
         return memoryview(self._addition)[match.end() : end]
 
-    def newest_object(self) -> generic.DictionaryObject:
-        """Return what the newest update was made for."""
-        value = self.get_object(generic.Reference(*self._newest().main_key, self))
-        if not isinstance(value, generic.DictionaryObject):
-            raise _broken()
-        return value
+    def newest(self) -> tuple[generic.Reference, bytes]:
+        """Return what the newest update was made for, as written."""
+        update = self._newest()
+        return generic.Reference(*update.main_key, self), bytes(self._addition[update.main : update.main_end])
 
     def page(self) -> tuple[generic.Reference, generic.DictionaryObject]:
         """Return a page that an update of ours changed. Raises NotOurs where none did."""
-        # An update writes what it changed behind what it made, and what it made may be large.
-        for key in sorted(self._offsets, key=lambda key: -self._offsets[key]):
-            value = self.get_object(generic.Reference(*key, self))
+        for key in self._offsets:
+            reference = generic.Reference(*key, self)
+            # Reading an object costs; signature values and fonts more than all else.
+            if _PAGE.search(self.body(reference)) is None:
+                continue
+            value = self.get_object(reference)
             if isinstance(value, generic.DictionaryObject) and value.get("/Type") == "/Page":
-                return generic.Reference(*key, self), value
+                return reference, value
         raise NotOurs("page")
 
     def base(self) -> Base:
