@@ -1,7 +1,7 @@
 """Writes the appearance of a visible signature: a form XObject with images and text, fit for PDF/A.
 
-Text is black in an embedded subset; images are calibrated RGB with a soft mask. No transparency group, no device
-colour where the file does not define it, nothing that needs a viewer's own font.
+Text is black in an embedded subset; images are RGB with a soft mask. No transparency group, no device colour where a
+PDF/A file does not define it, nothing that needs a viewer's own font.
 """
 
 from __future__ import annotations
@@ -21,13 +21,17 @@ if TYPE_CHECKING:
     from services.signer.formats.visible.font import Face, Subset
     from services.signer.formats.visible.image import Picture
     from services.signer.formats.visible.page import Box, Page
+    from services.signer.formats.visible.pdfa import Claim
     from services.signer.formats.visible.words import Printed
 
 _CALIBRATED_RGB = (
     b"[/CalRGB <</WhitePoint [0.9505 1 1.089] /Gamma [2.2 2.2 2.2] "
     b"/Matrix [0.4124 0.2126 0.0193 0.3576 0.7152 0.1192 0.1805 0.0722 0.9505]>>]"
 )
-"""sRGB's primaries and white with a plain power for its curve: needs no profile, and PDF/A takes it everywhere."""
+"""sRGB's primaries and white with a plain power for its curve: needs no profile, and PDF/A takes it everywhere.
+
+Elsewhere images stay device RGB, which viewers take for sRGB to the letter.
+"""
 _CALIBRATED_GREY = b"[/CalGray <</WhitePoint [0.9505 1 1.089] /Gamma 2.2>>]"
 _SERIF_SYMBOLIC = 6
 """Font flags (ISO 32000-1 table 123): serif, and an encoding of its own."""
@@ -54,7 +58,7 @@ def write(
     face: Face | None,
     profile: str,
     moment: str,
-    grey_defined: bool,
+    claim: Claim,
 ) -> generic.Reference:
     """Put the form XObject and what it needs into the update; `moment` is a PDF date."""
     content: list[bytes] = []
@@ -64,7 +68,7 @@ def write(
         content.append(
             b"q %s 0 0 %s %s %s cm " % (sides[0], sides[1], sides[2], sides[3]) + b"/I%d Do Q" % number
         )
-        reference = _put_picture(update, picture)
+        reference = _put_picture(update, picture, _CALIBRATED_RGB if claim.part else b"/DeviceRGB")
         images.append(b"/I%d %d 0 R" % (number, reference.idnum))
     fonts = b""
     if drawing.lines and face is not None:
@@ -74,7 +78,7 @@ def write(
     resources = b"<<%s%s%s>>" % (
         b"/XObject <<%s>> " % b" ".join(images) if images else b"",
         fonts,
-        b"" if grey_defined else b"/ColorSpace <</DefaultGray %s>> " % _CALIBRATED_GREY,
+        b"/ColorSpace <</DefaultGray %s>> " % _CALIBRATED_GREY if claim.grey_needs_definition else b"",
     )
     reference = update.new_reference()
     head = b"/Type /XObject /Subtype /Form /BBox [0 0 %s %s] /Matrix [%d %d %d %d %d %d] /Resources %s" % (
@@ -106,14 +110,14 @@ def _put_stream(
     update.put(reference, b"<<%s%s /Length %d>>\nstream\n%s\nendstream" % (entries, how, len(packed), packed))
 
 
-def _put_picture(update: IncrementalUpdate, picture: Picture) -> generic.Reference:
+def _put_picture(update: IncrementalUpdate, picture: Picture, space: bytes) -> generic.Reference:
     size = b"/Type /XObject /Subtype /Image /Width %d /Height %d /BitsPerComponent 8 /Filter /FlateDecode" % (
         picture.width,
         picture.height,
     )
     mask, whole = update.new_reference(), update.new_reference()
     _put_stream(update, mask, size + b" /ColorSpace /DeviceGray", picture.alpha, pack=False)
-    colours = size + b" /ColorSpace %s /SMask %d 0 R" % (_CALIBRATED_RGB, mask.idnum)
+    colours = size + b" /ColorSpace %s /SMask %d 0 R" % (space, mask.idnum)
     _put_stream(update, whole, colours, picture.colours, pack=False)
     return whole
 

@@ -49,9 +49,7 @@ def draw(
     with Request(document, reader, parameters, visible, claim, face) as request:
         drawing = _PROFILES[visible.profile](request)
     moment = parameters.signing_time.astimezone(UTC).strftime("D:%Y%m%d%H%M%S+00'00'")
-    form = appearance.write(
-        update, drawing, face, visible.profile, moment, grey_defined=not claim.grey_needs_definition
-    )
+    form = appearance.write(update, drawing, face, visible.profile, moment, claim)
     box = drawing.page.to_user_space(drawing.box)
     return Drawn(
         page=drawing.page.reference,
