@@ -31,6 +31,7 @@ _HIDING = 2 | 32
 """Annotation flags Hidden and NoView."""
 _PRINT = 4
 _SIGNATURES_EXIST_APPEND_ONLY = 3
+_NOTHING = b"<</Type /XObject /Subtype /Form /BBox [0 0 0 0] /Resources <<>> /Length 0>>\nstream\n\nendstream"
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,9 +100,13 @@ def add_field(
             value.idnum,
         )
     )
-    if spot.appearance is not None:
-        body += b"/AP <</N %d %d R>>\n" % (spot.appearance.idnum, spot.appearance.generation)
-    update.put(field, body + b">>")
+    appearance = spot.appearance
+    if appearance is None:
+        # ISO 19005-1 6.9 asks an appearance of every widget, even of one without extent.
+        appearance = update.new_reference()
+        update.put(appearance, _NOTHING)
+    body += b"/AP <</N %d %d R>>\n>>" % (appearance.idnum, appearance.generation)
+    update.put(field, body)
     entry = pointer(field)
     _append(update, spot.page, spot.page_dictionary, "/Annots", entry)
     form = pdf_structure.dictionary_at(handler.root, "/AcroForm")
