@@ -36,6 +36,12 @@ USUAL = {
     messages.SIGNATURE_FORMAT_SMIME: "message/rfc822",
 }
 """Media type that a content has in this format anyway."""
+NAMELESS = frozenset({
+    messages.SIGNATURE_FORMAT_PADES,
+    messages.SIGNATURE_FORMAT_CADES,
+    messages.SIGNATURE_FORMAT_SMIME,
+})  # fmt: skip
+"""Formats in which no file's name is written."""
 ONE_CONTENT = frozenset({
     messages.SIGNATURE_FORMAT_PADES,
     messages.SIGNATURE_FORMAT_CADES,
@@ -182,8 +188,10 @@ class FileStream:
 
 
 def tells_more(part: Part, signature_format: messages.SignatureFormat) -> bool:
-    """Tell whether a first content's media type says more than the header does."""
-    return part.media_type.lower() not in UNTOLD | {USUAL.get(signature_format)}
+    """Tell whether a first content needs a message of its own: its name is signed, or its media type says something."""
+    if signature_format in NAMELESS:
+        return part.media_type.lower() not in UNTOLD | {USUAL.get(signature_format)}
+    return True
 
 
 def document_part(part: Part, role: messages.PartRole) -> messages.DocumentPart:

@@ -14,7 +14,7 @@ from gateway.config import LimitSettings
 from gateway.document import Upstream, answer_document
 from gateway.endpoint import Endpoint, idempotency_key, json_response
 from gateway.fields import Fields, parse_object
-from gateway.files import WHY_EXTEND, ExtensionRoles, FileStream, read_request_part
+from gateway.files import NAMELESS, WHY_EXTEND, ExtensionRoles, FileStream, read_request_part
 from gateway.multipart import MultipartBody, safe_file_name
 from gateway.routes import described
 from gateway.routes.signatures import multipart_bytes
@@ -69,8 +69,8 @@ class Documents:
     async def prepare(self, request: Request, caller: Caller) -> Response:
         """Tell what to hash, and what to keep, to sign a document that stays with the caller."""
         fields = await self._fields(request)
-        # Nothing is recorded, so that no key is asked for; the contract's header has one in any case.
-        header = read_header(fields, request.headers.get("idempotency-key", "prepare")[:128])
+        # Nothing is recorded, so that no idempotency key is needed.
+        header = read_header(fields, "")
         fields.done()
         detach(header)
         answer = await self._signer.PrepareDocument(header, metadata=caller.metadata)
@@ -119,4 +119,7 @@ async def _without_content(
     header: messages.SignDocumentHeader,
 ) -> AsyncIterator[messages.SignDocumentRequest]:
     yield messages.SignDocumentRequest(header=header)
+    if header.file_name and header.format not in NAMELESS:
+        name = messages.DocumentPart(role=messages.PART_ROLE_CONTENT, name=header.file_name)
+        yield messages.SignDocumentRequest(next=name)
     yield messages.SignDocumentRequest(end=messages.DocumentEnd(size=0))
