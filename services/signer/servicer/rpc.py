@@ -105,7 +105,7 @@ class SignerServicer(signer_pb2_grpc.SignerServiceServicer):
         """Sign one document while the caller waits."""
         client = await self._client(context)
         request = envelopes.document_request(await read_header(request_iterator))
-        pieces = read_pieces(request_iterator)
+        pieces = read_pieces(request_iterator, request.file_name)
         async with self._use.documents.sign_document(client, request, pieces, request_id.get()) as answer:
             yield signer_pb2.SignDocumentResponse(result=result_of(answer))
             async for chunk in answer.chunks:
@@ -117,7 +117,7 @@ class SignerServicer(signer_pb2_grpc.SignerServiceServicer):
         """Accept one document to be signed later."""
         client = await self._client(context)
         request = envelopes.document_request(await read_header(request_iterator))
-        pieces = read_pieces(request_iterator)
+        pieces = read_pieces(request_iterator, request.file_name)
         operation_id, replayed = await self._use.jobs.submit(client, request, pieces, request_id.get())
         return signer_pb2.SubmitDocumentResponse(operation_id=operation_id, replayed=replayed)
 
@@ -142,8 +142,10 @@ class SignerServicer(signer_pb2_grpc.SignerServiceServicer):
     ) -> AsyncIterator[signer_pb2.SignDocumentResponse]:
         """Raise the signatures of a document to a higher level."""
         client = await self._client(context)
-        request = envelopes.extension_request(await read_header(request_iterator))
-        async with self._use.extension.extend(client, request, read_pieces(request_iterator)) as answer:
+        header: signer_pb2.ExtendDocumentHeader = await read_header(request_iterator)
+        request = envelopes.extension_request(header)
+        pieces = read_pieces(request_iterator, header.file_name)
+        async with self._use.extension.extend(client, request, pieces) as answer:
             yield signer_pb2.SignDocumentResponse(result=result_of(answer))
             async for chunk in answer.chunks:
                 yield signer_pb2.SignDocumentResponse(chunk=chunk)

@@ -7,6 +7,7 @@ from typing import Any
 
 from kyso.v1 import signer_pb2
 from services.kernel.errors import FieldInvalid, PartOrder
+from services.signer.formats.format import FileStart
 from services.signer.ports import Piece
 from services.signer.service.documents import DocumentAnswer
 from services.signer.servicer import envelopes, translate
@@ -23,12 +24,12 @@ async def read_header(requests: AsyncIterator[Any]) -> Any:
     raise PartOrder("the stream must begin with the header", field="part")
 
 
-async def read_pieces(requests: AsyncIterator[Any]) -> AsyncIterator[Piece]:
+async def read_pieces(requests: AsyncIterator[Any], name: str) -> AsyncIterator[Piece]:
     """Give beginnings of files and chunks that follow the header, up to the end; raise PartOrder, FieldInvalid.
 
-    A caller that goes away ends the stream just as one that has said everything: only the end tells them apart.
+    `name` is the header's: the first file's where its beginning is not sent. A caller that goes away ends the stream just as one that has said everything: only the end tells them apart.
     """
-    size = 0
+    size, named = 0, False
     async for message in requests:
         part = message.WhichOneof("part")
         if part == "end":
@@ -38,23 +39,26 @@ async def read_pieces(requests: AsyncIterator[Any]) -> AsyncIterator[Piece]:
                 )
             return
         if part == "next":
+            named = True
             yield envelopes.file_start(message.next)
             continue
         if part != "chunk":
             raise PartOrder("only files, their chunks and the end may follow the header", field="part")
         if not 1 <= len(message.chunk) <= MAX_CHUNK_BYTES:
             raise FieldInvalid(f"a chunk has 1 to {MAX_CHUNK_BYTES} bytes", field="chunk")
+        if not named:
+            named = True
+            yield FileStart(name=name)
         size += len(message.chunk)
         yield message.chunk
     raise PartOrder("the stream broke off before the end of the document: nothing was done", field="end")
 
 
 async def read_chunks(requests: AsyncIterator[Any]) -> AsyncIterator[bytes]:
-    """Give the chunks of the one file that follows the header; raise PartOrder, FieldInvalid."""
-    async for piece in read_pieces(requests):
-        if not isinstance(piece, bytes):
-            raise PartOrder("only chunks and the end may follow the header", field="part")
-        yield piece
+    """Give the chunks that follow the header, of a stream that has no place for a second file."""
+    async for piece in read_pieces(requests, ""):
+        if isinstance(piece, bytes):
+            yield piece
 
 
 def result_of(answer: DocumentAnswer) -> signer_pb2.SignDocumentResult:
