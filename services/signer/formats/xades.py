@@ -84,8 +84,9 @@ class XmlSignature:
         if len(contents) != 1 or len(document.files) != 1:
             raise FieldInvalid("this packaging takes exactly one file, the content", field="files")
         if parameters.envelope.packaging == "ENVELOPING":
-            part, _ = _enveloping_part(document, parameters, identifier := xml_signature.new_identifier())
-            return _prepared([part], parameters, identifier, {}, qualified=self._qualified)
+            identifier = xml_signature.new_identifier()
+            part, content = _enveloping_part(document, parameters, identifier)
+            return _prepared([part], parameters, identifier, {"content": content}, qualified=self._qualified)
         return _prepare_enveloped(document, parameters, qualified=self._qualified)
 
     def complete(
@@ -96,10 +97,7 @@ class XmlSignature:
             return complete_detached(document.role_of(Role.CONTENT), parameters, state, signature)
         kept: dict[str, Any] = json.loads(state)
         if parameters.envelope.packaging == "ENVELOPING":
-            _, content = _enveloping_part(document, parameters, kept["id"])
-            finished = (DECLARATION + _written(kept, parameters, signature, content)).encode()
-            _checked(References(finished, xml_document.parse(finished)), kept, parameters)
-            return finished
+            return _complete_enveloping(document, parameters, kept, signature)
         return _complete_enveloped(document, parameters, kept, signature)
 
     def next_need(self, signed: Signed, level: Level, digest: DigestAlgorithm) -> Need | None:
@@ -290,29 +288,45 @@ def _is_within(element: etree._Element, target: etree._Element | None) -> bool:
 
 def _enveloping_part(
     document: Document, parameters: SignatureParameters, identifier: str
-) -> tuple[Part, str]:
-    """Write the ds:Object of the content, and refer to it: XML as an element, anything else in base64."""
+) -> tuple[Part, list[int | str]]:
+    """Refer to the ds:Object that will hold the content; say which bytes go in, by which codec ("": in base64)."""
     if parameters.envelope.xml_target_id or parameters.envelope.xml_parent:
         raise FieldInvalid("an element is named for an enveloped signature only", field="xml")
     data = _bytes(document, MAX_ENVELOPED_BYTES)
     algorithm = parameters.algorithm.digest
-    name = f"{identifier}-content"
-    if _is_xml(document, data):
-        read = xml_document.read(data)
-        text = xml_document.outer(read, read.root)
-        content = f'<ds:Object Id="{name}">{text}</ds:Object>'
-        # The digest is over the whole ds:Object, in the form that it will have in the signature.
-        alone = f'<ds:Object xmlns:ds="{xml_document.DS}" Id="{name}">{text}</ds:Object>'
-        digest = algorithm.digest(EXCLUSIVE_FORM.write(xml_document.parse(alone.encode())))
-        part = Part(f"#{name}", digest, document.media_type or "text/xml", EXCLUSIVE_TRANSFORM)
-        return Part(part.uri, digest, part.media_type, part.transforms, xml_signature.OBJECT_TYPE), content
-    encoded = base64.b64encode(data).decode("ascii")
-    content = f'<ds:Object Id="{name}" Encoding="{xml_references.BASE64}">{encoded}</ds:Object>'
-    digest = algorithm.digest(data)
-    return (
-        Part(f"#{name}", digest, document.media_type, _BASE64_TRANSFORM, xml_signature.OBJECT_TYPE),
-        content,
-    )
+    uri = f"#{identifier}-content"
+    kind = xml_signature.OBJECT_TYPE
+    if not _is_xml(document, data):
+        part = Part(uri, algorithm.digest(data), document.media_type, _BASE64_TRANSFORM, kind)
+        return part, [0, len(data), ""]
+    read = xml_document.read(data)
+    start, end = xml_document.outer(read, read.root)
+    # The digest is over the whole ds:Object, in the form that it will have in the signature.
+    head = f'<ds:Object xmlns:ds="{xml_document.DS}" Id="{identifier}-content">'
+    if xml_document.DS.encode(read.encoding) in data:
+        inside = data[start:end].decode(read.encoding)
+        canonical = EXCLUSIVE_FORM.write(xml_document.parse(f"{head}{inside}</ds:Object>".encode()))
+    else:
+        canonical = head.encode() + EXCLUSIVE_FORM.write(read.root) + b"</ds:Object>"
+    media_type = document.media_type or "text/xml"
+    part = Part(uri, algorithm.digest(canonical), media_type, EXCLUSIVE_TRANSFORM, kind)
+    return part, [start, end, read.encoding]
+
+
+def _complete_enveloping(
+    document: Document, parameters: SignatureParameters, kept: dict[str, Any], signature: bytes
+) -> bytes:
+    start, end, encoding = kept["content"]
+    data = document.read()[start:end]
+    name = f'Id="{kept["id"]}-content"'
+    if encoding:
+        content = f"<ds:Object {name}>{data.decode(encoding)}</ds:Object>"
+    else:
+        encoded = base64.b64encode(data).decode("ascii")
+        content = f'<ds:Object {name} Encoding="{xml_references.BASE64}">{encoded}</ds:Object>'
+    finished = (DECLARATION + _written(kept, parameters, signature, content)).encode()
+    _checked(References(finished, xml_document.parse(finished)), kept, parameters)
+    return finished
 
 
 def _is_xml(document: Document, data: bytes) -> bool:

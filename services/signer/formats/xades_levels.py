@@ -160,10 +160,10 @@ def feed_archive(
         if unsigned is before:
             break
         running.update(form.write(unsigned))
-    # 5) Objects that no reference covers, but the one with the qualifying properties.
-    covered = {(reference.get("URI") or "").removeprefix("#") for reference in references(signature.element)}
+    # 5) Every ds:Object but the one with the qualifying properties, those too that a reference has covered already:
+    # so do the signatures of other makers that are at hand (only XAdES 1.3.2 left the referenced ones out).
     for held in signature.element.iterchildren(ds("Object")):
-        if held is not signature.qualifying.getparent() and held.get("Id") not in covered:
+        if held is not signature.qualifying.getparent():
             running.update(form.write(held))
 
 

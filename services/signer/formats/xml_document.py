@@ -23,16 +23,23 @@ if TYPE_CHECKING:
 MAX_XML_BYTES = 64 << 20
 """Of a document that is held as a tree, which takes some times its size."""
 MAX_DEPTH = 200
-"""Elements within each other; libxml2 itself stops at 256."""
-MAX_NODES = 1_000_000
-"""Elements and attributes."""
+"""Elements within each other."""
+MAX_ELEMENTS = 1_000_000
 _SMALL_BYTES = 9_000_000
 """Below libxml2's limit for one text; base64 of an attachment may be longer, see `parse`."""
 
 DS = "http://www.w3.org/2000/09/xmldsig#"
 XINCLUDE = "http://www.w3.org/2001/XInclude"
 XSLT = "http://www.w3.org/TR/1999/REC-xslt-19991116"
-_BY_ID = etree.XPath("//*[@Id=$value or @ID=$value or @id=$value or @xml:id=$value]")
+_BY_ID = etree.XPath(
+    "(" + "|".join(f"/descendant::*/@{name}[.=$value]" for name in ("Id", "ID", "id", "xml:id")) + ")/.."
+)
+_COUNT = etree.XPath("count(//*)")
+_ANCESTORS = etree.XPath("count(ancestor::*)")
+_PRECEDING = etree.XPath("count(preceding::*)")
+_WITHIN = etree.XPath("count(descendant::*)")
+_TOO_DEEP = etree.XPath(f"boolean({'/*' * (MAX_DEPTH + 1)})")
+_DOCTYPE = b"<!DOCTYPE"
 
 _ENCODINGS = {"utf-8": "utf-8", "us-ascii": "ascii", "ascii": "ascii"}
 _DECLARATION = re.compile(
@@ -53,22 +60,27 @@ class Span:
     end: int
 
 
-@dataclass(frozen=True, slots=True)
 class XmlDocument:
-    """Bytes, their tree, and where each element of the tree (in document order) lies in the bytes."""
+    """Bytes, their tree, and where an element of the tree lies in the bytes."""
 
-    data: bytes
-    encoding: str
-    """Python's name of the codec, without a byte order mark."""
-    root: etree._Element
-    spans: tuple[Span, ...]
+    def __init__(self, data: bytes, encoding: str, root: etree._Element) -> None:
+        """Take bytes, Python's name of their codec (a byte order mark left aside), and the tree of the bytes."""
+        self.data = data
+        self.encoding = encoding
+        self.root = root
+        self._places: tuple[list[int], list[int]] | None = None
 
     def span(self, element: etree._Element) -> Span:
         """Say where an element of the tree lies."""
-        for index, candidate in enumerate(self.root.iter("*")):
-            if candidate is element:
-                return self.spans[index]
-        raise ValueError("the element is not of this document")
+        if self._places is None:
+            self._places = _scan(self.data)
+            if len(self._places[0]) != _COUNT(self.root):
+                raise damaged("two parsers do not agree on its elements", "ambiguous")
+        starts, ends = self._places
+        depth, before, inside = (int(_number(count(element))) for count in (_ANCESTORS, _PRECEDING, _WITHIN))
+        number = before + depth
+        # Of the elements that began before it all have ended but its ancestors; those within it have ended too.
+        return Span(starts[number], ends[number - depth + inside])
 
     def encode(self, text: str) -> bytes:
         """Write text as a part of this document; what its encoding lacks becomes a character reference."""
@@ -103,17 +115,21 @@ def read(data: bytes) -> XmlDocument:
         raise BodyTooLarge(
             f"an XML document to be read may have at most {MAX_XML_BYTES} bytes", limit=MAX_XML_BYTES
         )
+    if data.count(b"<") > 2 * MAX_ELEMENTS:
+        raise damaged(f"it has more than {MAX_ELEMENTS} elements", "size")
     encoding = _encoding(data)
-    spans = _Scan().run(data)
+    if encoding.startswith("utf-16") or _DOCTYPE in data:
+        # Expat stops at a document type declaration before anything of it is used; in a comment it may stand.
+        _scan(data)
     root = parse(data)
-    if root.xpath("count(//*)") != len(spans):
-        raise damaged("two parsers do not agree on its elements", "ambiguous")
+    if _TOO_DEEP(root):
+        raise damaged(f"its elements nest more than {MAX_DEPTH} deep", "depth")
     for element in root.iter(f"{{{XINCLUDE}}}*"):
         raise damaged(f"XInclude is not taken (line {element.sourceline})", "xinclude")
     for transform in root.iter(f"{{{DS}}}Transform"):
-        if transform.get("Algorithm", "").strip() == XSLT:
+        if (transform.get("Algorithm") or "").strip() == XSLT:
             raise damaged(f"a signature in it has an XSLT transform (line {transform.sourceline})", "xslt")
-    return XmlDocument(data, encoding, root, spans)
+    return XmlDocument(data, encoding, root)
 
 
 def parse(data: bytes) -> etree._Element:
@@ -179,12 +195,12 @@ def splice_at(document: XmlDocument, element: etree._Element, placement: str) ->
     return Splice(inside if placement == "FIRST_CHILD" else span.end, 0, b"", b"")
 
 
-def outer(document: XmlDocument, element: etree._Element) -> str:
-    """Return an element as its author wrote it, from its start tag to its end tag."""
+def outer(document: XmlDocument, element: etree._Element) -> tuple[int, int]:
+    """Say where an element begins and ends, tags included."""
     span = document.span(element)
     start = _tag(document, span.start)
     end = span.end if _is_empty(start) else span.end + _size(document, _tag(document, span.end))
-    return document.data[span.start : end].decode(document.encoding)
+    return span.start, end
 
 
 def damaged(what: str, reason: str) -> DocumentDamaged:
@@ -240,46 +256,31 @@ def _encoding(data: bytes) -> str:
     return chosen
 
 
-class _Scan:
-    """Goes over the document with expat: limits, no document type, and the place of every element."""
+def _scan(data: bytes) -> tuple[list[int], list[int]]:
+    """Go over the document with expat: the offsets at which elements begin, and, in another order, end."""
+    parser = expat.ParserCreate()
+    starts: list[int] = []
+    ends: list[int] = []
+    parser.StartElementHandler = lambda _name, _attributes: starts.append(parser.CurrentByteIndex)
+    parser.EndElementHandler = lambda _name: ends.append(parser.CurrentByteIndex)
+    parser.StartDoctypeDeclHandler = _doctype
+    parser.ordered_attributes = True
+    try:
+        parser.Parse(data, True)
+    except expat.ExpatError as error:
+        raise DocumentDamaged(
+            f"the document is not well-formed XML (line {error.lineno}, column {error.offset + 1})",
+            reason="syntax",
+        ) from error
+    return starts, ends
 
-    def __init__(self) -> None:
-        self._parser = expat.ParserCreate()
-        self._parser.ordered_attributes = True
-        self._parser.StartElementHandler = self._start
-        self._parser.EndElementHandler = self._end
-        self._parser.StartDoctypeDeclHandler = self._doctype
-        self._starts: list[int] = []
-        self._ends: list[int] = []
-        self._open: list[int] = []
-        self._nodes = 0
 
-    def run(self, data: bytes) -> tuple[Span, ...]:
-        try:
-            self._parser.Parse(data, True)
-        except expat.ExpatError as error:
-            raise DocumentDamaged(
-                f"the document is not well-formed XML (line {error.lineno}, column {error.offset + 1})",
-                reason="syntax",
-            ) from error
-        return tuple(map(Span, self._starts, self._ends))
+def _doctype(*_declaration: object) -> None:
+    raise damaged("it has a document type declaration; send it without one", "dtd")
 
-    def _start(self, _name: str, attributes: list[str]) -> None:
-        self._nodes += 1 + len(attributes) // 2
-        if self._nodes > MAX_NODES:
-            raise damaged(f"it has more than {MAX_NODES} elements and attributes", "size")
-        if len(self._open) >= MAX_DEPTH:
-            raise damaged(f"its elements nest more than {MAX_DEPTH} deep", "depth")
-        self._open.append(len(self._starts))
-        self._starts.append(self._parser.CurrentByteIndex)
-        self._ends.append(0)
 
-    def _end(self, _name: str) -> None:
-        self._ends[self._open.pop()] = self._parser.CurrentByteIndex
-
-    @staticmethod
-    def _doctype(*_declaration: object) -> None:
-        raise damaged("it has a document type declaration; send it without one", "dtd")
+def _number(value: Any) -> float:
+    return float(value)
 
 
 def _tag(document: XmlDocument, offset: int) -> str:

@@ -13,7 +13,7 @@ import copy
 import hashlib
 import re
 import unicodedata
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
@@ -48,6 +48,7 @@ DIGESTS = {
 }
 DIGEST_URIS = {algorithm: uri for uri, algorithm in DIGESTS.items()}
 
+_POINTER = re.compile(r"""#xpointer\(id\((['"])([^'"]+)\1\)\)""")
 _XML = "http://www.w3.org/XML/1998/namespace"
 _COMMENTS = "WithComments"
 _NOT_IN_SIGNATURE = re.compile(r"not\(ancestor-or-self::(?P<prefix>[^:()]+):Signature\)")
@@ -171,10 +172,11 @@ class References:
 
     def _pieces(self, reference: etree._Element, form: Canonicalization) -> Iterator[bytes]:
         transforms = _transforms(reference)
-        if is_outside(reference):
+        within = _within(reference)
+        if within is None:
             yield from self._outside(reference, transforms)
             return
-        nodes = _Nodes(self._data, self.root, (reference.get("URI") or "")[1:])
+        nodes = _Nodes(self._data, self.root, *within)
         for position, transform in enumerate(transforms):
             if nodes.leave_out(transform):
                 continue
@@ -219,10 +221,11 @@ class References:
 class _Nodes:
     """A part of a document without some of the signatures in it."""
 
-    def __init__(self, data: bytes, root: etree._Element, identifier: str) -> None:
+    def __init__(self, data: bytes, root: etree._Element, identifier: str, comments: bool) -> None:
         self._data = data
         self._root = root
         self._identifier = identifier
+        self._comments = comments
         self._left_out: set[int] = set()
 
     def leave_out(self, transform: etree._Element) -> bool:
@@ -239,8 +242,7 @@ class _Nodes:
         return True
 
     def write(self, form: Canonicalization) -> bytes:
-        # References without a full XPointer never take comments (XMLDSig 1.1 section 4.4.3.3).
-        form = Canonicalization(form.algorithm, comments=False, prefixes=form.prefixes)
+        form = replace(form, comments=form.comments and self._comments)
         node = self._node()
         return form.write(node.getroottree() if not self._identifier else node)
 
@@ -292,9 +294,22 @@ def remove(element: etree._Element) -> None:
 
 
 def is_outside(reference: etree._Element) -> bool:
-    """Say whether a reference leads out of the document; XPointers count as such, for nothing answers them."""
+    """Say whether a reference leads out of the document."""
+    return _within(reference) is None
+
+
+def _within(reference: etree._Element) -> tuple[str, bool] | None:
+    """Return the Id that a reference names ("": the whole document), and whether it takes comments; None: outside.
+
+    XMLDSig 1.1 section 4.4.3.3: the two XPointers that must be known take comments, the short forms do not.
+    """
     uri = reference.get("URI")
-    return uri is None or not (uri == "" or (uri.startswith("#") and not uri.startswith("#xpointer(")))
+    if uri is None or not (uri == "" or uri.startswith("#")):
+        return None
+    if uri == "#xpointer(/)":
+        return "", True
+    pointer = _POINTER.fullmatch(uri)
+    return (pointer[2], True) if pointer is not None else (uri[1:], False)
 
 
 def _transforms(reference: etree._Element) -> list[etree._Element]:
