@@ -66,7 +66,7 @@ tools: install
 	@$(PY) -m deploy.local tools
 
 # Programs that were unpacked for a user who may not install are found here.
-test-unit test faults bench: export PATH := $(CURDIR)/var/packages/bin:$(PATH)
+test-unit test faults bench pictures: export PATH := $(CURDIR)/var/packages/bin:$(PATH)
 
 .PHONY: test-unit
 test-unit: tools  ## Run the tests that need no server
@@ -83,6 +83,10 @@ faults: tools  ## Run the fault tests with their full counts
 .PHONY: bench
 bench: tools  ## Measure, print a table, write var/bench.json
 	$(PY) -m bench
+
+.PHONY: pictures
+pictures: tools  ## Draw an example of each visible signature into var/pictures
+	$(PY) -m tests.support.pictures var/pictures
 
 .PHONY: run
 run: platform  ## Start the platform on this machine, with demo data; it stays up

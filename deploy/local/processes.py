@@ -32,6 +32,8 @@ class Provisions:
     tokens: TokenStore
     mesh: dict[str, Identity]
     bus: Bus
+    font_file: Path | None = None
+    """What visible signatures print with."""
 
 
 def waves(settings: Settings, provisions: Provisions) -> list[tuple[Part, ...]]:
@@ -191,11 +193,16 @@ def signer(settings: Settings, provisions: Provisions) -> Section:
             "documents": _token_group(provisions.tokens, DOCUMENTS, workers.document_token_workers),
             "authority": _token_group(provisions.tokens, AUTHORITY, workers.authority_token_workers),
         },
-        "documents": {"workers": workers.document_workers},
+        "documents": _documents(settings, provisions),
         "blobs": {"folder": settings.state / "blobs"},
         "authority": {"keys": keys},
         "time_stamp": {"key": TSA_KEY},
     }
+
+
+def _documents(settings: Settings, provisions: Provisions) -> Section:
+    section: Section = {"workers": settings.workers.document_workers}
+    return section if provisions.font_file is None else {**section, "font_file": provisions.font_file}
 
 
 def _token_group(tokens: TokenStore, label: str, workers: int) -> Section:
