@@ -25,6 +25,7 @@ RATIO_FLOOR_BYTES = 1 << 20
 _VERSION = 20
 """Deflate (APPNOTE 4.4.3.2)."""
 _LEVEL = 6
+_SAMPLE_BYTES = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +46,20 @@ class Member:
     def of(cls, name: str, content: bytes, moment: tuple[int, int], *, deflate: bool = True) -> Member:
         """Make a member; deflated where that saves space and asks no reader for too much."""
         crc = zlib.crc32(content)
-        if deflate:
+        if deflate and _packs(content):
             packer = zlib.compressobj(_LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS)
             packed = packer.compress(content) + packer.flush()
             harmless = len(content) <= RATIO_FLOOR_BYTES or len(content) <= MAX_RATIO // 2 * len(packed)
             if len(packed) < len(content) and harmless:
                 return cls(name, DEFLATED, packed, len(content), crc, moment)
         return cls(name, STORED, content, len(content), crc, moment)
+
+
+def _packs(content: bytes) -> bool:
+    """Say whether deflating is worth its time: of large contents the beginning tells (images, PDF files, archives)."""
+    if len(content) <= 4 * _SAMPLE_BYTES:
+        return True
+    return len(zlib.compress(content[:_SAMPLE_BYTES], 1)) < _SAMPLE_BYTES * 19 // 20
 
 
 def dos_moment(moment: datetime) -> tuple[int, int]:
