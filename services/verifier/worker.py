@@ -12,6 +12,9 @@ import os
 import sys
 from typing import Any, BinaryIO
 
+# pyHanko imports it when it first compares metadata: by then the libraries behind it are out of this process' reach.
+import lxml.etree  # noqa: F401
+
 from services.kernel.runtime import confinement
 from services.verifier import rendering, wire
 from services.verifier.domain import DocumentReport

@@ -13,15 +13,17 @@ import grpc
 
 from kyso.v1 import registry_pb2, registry_pb2_grpc, verifier_pb2, verifier_pb2_grpc
 from services.kernel.errors import DomainError
-from services.kernel.runtime.config import RpcClientSettings, RpcServerSettings, TelemetrySettings
+from services.kernel.runtime.config import RpcClientSettings, RpcServerSettings, parse
 from services.kernel.runtime.process import Runtime
 from services.kernel.runtime.rpc import open_channel, serve_rpc
 from services.verifier import main
-from services.verifier.config import LimitSettings, TrustSettings, VerifierSettings
+from services.verifier.config import VerifierSettings
 from tests.support.pki import MeshCa
 from tests.support.rpc import free_port, make_runtime
 from tests.unit.verifier.authority import Authority, Hierarchy
 
+MESSAGE_BYTES = 40 * 1024 * 1024
+"""As deployed: CRLs pass."""
 NOW = datetime.now(UTC)
 VALID: dict[str, Any] = {"not_before": NOW - timedelta(days=1), "not_after": NOW + timedelta(days=1)}
 FRESH: dict[str, Any] = {"this_update": NOW - timedelta(hours=1), "next_update": NOW + timedelta(hours=1)}
@@ -117,7 +119,7 @@ async def running(
 ) -> AsyncIterator[Platform]:
     """A registry stand-in and the verifier as its process runs it, each on a free port.
 
-    `outside` is laid over the sections egress, evidence and time_stamp_authorities.
+    `outside` has further sections: egress, evidence, time_stamp_authorities, trust.
     """
     registry = Registry(hierarchy)  # type: ignore[abstract]  # GetTrust is all that is asked here
     runtime = make_runtime("verifier")
@@ -132,20 +134,28 @@ async def running(
             )
         )
         port = free_port()
-        settings = VerifierSettings(
-            telemetry=TelemetrySettings(http_listen="127.0.0.1:0"),
-            rpc=RpcServerSettings(listen=f"127.0.0.1:{port}", tls=mesh_ca.tls("verifier"), drain_seconds=0),
-            registry=RpcClientSettings(
-                target=f"127.0.0.1:{bound.port}", server_name="registry", tls=mesh_ca.tls("verifier")
-            ),
-            limits=LimitSettings(**({"workers": 1} | limits)),
-            trust=TrustSettings(refresh_seconds=0.001),
+        tls = mesh_ca.tls("verifier")
+        fields: dict[str, Any] = {
+            "telemetry": {"http_listen": "127.0.0.1:0"},
+            "rpc": {
+                "listen": f"127.0.0.1:{port}",
+                "tls": tls,
+                "drain_seconds": 0,
+                "max_message_bytes": MESSAGE_BYTES,
+            },
+            "registry": {"target": f"127.0.0.1:{bound.port}", "server_name": "registry", "tls": tls},
+            "limits": {"workers": 1} | limits,
             **(outside or {}),
-        )
+        }
+        fields["trust"] = {"refresh_seconds": 0.001} | fields.get("trust", {})
+        settings = parse(VerifierSettings, fields)
         task = asyncio.create_task(main.serve(settings, runtime))
         stack.push_async_callback(_stopped, runtime, task)
         target = RpcClientSettings(
-            target=f"127.0.0.1:{port}", server_name="verifier", tls=mesh_ca.tls(caller)
+            target=f"127.0.0.1:{port}",
+            server_name="verifier",
+            tls=mesh_ca.tls(caller),
+            max_message_bytes=MESSAGE_BYTES,
         )
         channel = await stack.enter_async_context(open_channel(target))
         await reached(lambda: task.done() or "starting" not in runtime.health.reasons)

@@ -81,6 +81,16 @@ async def test_a_document_comes_back_passed_with_all_that_people_need(
     assert platform.metrics()["kyso_verifier_trust_age_seconds"] < 600
 
 
+async def test_a_worker_judges_what_came_after_a_signature(
+    platform: Platform, hierarchy: Hierarchy, signed_pdf: bytes
+) -> None:
+    twice = await asyncio.to_thread(hierarchy.signer.pdf, signed_pdf, "Second")
+    first, second = (await platform.verify(twice)).signatures
+    assert first.indication == second.indication == PASSED
+    assert [change.kind for change in first.later_changes] == ["signature"]
+    assert first.clean
+
+
 async def test_a_revocation_bites_with_the_next_document(
     platform: Platform, hierarchy: Hierarchy, signed_pdf: bytes
 ) -> None:
