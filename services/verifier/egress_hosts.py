@@ -7,6 +7,7 @@ resolved here, each address is looked at, and the connection is made to one of t
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -21,6 +22,8 @@ from services.verifier.config import EgressSettings, OutsideHostSettings
 
 MAX_URL_CHARACTERS = 2048
 MAX_GATES = 1024
+_HOST = re.compile(r"[a-z0-9.:_-]{1,253}")
+"""A name in IDNA, or an address; whatever else a parser lets through is no name that anybody can have."""
 _NAT64 = IPv6Network("64:ff9b::/96")
 
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
@@ -74,14 +77,12 @@ def target_of(url: str, hosts: Sequence[OutsideHostSettings]) -> Target:
         raise EgressError(
             Reason.NOT_ALLOWED, f"{parsed.scheme[:16] or 'no'} scheme: only http and https are used"
         )
-    if parsed.userinfo or not host:
-        raise EgressError(Reason.NOT_ALLOWED, "the URL has no host, or a user in it")
+    if parsed.userinfo or not _HOST.fullmatch(host):
+        raise EgressError(Reason.NOT_ALLOWED, "the URL has no host that can be, or a user in it")
     port = parsed.port or (443 if parsed.scheme == "https" else 80)
     entry = next((one for one in hosts if one.covers(host, port)), None)
     if entry is None:
-        raise EgressError(
-            Reason.NOT_ALLOWED, f"{host[:253]} with port {port} is not on the list of allowed hosts"
-        )
+        raise EgressError(Reason.NOT_ALLOWED, f"{host} with port {port} is not on the list of allowed hosts")
     return Target(parsed.copy_with(fragment=None), host, port, entry.private_address)
 
 
