@@ -125,7 +125,10 @@ def _parallel_content(document: Document, digest: DigestAlgorithm) -> tuple[byte
     Raises FieldInvalid where the content sent along is another one.
     """
     data = _existing(document)
-    kind = asn1.decode_der(x509.ObjectIdentifier, data.content_type).dotted_string
+    try:
+        kind = asn1.decode_der(x509.ObjectIdentifier, data.content_type).dotted_string
+    except ValueError as error:
+        raise ber.damaged("the type of its content is no OBJECT IDENTIFIER", 0) from error
     inside = data.content
     for encoded in data.signers:
         info = SignerInfo.read(encoded)

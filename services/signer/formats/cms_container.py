@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 MAX_CONTAINER_BYTES = 64 << 20
 MAX_SIGNERS = 256
+MAX_CERTIFICATES = 4096
+"""And revocation values."""
 ID_SIGNED_DATA = ber.oid("1.2.840.113549.1.7.2")
 _ID_DATA = ber.oid("1.2.840.113549.1.7.1")
 _MESSAGE_DIGEST = ber.oid("1.2.840.113549.1.9.4")
@@ -300,7 +302,10 @@ def _as_set(before: tuple[bytes, ...], values: tuple[bytes, ...]) -> tuple[bytes
 
 
 def _elements(value: ber.Value | None) -> tuple[bytes, ...]:
-    return () if value is None else tuple(child.encoded for child in ber.children(value))
+    found = [] if value is None else ber.children(value)
+    if len(found) > MAX_CERTIFICATES:
+        raise ber.damaged(f"it has more than {MAX_CERTIFICATES} certificates or revocation values", 0)
+    return tuple(child.encoded for child in found)
 
 
 def _expect(value: ber.Value, tag: int, complaint: str) -> ber.Value:

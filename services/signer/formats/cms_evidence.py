@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from cryptography import x509
@@ -30,17 +30,27 @@ _WITHOUT_STATUS = frozenset(
 """Extensions of certificates for which no revocation value is ever issued."""
 
 
-@dataclass(frozen=True, slots=True)
 class Holder:
     """What a container and the tokens in it hold."""
 
-    certificates: tuple[bytes, ...]
-    crls: tuple[bytes, ...]
-    """RevocationInfoChoices."""
+    def __init__(self, certificates: tuple[bytes, ...], crls: tuple[bytes, ...]) -> None:
+        """Take certificates and RevocationInfoChoices, without repetition."""
+        self.certificates, self.crls = certificates, crls
+        self._by_signer: dict[object, bytes] = {}
+        for certificate in certificates:
+            for key in _signer_keys(certificate):
+                self._by_signer.setdefault(key, certificate)
 
     def certificate_of(self, signer: SignerInfo) -> bytes | None:
-        """Find a signer's certificate, None where it is not here."""
-        return next((each for each in self.certificates if _is_of(each, signer.signer)), None)
+        """Find a signer's certificate (RFC 5652 section 5.3), None where it is not here."""
+        identifier = ber.whole(signer.signer)
+        if identifier.tag in _KEY_IDENTIFIER:
+            return self._by_signer.get(ber.octets(identifier))
+        fields = ber.children(identifier)
+        if [field.tag for field in fields] != [ber.SEQUENCE, ber.INTEGER]:
+            raise ber.damaged("a signer is named in no way that RFC 5652 section 5.3 knows", 0)
+        serial = int.from_bytes(fields[1].contents, "big", signed=True)
+        return self._by_signer.get((fields[0].encoded, serial))
 
     def lacking(self, certificates: Iterable[bytes]) -> tuple[bytes, ...]:
         """Return the certificates whose revocation value is not here, self-signed ones left out."""
@@ -72,13 +82,16 @@ class _Covered:
 
     def has(self, certificate: bytes) -> bool:
         """Say whether a value covers the certificate, or none can."""
-        read = x509.load_der_x509_certificate(certificate)
-        issuer = read.issuer.public_bytes()
-        if issuer == read.subject.public_bytes() or issuer in self._issuers:
-            return True
-        if read.serial_number in self._serials:
-            return True
-        return any(extension.oid.dotted_string in _WITHOUT_STATUS for extension in read.extensions)
+        try:
+            read = x509.load_der_x509_certificate(certificate)
+            issuer = read.issuer.public_bytes()
+            if issuer == read.subject.public_bytes() or issuer in self._issuers:
+                return True
+            if read.serial_number in self._serials:
+                return True
+            return any(extension.oid.dotted_string in _WITHOUT_STATUS for extension in read.extensions)
+        except ValueError as error:
+            raise ber.damaged("a signer's certificate cannot be read (RFC 5280)", 0) from error
 
 
 def holder(data: SignedData, tokens: Iterable[SignedData]) -> Holder:
@@ -110,18 +123,14 @@ def require_all(lacking: tuple[bytes, ...]) -> None:
         )
 
 
-def _is_of(certificate: bytes, signer: bytes) -> bool:
-    """Compare a certificate with a SignerIdentifier (RFC 5652 section 5.3)."""
-    identifier = ber.whole(signer)
+def _signer_keys(certificate: bytes) -> list[object]:
+    """Return what a SignerIdentifier may name a certificate by; nothing for one that cannot be read."""
     try:
         read = x509.load_der_x509_certificate(certificate)
-        if identifier.tag in _KEY_IDENTIFIER:
-            extension = read.extensions.get_extension_for_class(x509.SubjectKeyIdentifier)
-            return extension.value.digest == ber.octets(identifier)
-        issuer, serial = ber.children(identifier)
-    except (ValueError, x509.ExtensionNotFound):
-        return False
-    return (
-        int.from_bytes(serial.contents, "big", signed=True) == read.serial_number
-        and issuer.encoded == read.issuer.public_bytes()
-    )
+        keys: list[object] = [(read.issuer.public_bytes(), read.serial_number)]
+        keys.append(read.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value.digest)
+    except x509.ExtensionNotFound:
+        return keys
+    except ValueError:
+        return []
+    return keys
