@@ -64,7 +64,7 @@ def _usable(
     """The CRL, if this issuer signed it, it speaks of this kind of certificate, and every critical part is known."""
     try:
         crl = load(der)
-        return crl if speaks_of(crl, certificate, issuer) and signed_by(crl, issuer) else None
+        return crl if speaks_of(crl, certificate, issuer) and _signed_by(crl, issuer) else None
     except UNREADABLE:
         # A list that cannot be read is as good as none: the answer is then that the status is unknown.
         return None
@@ -84,7 +84,7 @@ def speaks_of(crl: x509.CertificateRevocationList, certificate: Certificate, iss
     return _scope_includes(crl, certificate)
 
 
-def signed_by(crl: x509.CertificateRevocationList, issuer: Certificate) -> bool:
+def _signed_by(crl: x509.CertificateRevocationList, issuer: Certificate) -> bool:
     """True when the issuer's key signed the CRL. Raises one of UNREADABLE."""
     return crl.is_signature_valid(issuer.public_key())  # type: ignore[arg-type]
 
