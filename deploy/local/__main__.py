@@ -17,7 +17,7 @@ TEST_PROGRAMS = {
     "openssl": ("openssl",),
     "xmlsec1": ("xmlsec1",),
     "gcc": ("gcc", "libc6-dev"),
-    **{name: ("poppler-utils",) for name in ("pdftoppm", "pdftotext", "pdffonts")},
+    **dict.fromkeys(("pdftoppm", "pdftotext", "pdffonts"), ("poppler-utils",)),
 }
 """Programs that only tests use, and the packages that bring them."""
 
