@@ -182,12 +182,16 @@ class DocumentRequest:
                 "only a detached signature can be made of a digest: send the content, or packaging detached",
                 field="content_digest",
             )
-        if self.envelope.format == "PADES" and self.envelope.packaging == "DETACHED" and self.content_digest is None:
+        require_text(self.file_name, "file_name", MAX_FILE_NAME)
+
+    def require_digest(self) -> None:
+        """Refuse a detached PAdES signature of a content that is sent: it is made of the digest of a byte range."""
+        envelope = self.envelope
+        if envelope.format == "PADES" and envelope.packaging == "DETACHED" and self.content_digest is None:
             raise FieldInvalid(
                 "a detached PAdES signature is made of the digest of a byte range: send content_digest",
                 field="content_digest",
             )
-        require_text(self.file_name, "file_name", MAX_FILE_NAME)
 
     def request_sha256(self, content_sha256: bytes) -> bytes:
         """SHA-256 over everything that makes this request this one, the document's SHA-256 included."""

@@ -129,6 +129,7 @@ class DocumentSigning:
 
     async def refuse(self, client: Client, request: DocumentRequest, request_id: str) -> Facts:
         """Do step 2: refuse by what is declared, before any byte is read. Return what the ledger can say so far."""
+        request.require_digest()
         facts = facts_of(
             client, Kind.DOCUMENT, request.credential_id, request.declaration, total=1, request_id=request_id
         )

@@ -97,12 +97,7 @@ def test_only_a_detached_signature_is_made_of_a_digest() -> None:
         DocumentRequest(
             "cr_1", "key", Envelope("XADES"), DigestAlgorithm.SHA256, None, Declaration(), "", digest
         )
+    envelope = Envelope("PADES", packaging="DETACHED")
+    of_bytes = DocumentRequest("cr_1", "key", envelope, DigestAlgorithm.SHA256, None, Declaration())
     with pytest.raises(FieldInvalid, match="byte range"):
-        DocumentRequest(
-            "cr_1",
-            "key",
-            Envelope("PADES", packaging="DETACHED"),
-            DigestAlgorithm.SHA256,
-            None,
-            Declaration(),
-        )
+        of_bytes.require_digest()
