@@ -128,6 +128,9 @@ class SignerServicer(signer_pb2_grpc.SignerServiceServicer):
         client = await self._client(context)
         # Nothing is recorded, so there is nothing to repeat.
         request.idempotency_key = request.idempotency_key or "none"
+        if not request.HasField("content_digest"):
+            # The digest comes with the call to sign; its length is all that is known of it.
+            request.content_digest = bytes(translate.digest_algorithm(request.digest_algorithm).size)
         told = await self._use.preparing.prepare(client, envelopes.document_request(request))
         return signer_pb2.PrepareDocumentResponse(
             digest_algorithm=request.digest_algorithm,
