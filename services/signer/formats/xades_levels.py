@@ -34,6 +34,7 @@ from services.signer.formats.xml_references import (
     Canonicalization,
     References,
     ds,
+    is_outside,
     references,
 )
 from services.signer.formats.xml_signature import XADES
@@ -168,7 +169,7 @@ def feed_archive(
 
 
 def _current(signed: Signed) -> XmlDocument:
-    return xml_document.read(signed.addition or _original(signed.document).read())
+    return xml_document.read(signed.addition or xml_document.taken(_original(signed.document)))
 
 
 def _original(document: Document) -> Document:
@@ -177,17 +178,21 @@ def _original(document: Document) -> Document:
 
 
 def _references(signed: Signed, document: XmlDocument) -> References:
+    """Read references with the signed files at hand: those that came along, but for the signature's own file."""
+    found = found_in(document.root)
+    if not any(is_outside(reference) for each in found for reference in references(each.element)):
+        return References(document.data, document.root)
     original = _original(signed.document)
-    files = tuple(
-        file for file in signed.document.role_of(Role.CONTENT) if signed.addition or file is not original
-    )
-    return References(document.data, document.root, files)
+    is_container = not signed.addition or not {each.value for each in found}.isdisjoint(_before(signed))
+    files = signed.document.role_of(Role.CONTENT)
+    chosen = tuple(file for file in files if file is not original or not is_container)
+    return References(document.data, document.root, chosen)
 
 
 def _before(signed: Signed) -> dict[str, int]:
     """Count the archive time-stamps of each signature in the file that the caller sent; empty where it has none."""
     try:
-        read = xml_document.read(_original(signed.document).read())
+        read = xml_document.read(xml_document.taken(_original(signed.document)))
         return {each.value: len(each.archive_time_stamps) for each in found_in(read.root)}
     except DomainError:
         # The file is a content that was signed, not a signed document.

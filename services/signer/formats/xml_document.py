@@ -20,6 +20,8 @@ from services.kernel.errors import BodyTooLarge, DocumentDamaged, TargetInvalid
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from services.signer.formats.format import Document
+
 MAX_XML_BYTES = 64 << 20
 """Of a document that is held as a tree, which takes some times its size."""
 MAX_DEPTH = 200
@@ -112,9 +114,7 @@ def read(data: bytes) -> XmlDocument:
     above. Nothing outside the bytes is ever fetched.
     """
     if len(data) > MAX_XML_BYTES:
-        raise BodyTooLarge(
-            f"an XML document to be read may have at most {MAX_XML_BYTES} bytes", limit=MAX_XML_BYTES
-        )
+        raise _too_large()
     if data.count(b"<") > 2 * MAX_ELEMENTS:
         raise damaged(f"it has more than {MAX_ELEMENTS} elements", "size")
     encoding = _encoding(data)
@@ -130,6 +130,13 @@ def read(data: bytes) -> XmlDocument:
         if (transform.get("Algorithm") or "").strip() == XSLT:
             raise damaged(f"a signature in it has an XSLT transform (line {transform.sourceline})", "xslt")
     return XmlDocument(data, encoding, root)
+
+
+def taken(document: Document) -> bytes:
+    """Return the bytes of a file that is to be read as XML. Raises BodyTooLarge before anything is read."""
+    if document.size > MAX_XML_BYTES:
+        raise _too_large()
+    return document.read()
 
 
 def parse(data: bytes) -> etree._Element:
@@ -208,8 +215,13 @@ def damaged(what: str, reason: str) -> DocumentDamaged:
     return DocumentDamaged(f"the XML document is refused: {what}", reason=reason)
 
 
+def _too_large() -> BodyTooLarge:
+    return BodyTooLarge(
+        f"an XML document to be read may have at most {MAX_XML_BYTES} bytes", limit=MAX_XML_BYTES
+    )
+
+
 def _parser(*, huge: bool) -> etree.XMLParser:
-    # lxml-stubs know no decompress and no collect_ids; both are left at what is safe for us: plain bytes only.
     return etree.XMLParser(
         resolve_entities=False,
         no_network=True,

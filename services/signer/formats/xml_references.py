@@ -22,7 +22,7 @@ from lxml import etree
 from services.kernel.errors import FieldInvalid
 from services.kernel.values import DigestAlgorithm
 from services.signer.formats.format import CHUNK_BYTES
-from services.signer.formats.xml_document import DS, damaged, element_by_id, parse, read
+from services.signer.formats.xml_document import DS, damaged, element_by_id, parse, read, taken
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -198,9 +198,9 @@ class References:
         if len(transforms) > 1:
             raise damaged("a signature in it transforms a file beside it more than once", "transform")
         if _is_base64(transforms[0]):
-            yield _decoded(content.read())
+            yield _decoded(taken(content))
             return
-        yield _form(transforms[0]).write(read(content.read()).root.getroottree())
+        yield _form(transforms[0]).write(read(taken(content)).root.getroottree())
 
     def _content(self, reference: etree._Element) -> Document:
         """Find the file beside the document that a reference names; one alone may have another name."""
