@@ -66,7 +66,7 @@ tools: install
 	@$(PY) -m deploy.local tools
 
 # Programs that were unpacked for a user who may not install are found here.
-test-unit test faults bench pictures: export PATH := $(CURDIR)/var/packages/bin:$(PATH)
+test-unit test conformance faults bench pictures: export PATH := $(CURDIR)/var/packages/bin:$(PATH)
 
 .PHONY: test-unit
 test-unit: tools  ## Run the tests that need no server
@@ -75,6 +75,13 @@ test-unit: tools  ## Run the tests that need no server
 .PHONY: test
 test: tools  ## Run the whole suite against real parts
 	$(BIN)/pytest
+
+# Documents that nobody here made; they are not part of the repository.
+CORPORA ?= ../shared/corpora
+
+.PHONY: conformance
+conformance: tools  ## Sign and judge documents that others made; CORPORA= names their folder
+	CORPORA=$(CORPORA) $(BIN)/pytest tests/conformance
 
 .PHONY: faults
 faults: tools  ## Run the fault tests with their full counts

@@ -34,10 +34,10 @@ class Found:
     """Where the bytes that it covers end."""
 
 
-def found_in(reader: PdfFileReader) -> list[Found]:
-    """Return the signatures and time-stamps of a file, the earliest first.
+def found_in(reader: PdfFileReader, size: int) -> list[Found]:
+    """Return the signatures and time-stamps of a file of `size` bytes, the earliest first.
 
-    Raises DocumentDamaged where there is none, or one that cannot be read.
+    Raises DocumentDamaged where there is none, or one that cannot be read or covers bytes that are not there.
     """
     form = pdf_structure.dictionary_at(reader.root, "/AcroForm")
     found = [
@@ -51,6 +51,11 @@ def found_in(reader: PdfFileReader) -> list[Found]:
         )
     if len(found) > MAX_SIGNATURES:
         raise DocumentDamaged(f"the PDF file has more than {MAX_SIGNATURES} signatures", limit=MAX_SIGNATURES)
+    if any(each.covers > size for each in found):
+        raise DocumentDamaged(
+            "a signature of the PDF file covers more bytes than the file has: it was cut off",
+            reason="ByteRange",
+        )
     return sorted(found, key=lambda each: each.covers)
 
 

@@ -80,7 +80,8 @@ def _need_of_ours(
 
 
 def _need_of_others(signed: Signed, kinds: list[Kind], level: Level, digest: DigestAlgorithm) -> Need | None:
-    found = found_in(pdf_structure.open_pdf(joined(signed)))
+    whole = joined(signed)
+    found = found_in(pdf_structure.open_pdf(whole), whole.size)
     newest_stamp = max((each.covers for each in found if each.is_time_stamp), default=0)
     for each in found:
         # EN 319 142-1 table 1: a document time-stamp behind a signature serves at B-T as one inside it does.

@@ -36,13 +36,18 @@ def real(value: float) -> bytes:
 
 
 def integer_at(parent: generic.DictionaryObject, key: str) -> int:
-    """Return the integer that stands at a key, directly or by reference; 0 where nothing does."""
-    return int(parent[key]) if key in parent else 0
+    """Return the integer that stands at a key, directly or by reference; 0 where nothing or null does."""
+    value = value_at(parent, key)
+    return 0 if value is None else int(value)  # type: ignore[call-overload]
 
 
 def value_at(parent: generic.DictionaryObject, key: str) -> generic.PdfObject | None:
-    """Return what stands at a key, directly or by reference; None where nothing does."""
-    return parent[key] if key in parent else None  # noqa: SIM401 - get() does not follow references
+    """Return what stands at a key, directly or by reference; None where nothing or null does."""
+    try:
+        value: generic.PdfObject = parent[key]
+    except KeyError:
+        return None
+    return value
 
 
 def dictionary(entries: Mapping[str, generic.PdfObject]) -> generic.DictionaryObject:
