@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 _OCSP_RESPONSE = ber.oid("1.3.6.1.5.5.7.16.2")
 """id-ri-ocsp-response, RFC 5940 section 2.1."""
 _KEY_IDENTIFIER = (0x80, 0xA0)
+_UNREADABLE = (ValueError, x509.InvalidVersion, x509.DuplicateExtension, x509.UnsupportedGeneralNameType)
 _WITHOUT_STATUS = frozenset(
     {
         "2.5.29.56",  # noRevAvail, RFC 9608
@@ -77,7 +78,7 @@ class _Covered:
             if kind.encoded == _OCSP_RESPONSE:
                 responses = ocsp.load_der_ocsp_response(value.encoded).responses
                 self._serials.update(each.serial_number for each in responses)
-        except ValueError:
+        except _UNREADABLE:
             return
 
     def has(self, certificate: bytes) -> bool:
@@ -90,7 +91,7 @@ class _Covered:
             if read.serial_number in self._serials:
                 return True
             return any(extension.oid.dotted_string in _WITHOUT_STATUS for extension in read.extensions)
-        except ValueError as error:
+        except _UNREADABLE as error:
             raise ber.damaged("a signer's certificate cannot be read (RFC 5280)", 0) from error
 
 
@@ -131,6 +132,6 @@ def _signer_keys(certificate: bytes) -> list[object]:
         keys.append(read.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value.digest)
     except x509.ExtensionNotFound:
         return keys
-    except ValueError:
+    except _UNREADABLE:
         return []
     return keys

@@ -162,19 +162,18 @@ def _leaf(fields: list[Field], body: bytes, *, is_text: bool) -> bytes:
 
 
 def _fields(head: bytes) -> list[Field]:
-    fields: list[Field] = []
-    for line in head.split(b"\r\n") if head else []:
-        if line[:1] in (b" ", b"\t") and fields:
-            fields[-1] = Field(fields[-1].name, fields[-1].raw + line + b"\r\n")
-        elif _FIELD_NAME.match(line):
-            fields.append(_field(line))
-        else:
+    if head[:1] in (b" ", b"\t"):
+        raise FieldInvalid("a header begins with a folded line (RFC 5322 section 2.2)", field="message")
+    # A field's continuation lines begin with white space (RFC 5322 section 2.2.3).
+    lines = re.split(rb"\r\n(?![ \t])", head) if head else []
+    if len(lines) > MAX_FIELDS:
+        raise FieldInvalid(f"a header has at most {MAX_FIELDS} fields", field="message")
+    for number, line in enumerate(lines, 1):
+        if not _FIELD_NAME.match(line):
             raise FieldInvalid(
-                f"line {len(fields) + 1} of a header is no field (RFC 5322 section 2.2)", field="message"
+                f"field {number} of a header has no name and colon (RFC 5322 section 2.2)", field="message"
             )
-        if len(fields) > MAX_FIELDS:
-            raise FieldInvalid(f"a header has at most {MAX_FIELDS} fields", field="message")
-    return fields
+    return [_field(line) for line in lines]
 
 
 def _field(line: bytes) -> Field:
