@@ -41,6 +41,7 @@ class TimeStampAuthority:
         """Bind what it stands on."""
         self._units, self._serials, self._hsm = parts.units, parts.serials, parts.hsm
         self._metrics, self._log = parts.metrics, parts.log
+        self._behind = False
 
     async def respond(self, request: bytes) -> bytes:
         """Answer a TimeStampReq, DER, with a TimeStampResp, DER; a refusal is an answer too."""
@@ -68,12 +69,16 @@ class TimeStampAuthority:
         try:
             token = await self._issue(query)
         except Refusal as refusal:
-            self._log.error("clock_ran_back", key=self._units.rule.key, text=refusal.text)
+            # Told once until it is over: everybody may ask, as often as the gateway lets them.
+            if not self._behind:
+                self._log.error("clock_ran_back", key=self._units.rule.key)
+            self._behind = True
             raise
         except DomainError as error:
             self._log.warning("time_stamp_failed", code=error.code, message=error.message)
             # What is behind is not the public's to know.
             raise Refusal(FailInfo.SYSTEM_FAILURE, "no time-stamp can be made now; try again") from error
+        self._behind = False
         self._metrics.stamps.labels(GRANTED).inc()
         self._metrics.seconds.observe(time.perf_counter() - started)
         return token
