@@ -68,7 +68,7 @@ class TimeStampAuthority:
         started = time.perf_counter()
         try:
             token = await self._issue(query)
-        except Refusal as refusal:
+        except Refusal:
             # Told once until it is over: everybody may ask, as often as the gateway lets them.
             if not self._behind:
                 self._log.error("clock_ran_back", key=self._units.rule.key)
