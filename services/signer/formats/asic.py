@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from services.kernel.errors import BodyTooLarge, FieldInvalid
 from services.signer.formats import asic_levels, asic_manifest, cms, xades, xml_check, zip_reader
-from services.signer.formats.asic_container import MEDIA_TYPES, MIMETYPE, Container, is_xml
+from services.signer.formats.asic_container import MEDIA_TYPES, MIMETYPE, Container, documents, is_xml
 from services.signer.formats.asic_manifest import Entry, Manifest, uri_of
 from services.signer.formats.cades import CadesBaseline
 from services.signer.formats.errors import SelfCheckFailed
@@ -151,7 +151,7 @@ def check(finished: bytes, plan: Plan, parameters: SignatureParameters) -> None:
     if (first.name, first.method, bytes(first.stored)) != (MIMETYPE, STORED, media_type):
         raise SelfCheckFailed("the finished container does not begin with its media type")
     container = Container.read(finished)
-    contents = contents_of(container)
+    contents = documents(container, container.contents)
     if [content.name for content in contents] != [content.name for content in plan.contents]:
         raise SelfCheckFailed("the finished container holds other contents than were sent")
     signature = container.get(plan.signature)
@@ -175,12 +175,6 @@ def check(finished: bytes, plan: Plan, parameters: SignatureParameters) -> None:
             raise SelfCheckFailed("the manifest of the finished container is not that of its contents")
     parts = cms.signer_parts(parameters.certificate_chain, parameters.algorithm)
     cms.check(signature, parts, parameters.algorithm.digest.digest(covered))
-
-
-def contents_of(container: Container) -> tuple[Document, ...]:
-    """Inflate the contents of a container as documents with their names."""
-    found = [(name, container.get(name)) for name in container.contents]
-    return tuple(Document(Document.of(data).stream, len(data), name) for name, data in found)
 
 
 def _plan(document: Document, parameters: SignatureParameters, kind: Kind) -> Plan:
@@ -220,7 +214,8 @@ def _addition(container: Container, kind: Kind, *, with_xml: bool) -> Plan:
         raise FieldInvalid(
             f"the signatures that are there are of the other kind: take {other}", field="asic_signature"
         )
-    contents = contents_of(container)
+    require_content_names(container.contents)
+    contents = documents(container, container.contents)
     if with_xml:
         name = container.free_name("META-INF/signatures{:03}.xml")
         return Plan(kind, contents, name, existing=container)

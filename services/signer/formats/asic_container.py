@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from dataclasses import dataclass, replace
+from io import BytesIO
 from typing import Literal
 
 from services.kernel.errors import DocumentDamaged, FieldInvalid
 from services.signer.formats import zip_reader, zip_writer
+from services.signer.formats.format import Document
 from services.signer.formats.zip_reader import MAX_ZIP_BYTES
 from services.signer.formats.zip_writer import Member
 
@@ -109,6 +112,12 @@ class Container:
                 field="level",
             )
         return finished
+
+
+def documents(container: Container, names: list[str]) -> tuple[Document, ...]:
+    """Inflate members as documents with their names, composed (Unicode NFC) as references are compared."""
+    found = [(unicodedata.normalize("NFC", name), container.get(name)) for name in names]
+    return tuple(Document(BytesIO(data), len(data), name) for name, data in found)
 
 
 def is_xml(name: str) -> bool:

@@ -8,6 +8,9 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+
 from services.kernel.errors import AlgorithmMismatch, DocumentDamaged, DomainError, FieldInvalid
 from services.kernel.values import DigestAlgorithm, SignatureScheme, SigningAlgorithm
 from services.signer.formats import jades_unsigned
@@ -32,6 +35,14 @@ _SCHEMES = {
     "PS": SignatureScheme.RSA_PSS,
     "ES": SignatureScheme.ECDSA,
 }
+_UNVERIFIED = (
+    SelfCheckFailed,
+    AlgorithmMismatch,
+    FieldInvalid,
+    x509.InvalidVersion,
+    UnsupportedAlgorithm,
+)
+"""What stands for: the signature value is not by the key in the certificate, or that cannot be read."""
 _DIGESTS = {"256": DigestAlgorithm.SHA256, "384": DigestAlgorithm.SHA384, "512": DigestAlgorithm.SHA512}
 
 
@@ -161,7 +172,7 @@ def _require_valid(jws: Jws, signature: JwsSignature, document: Document) -> Non
         algorithm = SigningAlgorithm(scheme, digest)
         _, key = signer_certificate(tuple(chain), algorithm)
         verify_value(key, algorithm, signature.signed_text(payload), as_der(key, signature.value()))
-    except (SelfCheckFailed, AlgorithmMismatch, FieldInvalid, ValueError) as error:
+    except (*_UNVERIFIED, ValueError) as error:
         where = f": {error.message}" if isinstance(error, DomainError) else ""
         raise DocumentDamaged(f"the JSON signature does not verify{where}", reason="signature") from error
 

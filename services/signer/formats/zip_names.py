@@ -44,6 +44,10 @@ def require_content_names(names: list[str]) -> None:
     seen: dict[str, str] = {}
     for name in names:
         require_harmless(name, FieldInvalid, field="file_name")
+        if not unicodedata.is_normalized("NFC", name):
+            raise FieldInvalid(
+                f"the name {name[:80]!r} is not Unicode NFC: write it composed", field="file_name"
+            )
         key = identity(name)
         if key.split("/")[0] in _RESERVED:
             raise FieldInvalid(

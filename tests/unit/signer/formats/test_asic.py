@@ -160,6 +160,11 @@ HOSTILE: dict[str, tuple[bytes, str]] = {
         "DTD|DOCTYPE|document type",
     ),
     "a manifest of another kind": (_with(MADE, META_INF_ASiCManifest001_xml=b"<a/>"), "no ASiCManifest"),
+    "another content": (_with(MADE, a=CONTENT + b"x"), "not those that .*ASiCManifest001"),
+    "another content than the XML signature's": (
+        _with(sign(files("a", "b"), "ASIC_E", "XADES"), b=b"x"),
+        "not those that .*signatures001",
+    ),
     "a signature that is no CMS": (_with(MADE, META_INF_signature001_p7s=b"x"), "cannot be read|container"),
 }
 
