@@ -30,6 +30,7 @@ from services.kernel.errors import (
     PlaceInvalid,
     SenderMismatch,
     TargetInvalid,
+    TimeStampUnavailable,
     error_class,
 )
 from services.kernel.runtime.confinement import FILES, NETWORK, TCP, require_confined
@@ -73,6 +74,7 @@ _WORKER_ERRORS = (
     SelfCheckFailed,
     SenderMismatch,
     TargetInvalid,
+    TimeStampUnavailable,
 )
 """What a worker may say: one that was taken over cannot pass off, say, a missing scope."""
 
