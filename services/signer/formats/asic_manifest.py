@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import unicodedata
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -102,7 +101,7 @@ def _read_entry(element: etree._Element) -> Entry:
         raise _damaged("it uses an unknown digest")
     try:
         digest = base64.b64decode("".join((element.findtext(ds("DigestValue")) or "").split()), validate=True)
-    except binascii.Error as error:
+    except ValueError as error:
         raise _damaged("a digest in it is not base64") from error
     return Entry(
         _name(element), element.get("MimeType") or "", algorithm, digest, element.get("Rootfile") == "true"

@@ -160,6 +160,15 @@ HOSTILE: dict[str, tuple[bytes, str]] = {
         "DTD|DOCTYPE|document type",
     ),
     "a manifest of another kind": (_with(MADE, META_INF_ASiCManifest001_xml=b"<a/>"), "no ASiCManifest"),
+    "a manifest whose digest is no base64": (
+        _with(
+            MADE,
+            META_INF_ASiCManifest001_xml=Container.read(MADE)
+            .get("META-INF/ASiCManifest001.xml")
+            .replace(b"<ds:DigestValue>", "<ds:DigestValue>é".encode()),
+        ),
+        "not base64",
+    ),
     "another content": (_with(MADE, a=CONTENT + b"x"), "not those that .*ASiCManifest001"),
     "another content than the XML signature's": (
         _with(sign(files("a", "b"), "ASIC_E", "XADES"), b=b"x"),
