@@ -16,7 +16,7 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import parse_options_header
 
 from gateway.problems import MultipartInvalid
-from services.kernel.errors import BodyTooLarge, PartOrder
+from services.kernel.errors import BodyTooLarge, FieldInvalid, PartOrder
 
 MAX_HEADERS = 8
 MAX_HEADER_BYTES = 4096
@@ -206,9 +206,13 @@ class MultipartBody:
 def safe_file_name(name: str) -> str:
     """Return the last component of a file name as NFC, without control and direction characters, at most 255 long.
 
-    The name is only shown and given back; it is never used as a path.
+    The name is shown, given back and written into containers; it is never used as a path. Raises FieldInvalid where it
+    tries to be one that climbs.
     """
-    last = name.replace("\\", "/").rpartition("/")[2]
+    components = name.replace("\\", "/").split("/")
+    if ".." in components:
+        raise FieldInvalid('a file name must not have ".." as a component', field="filename")
+    last = components[-1]
     kept = "".join(
         c for c in unicodedata.normalize("NFC", last) if unicodedata.category(c) not in {"Cc", "Cf", "Cs"}
     )

@@ -41,8 +41,8 @@ def image(data: bytes) -> File:
 
 
 def locked_field() -> bytes:
-    """A form whose field a certification without permission for changes has closed."""
-    return pdfs.form_pdf(b"<</FT /Sig /T (Ky) /SV <</Ff 1 /Filter /Other>>>>")
+    """A form whose field prescribes how it must be signed."""
+    return pdfs.form_pdf(b"/FT /Sig /T (Ky) /SV <</Ff 1 /Filter /Other>>")
 
 
 @cache
@@ -123,7 +123,7 @@ ROWS = [
     Row("a target that is there twice", TARGET, (xml("<r><b Id='a'/><c Id='a'/></r>"),), 422, "TARGET_INVALID"),
     Row("a parent that is missing", {"format": "xades", "xml": {"parent": "/r/none"}}, (xml("<r/>"),), 422, "TARGET_INVALID"),
     Row("a signature with XSLT", XADES, (xml(STYLE),), 422, "DOCUMENT_DAMAGED"),
-    Row("mail without From", {"format": "smime"}, (mail("Subject: x\r\n\r\ny"),), 422, "DOCUMENT_DAMAGED"),
+    Row("mail without From", {"format": "smime"}, (mail("Subject: x\r\n\r\ny"),), 400, "FIELD_INVALID"),
     Row("mail of another sender", {"format": "smime"}, (mail("From: nobody@vidu.example\r\n\r\ny"),), 422, "SENDER_MISMATCH"),
     Row("a name that climbs", {"format": "asic_e"}, (named("../a.txt"),), 400, "FIELD_INVALID"),
     Row("two files of one name", {"format": "asic_e"}, (named("a.txt"), named("a.txt")), 400, "FIELD_INVALID"),

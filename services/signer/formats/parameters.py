@@ -148,6 +148,11 @@ class Visible:
             raise FieldInvalid(f"at most {MAX_LINES} lines can be printed", field="visible.lines")
         for line in self.lines:
             _check_text("visible.lines", line, MAX_LINE_CHARACTERS)
+        if self.profile == "nd30.agency" and not (self.image_width_mm and self.image_height_mm):
+            raise FieldInvalid(
+                "a seal is drawn in its physical size: send image_width_mm and image_height_mm",
+                field="visible.image_width_mm",
+            )
         if not (0 <= self.image_width_mm <= 500 and 0 <= self.image_height_mm <= 500):
             raise FieldInvalid(
                 "an image is at most 500 mm wide and high, and no size is negative", field="visible.image"

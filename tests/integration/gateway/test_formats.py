@@ -107,7 +107,7 @@ async def test_several_files_go_in_order_with_names_and_types(door: Door) -> Non
         door,
         {"format": "asic_e", "asic_signature": "cades"},
         ("document", "một.txt", b"1", "text/plain"),
-        ("document", "../../hai.csv", b"22", "TEXT/CSV"),
+        ("document", "bang/hai.csv", b"22", "TEXT/CSV"),
         ("document", "ba", b"", "no type at all"),
         ("signature", "cũ.asice", b"PK", "application/vnd.etsi.asic-e+zip"),
     )
