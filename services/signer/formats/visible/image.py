@@ -31,7 +31,8 @@ _HUES = {BLUE: ((200.0, 260.0),), RED: ((345.0, 360.0), (0.0, 15.0))}
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _PICTURE_CHUNKS = frozenset({b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"})
 _MAX_CHUNKS = 10_000
-_CACHED = 8
+_CACHED = 64
+_CACHED_BYTES = 16 << 20
 _POINTS_PER_METRE = 72 / 0.0254
 
 
@@ -77,11 +78,15 @@ def load(document: Document) -> Picture:
     picture = _cache.get(key)
     if picture is None:
         picture = _cache[key] = _decoded(data)
-        if len(_cache) > _CACHED:
+        while len(_cache) > _CACHED or sum(map(_bytes_of, _cache.values())) > _CACHED_BYTES:
             _cache.popitem(last=False)
     else:
         _cache.move_to_end(key)
     return picture
+
+
+def _bytes_of(picture: Picture) -> int:
+    return len(picture.colours) + len(picture.alpha)
 
 
 def _decoded(data: bytes) -> Picture:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from services.signer.formats.visible.earlier import EarlierImage
     from services.signer.formats.visible.image import Picture
     from services.signer.formats.visible.page import Page
-    from services.signer.formats.visible.positions import Found, Line
+    from services.signer.formats.visible.positions import Found
     from services.signer.formats.visible.request import Request
 
 MIN_GAP = 8 * POINTS_PER_MM
@@ -51,7 +51,7 @@ def person(request: Request) -> Drawing:
     return Drawing(page, box, ((picture, Box(0, 0, box.width, box.height)),))
 
 
-def signing_gap(request: Request, name: str) -> tuple[Page, Line, Box]:
+def signing_gap(request: Request, name: str) -> tuple[Page, Box, Box]:
     """Find the printed name, and the room between it and the title above. Raises PlaceInvalid.
 
     The room is as wide as the name's line; both edges are those of the letters themselves.
@@ -65,7 +65,7 @@ def signing_gap(request: Request, name: str) -> tuple[Page, Line, Box]:
             "or a box on a page",
             found=0,
         )
-    line = found.line.box
+    line = found.line
     title = _title_above(request, found)
     if title is None:
         raise PlaceInvalid(
@@ -83,18 +83,18 @@ def signing_gap(request: Request, name: str) -> tuple[Page, Line, Box]:
 
 
 def _title_above(request: Request, found: Found) -> Box | None:
-    name = found.line.box
+    name = found.line
     above = [
-        line.box
+        line
         for line in request.texts.on(found.page)
-        if line.box.bottom >= name.top - 1 and line.box.left < name.right and name.left < line.box.right
+        if line.bottom >= name.top - 1 and line.left < name.right and name.left < line.right
     ]
     return min(above, key=lambda box: box.bottom, default=None)
 
 
-def _in_gap(picture: Picture, page: Page, name: Line, gap: Box, physical: tuple[float, float] | None) -> Box:
+def _in_gap(picture: Picture, page: Page, name: Box, gap: Box, physical: tuple[float, float] | None) -> Box:
     """Scale to the gap, not above the physical size, not over the page's edges; centre on name and gap."""
-    centre, middle = name.box.middle[0], gap.middle[1]
+    centre, middle = name.middle[0], gap.middle[1]
     reach = 2 * min(centre, page.displayed.right - centre)
     return _fitted(
         picture,
@@ -195,7 +195,7 @@ def _chosen(request: Request, images: list[EarlierImage]) -> EarlierImage:
     if name is not None:
         near = [one for one in images if one.page.number == name.page.number]
         if near:
-            across, upright = name.line.box.middle
+            across, upright = name.line.middle
             return min(
                 near, key=lambda one: (one.box.middle[0] - across) ** 2 + (one.box.middle[1] - upright) ** 2
             )

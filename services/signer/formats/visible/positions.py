@@ -1,11 +1,13 @@
 """Where text stands on the pages of a PDF file, as PDFium reads it: drawn text, not annotations or form fields.
 
-PDFium parses the file a second time, in native code, so this is used only where a profile needs to know of text.
+PDFium parses the file a second time, in native code, so this is used only where a profile needs to know of text. Boxes
+are those of the ink, in displayed coordinates.
 """
 
 from __future__ import annotations
 
 import ctypes
+import re
 import unicodedata
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -27,21 +29,18 @@ if TYPE_CHECKING:
 
 IN_MEMORY_BYTES = 8 << 20
 MAX_SEARCHED_PAGES = 2000
-MAX_CHARACTERS = 100_000
+MAX_CHARACTERS = 200_000
 """On one page."""
+MAX_RUNS = 20_000
+MAX_HITS = 1000
 _SAME_LINE = 0.5
-"""Two characters share a line where half the lower one's height is common to both."""
+"""Two boxes share a line where half the lower one's height is common to both."""
 _COLUMN_GAP = 1.5
 """Text further apart than this many heights of the line stands in another column."""
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """A run of text in one line and one column; displayed coordinates of what is inked."""
-
-    page: Page
-    box: Box
-    text: str
+_MAX_LINE_CHARACTERS = 200
+_ASTRAL = re.compile("[\U00010000-\U0010ffff]")
+_SPACES = "\u200b\ufeff\x02\ufffe"
+"""Besides what Unicode calls a space: marks that PDFium puts where a word was broken, and invisible ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,14 +49,8 @@ class Found:
 
     page: Page
     box: Box
-    line: Line
-
-
-@dataclass(frozen=True, slots=True)
-class _Character:
-    text: str
-    box: Box | None
-    """None: a space, or nothing inked."""
+    line: Box
+    """With what stands beside it in the same line and column."""
 
 
 class Texts:
@@ -68,9 +61,25 @@ class Texts:
         self._document = document
         self._pages = pages
 
-    def on(self, page: Page) -> list[Line]:
-        """Give the lines of a page."""
-        return _lines(page, self._characters(page))
+    def on(self, page: Page) -> list[Box]:
+        """Give a box for each line of a page, columns apart."""
+        with self._text_page(page) as text_page:
+            count = text_page.count_rects()
+            if count > MAX_RUNS:
+                raise PlaceInvalid(
+                    f"page {page.number} has too much text to look for a place in it: give a box on a page",
+                    page=page.number,
+                )
+            runs = [page.to_displayed(Box(*text_page.get_rect(index))) for index in range(count)]
+        lines: list[Box] = []
+        for run in runs:
+            if not (run.width > 0 and run.height > 0):
+                continue
+            if lines and _continues(lines[-1], run):
+                lines[-1] = Box.around(*lines[-1].corners, *run.corners)
+            else:
+                lines.append(run)
+        return lines
 
     def everywhere(self, text: str) -> list[Found]:
         """Find each occurrence of a text, letter for letter but for the kind and number of spaces.
@@ -94,51 +103,26 @@ class Texts:
         return None
 
     def _search(self, page: Page, text: str, *, fold: bool) -> list[Found]:
-        wanted, _ = _normal(text, fold=fold)
-        wanted = wanted.strip()
-        # Most pages do not have it: their characters need not be asked for one by one.
-        whole, _ = _normal(self._plain(page), fold=fold)
-        if not wanted or wanted not in whole:
-            return []
-        characters = self._characters(page)
-        joined, origins = _normal("".join(one.text for one in characters), fold=fold)
-        lines = _lines(page, characters)
-        found, at = [], joined.find(wanted)
-        while at >= 0:
-            span = characters[origins[at] : origins[at + len(wanted) - 1] + 1]
-            boxes = [one.box for one in span if one.box is not None]
-            if boxes:
-                box = Box.around(*(corner for one in boxes for corner in one.corners))
-                found.append(Found(page, box, _line_of(boxes[0], lines)))
-            at = joined.find(wanted, at + len(wanted))
-        return found
-
-    def _plain(self, page: Page) -> str:
+        wanted = _quick(text, fold=fold)
         with self._text_page(page) as text_page:
-            return str(text_page.get_text_bounded())
-
-    def _characters(self, page: Page) -> list[_Character]:
-        """Read every character with its inked box; surrogates are joined by PDFium itself."""
-        with self._text_page(page) as text_page:
-            raw = text_page.raw
-            count = text_page.count_chars()
-            if count > MAX_CHARACTERS:
+            if text_page.count_chars() > MAX_CHARACTERS:
                 raise PlaceInvalid(
                     f"page {page.number} has more than {MAX_CHARACTERS} characters: give a box on a page",
                     page=page.number,
                 )
-            sides = [ctypes.c_double() for _ in range(4)]
-            pointers = [ctypes.byref(side) for side in sides]
-            found = []
-            for index in range(count):
-                code = pdfium.FPDFText_GetUnicode(raw, index)
-                letter = chr(code) if 0 < code < 0x110000 and not 0xD800 <= code < 0xE000 else "\ufffd"
-                box = None
-                if not letter.isspace() and pdfium.FPDFText_GetCharBox(raw, index, *pointers):
-                    left, right, bottom, top = (side.value for side in sides)
-                    if right > left and top > bottom:
-                        box = page.to_displayed(Box(left, bottom, right, top))
-                found.append(_Character(letter, box))
+            text = str(text_page.get_text_range(errors="surrogatepass")) if wanted else ""
+            # PDFium counts in 16-bit units: what takes two of them must stay two.
+            units = _ASTRAL.sub("\ufffd\ufffd", text)
+            if not wanted or wanted not in _quick(units, fold=fold):
+                return []
+            joined, origins = _normal(units, fold=fold)
+            found: list[Found] = []
+            at = joined.find(wanted)
+            while at >= 0 and len(found) < MAX_HITS:
+                hit = _Hit(page, text_page, origins[at], origins[at + len(wanted) - 1])
+                if hit.box is not None:
+                    found.append(Found(page, hit.box, hit.line()))
+                at = joined.find(wanted, at + len(wanted))
             return found
 
     @contextmanager
@@ -157,6 +141,46 @@ class Texts:
             raise PlaceInvalid(
                 f"the text of page {page.number} cannot be read: give a box on a page", page=page.number
             ) from error
+
+
+class _Hit:
+    """One occurrence, by the numbers of its first and last character in the page's text."""
+
+    def __init__(self, page: Page, text_page: pypdfium2.PdfTextPage, first: int, last: int) -> None:
+        self._page, self._raw = page, text_page.raw
+        # PDFium leaves some characters out of the text: the two have numbers of their own.
+        self._first = pdfium.FPDFText_GetCharIndexFromTextIndex(self._raw, first)
+        self._last = pdfium.FPDFText_GetCharIndexFromTextIndex(self._raw, last)
+        self._count = text_page.count_chars()
+        boxes = [box for index in range(self._first, self._last + 1) if (box := self._at(index)) is not None]
+        self.box = _union(boxes) if boxes else None
+
+    def line(self) -> Box:
+        """Go left and right while characters follow in the line without the gap of a column."""
+        assert self.box is not None  # noqa: S101 - the caller looked
+        line = self.box
+        before = range(self._first - 1, max(-1, self._first - _MAX_LINE_CHARACTERS), -1)
+        after = range(self._last + 1, min(self._count, self._last + _MAX_LINE_CHARACTERS))
+        for neighbours in (before, after):
+            for index in neighbours:
+                box = self._at(index)
+                if box is None:
+                    continue
+                if not _continues(line, box):
+                    break
+                line = _union([line, box])
+        return line
+
+    def _at(self, index: int) -> Box | None:
+        """Box of a character; None for a space, or where nothing is inked."""
+        code = pdfium.FPDFText_GetUnicode(self._raw, index)
+        sides = [ctypes.c_double() for _ in range(4)]
+        if chr(code).isspace() or not pdfium.FPDFText_GetCharBox(self._raw, index, *map(ctypes.byref, sides)):
+            return None
+        left, right, bottom, top = (side.value for side in sides)
+        return (
+            self._page.to_displayed(Box(left, bottom, right, top)) if right > left and top > bottom else None
+        )
 
 
 @contextmanager
@@ -180,12 +204,21 @@ def opened(document: Document, reader: PdfFileReader) -> Iterator[Texts]:
         native.close()
 
 
+def _quick(text: str, *, fold: bool) -> str:
+    """Normalise as `_normal` does, without telling where what came from."""
+    composed = unicodedata.normalize("NFC", text)
+    for mark in _SPACES:
+        composed = composed.replace(mark, " ")
+    joined = " ".join(composed.split())
+    return joined.casefold() if fold else joined
+
+
 def _normal(text: str, *, fold: bool) -> tuple[str, list[int]]:
     """Compose letters with their marks and make every run of spaces one; say where each character came from."""
     out: list[str] = []
     origins: list[int] = []
     for index, letter in enumerate(text):
-        if letter.isspace() or letter in "\u200b\ufeff\x02\ufffe":
+        if letter.isspace() or letter in _SPACES:
             if out and out[-1] != " ":
                 out.append(" ")
                 origins.append(index)
@@ -204,30 +237,18 @@ def _normal(text: str, *, fold: bool) -> tuple[str, list[int]]:
     return "".join(part for part, _ in folded), [origin for _, origin in folded]
 
 
-def _lines(page: Page, characters: list[_Character]) -> list[Line]:
-    """Join characters, in the order in which they were drawn, to lines; a wide gap begins another column."""
-    runs: list[tuple[list[str], Box]] = []
-    for one in characters:
-        if one.box is None:
-            if runs and runs[-1][0][-1] != " ":
-                runs[-1][0].append(" ")
-            continue
-        if runs and _continues(runs[-1][1], one.box):
-            letters, box = runs[-1]
-            letters.append(one.text)
-            runs[-1] = (letters, Box.around(*box.corners, *one.box.corners))
-        else:
-            runs.append(([one.text], one.box))
-    return [Line(page, box, "".join(letters).strip()) for letters, box in runs]
-
-
-def _continues(line: Box, letter: Box) -> bool:
-    common = min(line.top, letter.top) - max(line.bottom, letter.bottom)
-    if common < _SAME_LINE * min(line.height, letter.height):
+def _continues(line: Box, other: Box) -> bool:
+    common = min(line.top, other.top) - max(line.bottom, other.bottom)
+    if common < _SAME_LINE * min(line.height, other.height):
         return False
-    reach = _COLUMN_GAP * max(line.height, letter.height)
-    return line.left - reach <= letter.right and letter.left <= line.right + reach
+    reach = _COLUMN_GAP * max(line.height, other.height)
+    return line.left - reach <= other.right and other.left <= line.right + reach
 
 
-def _line_of(box: Box, lines: list[Line]) -> Line:
-    return next(line for line in lines if line.box.holds(box))
+def _union(boxes: list[Box]) -> Box:
+    return Box(
+        min(box.left for box in boxes),
+        min(box.bottom for box in boxes),
+        max(box.right for box in boxes),
+        max(box.top for box in boxes),
+    )

@@ -125,7 +125,7 @@ def _in_the_corner(request: Request, page: Page, width: float, height: float) ->
         )
     occupied = shown_on(request.reader, page)
     try:
-        occupied += [line.box for line in request.texts.on(page)]
+        occupied += request.texts.on(page)
     except PlaceInvalid as unreadable:
         request.warnings.append(f"TEXT_UNKNOWN: {unreadable.message}")
     beneath = [other for other in occupied if other.overlaps(box)]
