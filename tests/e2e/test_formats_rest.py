@@ -3,102 +3,36 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 import json
 import re
 import subprocess
 import zipfile
-from datetime import datetime
 from email import message_from_bytes
 from email.policy import SMTP
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from jwcrypto import jwk, jws
-from PIL import Image, ImageDraw
-from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
 from pyhanko.pdf_utils.reader import PdfFileReader
-from pyhanko.sign.fields import SigSeedSubFilter
-from pyhanko.sign.signers.cms_embedder import PdfCMSEmbedder, SigIOSetup, SigObjSetup
-from pyhanko.sign.signers.pdf_byterange import PreparedByteRangeDigest, SignatureObject
 
-from tests.support.document_signers import pdf_signature_parts, pdfsig
-from tests.support.pdfs import one_page_pdf
-from tests.support.world import World, until
-
-XML = '<HSoKhaiThue><TTin Id="t1">Tờ khai quý I/2018</TTin><CKyDTu/></HSoKhaiThue>'.encode()
-MAIL = (
-    "From: Van thu <vanthu@vidu.example>\r\nTo: b@vidu.example\r\nSubject: =?utf-8?B?Q8O0bmcgdsSDbg==?=\r\n"
-    "MIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\n"
-    "Kính gửi Ủy ban nhân dân phường\r\n"
-).encode()
-VALID = "Signature is Valid."
-
-
-def post(
-    world: World, path: str, request: dict[str, Any], *files: tuple[str, str, bytes, str]
-) -> httpx.Response:
-    asked = {"document_type": "cong-van", "label": "none", **request}
-    parts: list[Any] = [("request", (None, json.dumps(asked), "application/json"))]
-    parts += [(part, (name, content, kind)) for part, name, content, kind in files]
-    headers = world.headers() | {"Idempotency-Key": world.new_key()}
-    return world.http.post(path, files=parts, headers=headers)
-
-
-def sign(world: World, request: dict[str, Any], *files: tuple[str, str, bytes, str]) -> httpx.Response:
-    answer = post(world, "/v1/signatures", {"credential_id": world.rsa_credential, **request}, *files)
-    assert answer.status_code == 200, answer.text
-    return answer
-
-
-def pdf(text: str = "letter") -> tuple[str, str, bytes, str]:
-    return "document", "thư.pdf", one_page_pdf(text), "application/pdf"
-
-
-def text_file(name: str = "báo cáo.txt") -> tuple[str, str, bytes, str]:
-    return "document", name, ("Nội dung " + name).encode() * 100, "text/plain"
-
-
-@pytest.fixture
-def anchors(world: World, tmp_path: Path) -> Path:
-    """A folder with root.pem and issuing.pem, as anybody can fetch them."""
-    for ca in ("root", "issuing"):
-        (tmp_path / f"{ca}.der").write_bytes(world.http.get(f"/pki/aia/{ca}.cer").content)
-        run(tmp_path, "openssl", "x509", "-inform", "DER", "-in", f"{ca}.der", "-out", f"{ca}.pem")
-    return tmp_path
-
-
-def run(folder: Path, *command: str) -> str:
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=30, check=False)
-    assert done.returncode == 0, f"{command[0]}: {done.stdout[-500:]} {done.stderr[-1500:]}"
-    return done.stdout + done.stderr
-
-
-def openssl_verify(folder: Path, container: bytes, content: bytes | None, *more: str) -> bytes:
-    (folder / "container").write_bytes(container)
-    given: list[str] = ["-binary", "-inform", "DER", *more]
-    if content is not None:
-        (folder / "content").write_bytes(content)
-        given += ["-content", "content"]
-    run(folder, "openssl", "cms", "-verify", "-in", "container", "-CAfile", "root.pem", "-certfile", "issuing.pem",
-        "-purpose", "any", "-out", "verified", *given)  # fmt: skip
-    return (folder / "verified").read_bytes()
-
-
-def xmlsec1_verify(folder: Path, signature: bytes, *more: str) -> None:
-    (folder / "signed.xml").write_bytes(signature)
-    run(folder, "xmlsec1", "--verify", "--enabled-key-data", "x509", "--trusted-pem", "root.pem", "--untrusted-pem",
-        "issuing.pem", *more, "signed.xml")  # fmt: skip
-
-
-def verdicts(folder: Path, signed: bytes) -> list[str]:
-    file = folder / "signed.pdf"
-    file.write_bytes(signed)
-    return [one["Signature Validation"] for one in pdfsig(file)]
-
+from tests.support.pictures import seal_png
+from tests.support.rest_documents import (
+    MAIL,
+    VALID,
+    XML,
+    openssl_ts_verify,
+    openssl_verify,
+    pdf,
+    post,
+    run,
+    sign,
+    text_file,
+    verdicts,
+    xmlsec1_verify,
+)
+from tests.support.world import World
 
 # --- PAdES --------------------------------------------------------------------------------------------------------
 
@@ -120,36 +54,6 @@ def test_a_pdf_is_signed_at_every_level(world: World, anchors: Path, level: str)
     assert len(reader.embedded_timestamp_signatures) == (1 if level == "B-LTA" else 0)
 
 
-def test_a_pdf_is_extended_step_by_step(world: World, anchors: Path) -> None:
-    signed = sign(world, {"format": "pades"}, pdf("extend")).content
-    for level in ("B-T", "B-LT", "B-LTA"):
-        file = ("document", "thư.pdf", signed, "application/pdf")
-        answer = post(world, "/v1/documents:extend", {"level": level}, file)
-        assert answer.status_code == 200, answer.text
-        assert (answer.headers["content-type"], answer.headers["x-kyso-level"]) == ("application/pdf", level)
-        assert answer.content.startswith(signed[:100])
-        signed = answer.content
-    assert verdicts(anchors, signed)[0] == VALID
-    openssl_ts_verify(anchors, signed)
-
-
-def openssl_ts_verify(folder: Path, signed: bytes) -> None:
-    """Verify the document time-stamp, which pdfsig does not, over its byte range."""
-    token, covered = pdf_signature_parts(signed)
-    (folder / "token").write_bytes(token)
-    (folder / "covered").write_bytes(covered)
-    run(folder, "openssl", "ts", "-verify", "-in", "token", "-token_in", "-data", "covered", "-CAfile", "root.pem",
-        "-untrusted", "issuing.pem")  # fmt: skip
-
-
-def seal() -> bytes:
-    image = Image.new("RGBA", (300, 300), (0, 0, 0, 0))
-    ImageDraw.Draw(image).ellipse((10, 10, 290, 290), outline=(200, 0, 0, 255), width=12)
-    stream = BytesIO()
-    image.save(stream, "PNG")
-    return stream.getvalue()
-
-
 def test_a_copy_is_visible_and_certified(world: World, anchors: Path) -> None:
     visible = {"profile": "nd30.copy", "copy_form": "sao_y", "agency_name": "Ủy ban nhân dân xã An Bình"}
     request = {"format": "pades", "pdf": {"certification": "forms", "visible": visible}}
@@ -163,7 +67,7 @@ def test_a_copy_is_visible_and_certified(world: World, anchors: Path) -> None:
 def test_a_free_signature_with_an_image_stands_where_it_is_told(world: World, anchors: Path) -> None:
     box = {"page": 1, "left": 100, "bottom": 200, "width": 80, "height": 60}
     visible = {"profile": "free", "box": box, "lines": ["Đã nhận"]}
-    image = ("image", "dấu.png", seal(), "image/png")
+    image = ("image", "dấu.png", seal_png(), "image/png")
     signed = sign(world, {"format": "pades", "pdf": {"visible": visible}}, pdf("free"), image).content
     assert verdicts(anchors, signed) == [VALID]
     (signature,) = PdfFileReader(BytesIO(signed)).embedded_regular_signatures
@@ -173,7 +77,9 @@ def test_a_free_signature_with_an_image_stands_where_it_is_told(world: World, an
 def test_a_seal_without_a_persons_signature_is_refused(world: World) -> None:
     visible = {"profile": "nd30.agency", "image_width_mm": 36, "image_height_mm": 36}
     request = {"credential_id": world.rsa_credential, "format": "pades", "pdf": {"visible": visible}}
-    answer = post(world, "/v1/signatures", request, pdf("seal"), ("image", "dấu.png", seal(), "image/png"))
+    answer = post(
+        world, "/v1/signatures", request, pdf("seal"), ("image", "dấu.png", seal_png(), "image/png")
+    )
     assert (answer.status_code, answer.json()["code"]) == (422, "PERSON_SIGNATURE_MISSING"), answer.text
 
 
@@ -334,97 +240,6 @@ def test_several_files_go_into_a_container(world: World, anchors: Path) -> None:
     assert b"SignatureTimeStamp" in inner
     for _, file_name, content, _ in files:
         assert (anchors / file_name).read_bytes() == content
-
-
-# --- what stays with the caller -----------------------------------------------------------------------------------
-
-
-def test_a_file_that_stays_here_is_signed_by_its_digest(world: World, anchors: Path) -> None:
-    content = "Đơn tố cáo, không rời khỏi đây".encode()
-    asked = {"credential_id": world.rsa_credential, "format": "cades", "level": "B-T", "label": "none"}
-    asked["document_type"] = "cong-van"
-    prepared = world.post("/v1/documents:prepare", asked)
-    assert prepared.status_code == 200, prepared.text
-    assert (prepared.json()["hashed"], prepared.json()["digest_algorithm"]) == ("content", "SHA-256")
-    digest = base64.b64encode(hashlib.sha256(content).digest()).decode()
-    answer = world.post("/v1/documents:complete", {**asked, "content_digest": digest})
-    assert answer.status_code == 200, answer.text
-    assert openssl_verify(anchors, answer.content, content) == content
-
-
-def test_a_pdf_that_stays_here_is_laid_out_by_pyhanko(world: World, anchors: Path) -> None:
-    """What docs/hash-only.md tells, step by step."""
-    asked = {"credential_id": world.rsa_credential, "format": "pades", "level": "B-T", "label": "none"}
-    asked["document_type"] = "cong-van"
-    told = world.post("/v1/documents:prepare", asked)
-    assert told.status_code == 200, told.text
-    prepared = told.json()
-    laid_out, output = lay_out(one_page_pdf("stays here"), prepared)
-    digest = base64.b64encode(laid_out.document_digest).decode()
-    answer = world.post("/v1/documents:complete", {**asked, "content_digest": digest})
-    assert answer.status_code == 200, answer.text
-    assert answer.headers["content-type"] == "application/pkcs7-signature"
-    laid_out.fill_with_cms(output, answer.content)
-    assert verdicts(anchors, output.getvalue()) == [VALID]
-    (signature,) = PdfFileReader(BytesIO(output.getvalue())).embedded_regular_signatures
-    assert str(signature.sig_object["/SubFilter"]) == "/ETSI.CAdES.detached"
-
-
-def lay_out(document: bytes, prepared: dict[str, Any]) -> tuple[PreparedByteRangeDigest, BytesIO]:
-    """Write a signature field with room for the CMS; return the digest of its byte range, and the file."""
-    placeholder = SignatureObject(
-        timestamp=datetime.fromisoformat(prepared["signing_time"]),
-        subfilter=SigSeedSubFilter(f"/{prepared['sub_filter']}"),
-        # pyHanko counts the hexadecimal digits.
-        bytes_reserved=2 * prepared["contents_bytes"],
-    )
-    steps = PdfCMSEmbedder().write_cms(field_name="CKy1", writer=IncrementalPdfFileWriter(BytesIO(document)))
-    next(steps)
-    steps.send(SigObjSetup(sig_placeholder=placeholder))
-    algorithm = prepared["digest_algorithm"].replace("-", "").lower()
-    laid_out, output = steps.send(SigIOSetup(md_algorithm=algorithm, in_place=False))
-    return laid_out, output
-
-
-# --- many ---------------------------------------------------------------------------------------------------------
-
-
-def test_a_batch_is_signed_and_fetched(world: World, anchors: Path) -> None:
-    keys = [f"{number}.pdf" for number in range(1030, 1036)]
-    request = {
-        "credential_id": world.ec_credential, "format": "pades", "level": "B-T", "wait_seconds": 30,
-        "items": [{"key": key, "reference": key} for key in keys] + [{"key": "no.pdf"}],
-    }  # fmt: skip
-    files = [(key, key, one_page_pdf(key), "application/pdf") for key in keys]
-    answer = post(
-        world, "/v1/signatures:batch", request, *files, ("no.pdf", "no.pdf", b"no PDF", "application/pdf")
-    )
-    assert answer.status_code == 200, answer.text
-    outcomes = answer.json()["outcomes"]
-    assert [row["key"] for row in outcomes] == [*keys, "no.pdf"]
-    assert [row["state"] for row in outcomes[:-1]] == ["signed"] * len(keys), outcomes
-    assert outcomes[-1]["error"]["code"] == "DOCUMENT_NOT_PDF"
-    for row in outcomes[:-1]:
-        document = world.http.get(row["document_url"], headers=world.headers())
-        assert document.headers["x-kyso-level"] == "B-T"
-        assert verdicts(anchors, document.content) == [VALID]
-
-
-def test_a_container_is_signed_later(world: World) -> None:
-    files = [text_file("mot.txt"), text_file("hai.txt")]
-    request = {"credential_id": world.ec_credential, "format": "asic_e", "mode": "async"}
-    accepted = post(world, "/v1/signatures", request, *files)
-    assert accepted.status_code == 202, accepted.text
-    path = accepted.headers["location"]
-
-    def ended() -> dict[str, Any] | None:
-        state: dict[str, Any] = world.http.get(path, headers=world.headers()).json()
-        return state if state["state"] not in {"accepted", "begun"} else None
-
-    assert until("the job to end", ended)["state"] == "signed"
-    document = world.http.get(f"{path}/document", headers=world.headers())
-    with zipfile.ZipFile(BytesIO(document.content)) as container:
-        assert {"mot.txt", "hai.txt"} < set(container.namelist())
 
 
 # --- what is refused ----------------------------------------------------------------------------------------------

@@ -31,11 +31,7 @@ def add_signing(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--digest", dest="digest_algorithm", choices=("SHA-256", "SHA-384", "SHA-512"), default=""
     )
-    command.add_argument(
-        "--document-type", default="", metavar="TYPE", help="by the unit's list, such as cong-van"
-    )
-    command.add_argument("--label", choices=("none", "mat", "toi_mat", "tuyet_mat"), default="none")
-    command.add_argument("--reference", default="", help="the caller's own reference, such as 1030/UBND-VX")
+    add_declarations(command)
     command.add_argument(
         "--idempotency-key", default="", metavar="KEY", help="repeat the key of an earlier try"
     )
@@ -49,6 +45,15 @@ def add_signing(command: argparse.ArgumentParser) -> None:
     )
     other.add_argument("--relation", dest="cms_relation", choices=("parallel", "counter"), default="")
     other.add_argument("--asic", dest="asic_signature", choices=("xades", "cades"), default="")
+
+
+def add_declarations(command: argparse.ArgumentParser) -> None:
+    """Add what is declared about a document, signed or extended."""
+    command.add_argument(
+        "--document-type", default="", metavar="TYPE", help="by the unit's list, such as cong-van"
+    )
+    command.add_argument("--label", choices=("none", "mat", "toi_mat", "tuyet_mat"), default="none")
+    command.add_argument("--reference", default="", help="the caller's own reference, such as 1030/UBND-VX")
 
 
 def _add_pdf(pdf: argparse._ArgumentGroup) -> None:

@@ -13,7 +13,7 @@ from typing import Any, Self
 
 import httpx
 
-from kyso_client.arguments import add_signing, signing_options
+from kyso_client.arguments import add_declarations, add_signing, signing_options
 from kyso_client.batch import Batch
 from kyso_client.client import KysoClient
 from kyso_client.errors import KysoError, KysoUnreachable
@@ -132,6 +132,7 @@ def _add_extend(extend: argparse.ArgumentParser) -> None:
     extend.add_argument(
         "-o", "--output", type=Path, metavar="OUT", help="extended file (default: beside FILE)"
     )
+    add_declarations(extend)
 
 
 def _add_batch(batch: argparse.ArgumentParser) -> None:
@@ -173,7 +174,8 @@ def _sign(asked: argparse.Namespace, settings: Settings) -> int:
 
 
 def _extend(asked: argparse.Namespace, settings: Settings) -> int:
-    request = {"time_stamp_authority": asked.time_stamp_authority}
+    names = ("time_stamp_authority", "document_type", "label", "reference")
+    request = {name: getattr(asked, name) for name in names}
     if asked.lower_level:
         request["level_rule"] = "lower"
     with _client(settings) as kyso, _Bar(asked, "sending") as bar:
