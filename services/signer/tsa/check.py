@@ -107,7 +107,7 @@ class _Walk:
         return self.inside(tag) if self._at < self._end and self._data[self._at] == tag else None
 
     def oid(self) -> str:
-        return asn1.decode_der(x509.ObjectIdentifier, self.whole(_OID)).dotted_string
+        return _dotted(self.whole(_OID))
 
     def number(self) -> int:
         return int.from_bytes(self.contents(x509_der.INTEGER), "big", signed=True)
@@ -130,6 +130,11 @@ class _Walk:
             raise TokenRefused("the time-stamp is not built as RFC 3161 says")
         self._at = end
         return start, end
+
+
+@lru_cache(maxsize=256)
+def _dotted(oid: bytes) -> str:
+    return asn1.decode_der(x509.ObjectIdentifier, oid).dotted_string
 
 
 def make_request(digest: Digest, nonce: int) -> bytes:
