@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 import subprocess
 from io import StringIO
@@ -9,9 +10,9 @@ from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
-from tests.support.document_signers import authority
+from tests.support.document_signers import authority, signer
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -70,6 +71,30 @@ def _xmlsec(
     for attribute, element in (entry.split(" ") for entry in (*known, *ids)):
         command += [f"--id-attr:{attribute}", element]
     return subprocess.run([*command, "signed.xml"], capture_output=True, check=False, cwd=folder)
+
+
+def xmlsec_signed(
+    folder: Path, document: bytes, transforms: str, uri: str = "", root: str = "HSoThueDTu"
+) -> bytes:
+    """Sign by xmlsec1, as the root's last child: inclusive canonicalisation, no prefix, transforms as given."""
+    who = signer()
+    pem = who.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    (folder / "key.pem").write_bytes(pem)
+    certificate = base64.b64encode(who.chain[0]).decode()
+    template = (
+        f'<Signature xmlns="{DS}"><SignedInfo>'
+        '<CanonicalizationMethod Algorithm="http://www.w3.org/TR/2001/REC-xml-c14n-20010315"/>'
+        '<SignatureMethod Algorithm="http://www.w3.org/2001/04/xmldsig-more#rsa-sha256"/>'
+        f'<Reference URI="{uri}"><Transforms>{transforms}</Transforms>'
+        '<DigestMethod Algorithm="http://www.w3.org/2001/04/xmlenc#sha256"/><DigestValue/></Reference>'
+        "</SignedInfo><SignatureValue/><KeyInfo><X509Data>"
+        f"<X509Certificate>{certificate}</X509Certificate></X509Data></KeyInfo></Signature></{root}>"
+    )
+    (folder / "template.xml").write_bytes(document.replace(f"</{root}>".encode(), template.encode()))
+    command = ["xmlsec1", "--sign", "--privkey-pem", "key.pem", "--output", "by-xmlsec.xml", "--id-attr:id"]
+    command += ["http://kekhaithue.gdt.gov.vn/TKhaiThue:HSoKhaiThue", "template.xml"]
+    subprocess.run(command, check=True, cwd=folder, capture_output=True)
+    return (folder / "by-xmlsec.xml").read_bytes()
 
 
 def element_text(document: str, name: str, *, after: int = 0) -> str:

@@ -143,7 +143,7 @@ def parse(data: bytes) -> etree._Element:
     """Parse bytes that `read` has seen, or that were made from such; return the root element.
 
     libxml2's own limits stay on but for long documents, where they would refuse a text of 10 MB as an attachment's
-    base64 easily is; what those limits guard against (entities, depth) is refused before.
+    base64 easily is; what those limits guard against is refused by `read`: entities before, depth after.
     """
     try:
         root: etree._Element = etree.fromstring(data, _PARSER if len(data) < _SMALL_BYTES else _LONG_PARSER)

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import base64
-import subprocess
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from services.kernel.errors import DocumentLocked
 from services.kernel.values import Digest, DigestAlgorithm, KeyAlgorithm, SignatureScheme, SigningAlgorithm
@@ -22,6 +20,7 @@ from tests.support.xml_tools import (
     canonical,
     element_text,
     openssl_verify,
+    xmlsec_signed,
     xmlsec_verify,
 )
 
@@ -194,38 +193,9 @@ def test_several_signatures_in_one_document_all_stay_valid(form: FormatName, tmp
             )
 
 
-def by_xmlsec(folder: Path, document: bytes, transforms: str, uri: str = "") -> bytes:
-    """Sign as many tools do: inclusive canonicalisation, transforms as given."""
-    who = signer()
-    pem = who.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    (folder / "key.pem").write_bytes(pem)
-    (folder / "cert.der").write_bytes(who.chain[0])
-    template = (
-        f'<Signature xmlns="{DS}"><SignedInfo>'
-        '<CanonicalizationMethod Algorithm="http://www.w3.org/TR/2001/REC-xml-c14n-20010315"/>'
-        '<SignatureMethod Algorithm="http://www.w3.org/2001/04/xmldsig-more#rsa-sha256"/>'
-        f'<Reference URI="{uri}"><Transforms>{transforms}</Transforms>'
-        '<DigestMethod Algorithm="http://www.w3.org/2001/04/xmlenc#sha256"/><DigestValue/></Reference>'
-        "</SignedInfo><SignatureValue/><KeyInfo><X509Data/></KeyInfo></Signature></HSoThueDTu>"
-    )
-    (folder / "template.xml").write_bytes(document.replace(b"</HSoThueDTu>", template.encode()))
-    command = ["xmlsec1", "--sign", "--privkey-pem", "key.pem", "--output", "by-xmlsec.xml"]
-    subprocess.run(
-        [*command, "--id-attr:id", f"{TAX}:HSoKhaiThue", "template.xml"],
-        check=True,
-        cwd=folder,
-        capture_output=True,
-    )
-    out = (folder / "by-xmlsec.xml").read_bytes()
-    # xmlsec1 writes no certificate for a bare key.
-    certificate = base64.b64encode(who.chain[0]).decode()
-    given = f"<X509Data><X509Certificate>{certificate}</X509Certificate></X509Data>".encode()
-    return out.replace(b"<X509Data/>", given)
-
-
 def test_anothers_signature_by_id_stays_valid_beside_ours(tmp_path: Path) -> None:
     who = signer()
-    theirs = by_xmlsec(
+    theirs = xmlsec_signed(
         tmp_path, DECLARATION, f'<Transform Algorithm="{DS}enveloped-signature"/>', uri="#ID_1"
     )
     assert xmlsec_verify(tmp_path, theirs, ids=(TARGET_ID,)) == ""
@@ -238,7 +208,7 @@ def test_anothers_signature_by_id_stays_valid_beside_ours(tmp_path: Path) -> Non
 
 def test_a_signature_that_would_break_an_earlier_one_is_refused_before_the_key_signs(tmp_path: Path) -> None:
     who = signer()
-    theirs = by_xmlsec(tmp_path, DECLARATION, f'<Transform Algorithm="{DS}enveloped-signature"/>')
+    theirs = xmlsec_signed(tmp_path, DECLARATION, f'<Transform Algorithm="{DS}enveloped-signature"/>')
     assert xmlsec_verify(tmp_path, theirs) == ""
     with pytest.raises(DocumentLocked, match="earlier signature"):
         XADES.prepare(Document.of(theirs), who.parameters(form="XADES"))
