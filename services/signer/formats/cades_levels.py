@@ -75,7 +75,7 @@ def next_need(signed: Signed, level: Level, digest: DigestAlgorithm) -> Need | N
         return None
     unstamped = _unstamped(signed, targets) if level is Level.B_LTA else []
     wanted, found = _validated(data, targets, unstamped)
-    if found.lacking(wanted):
+    if found.lacking(wanted) or not (found.has_whole_paths(wanted) or _had_evidence(signed, data)):
         return EvidenceNeeded(tuple(dict.fromkeys((*wanted, *found.certificates))))
     if not unstamped:
         return None
@@ -111,14 +111,18 @@ def add_time_stamp(signed: Signed, need: TimeStampNeeded, token: bytes) -> bytes
 
 def add_evidence(signed: Signed, evidence: Evidence) -> bytes:
     """Put in certificates and revocation values. Raises EvidenceUnavailable where one is lacking still."""
-    data = cms_evidence.with_evidence(SignedData.read(current(signed)), evidence)
-    container = data.encode()
-    again = SignedData.read(container)
-    if again.signers != data.signers:
+    before = SignedData.read(current(signed))
+    container = cms_evidence.with_evidence(before, evidence).encode()
+    data = SignedData.read(container)
+    if data.signers != before.signers or data.content_info != before.content_info:
         raise SelfCheckFailed("a signature changed while revocation values were put in")
-    targets = _targets(signed, again)
-    wanted, found = _validated(again, targets, [])
+    wanted, found = _validated(data, _targets(signed, data), [])
     cms_evidence.require_all(found.lacking(wanted))
+    if data.crls == before.crls and not found.has_whole_paths(wanted):
+        raise EvidenceUnavailable(
+            "no certificates or revocation values were found but those that the container has",
+            where="issuers",
+        )
     return container
 
 
@@ -163,18 +167,28 @@ def _unstamped(signed: Signed, targets: list[_Target]) -> list[_Target]:
     return [target for target in targets if counts[target.info.core] <= before[target.info.core]]
 
 
-def _stamps_before(document: Document) -> Counter[bytes]:
-    """Count the archive time-stamps of each signer in the file that the caller sent; an empty count where it is none."""
+def _sent(document: Document) -> SignedData | None:
+    """Read the container that the caller sent; None where the file is a content that was signed just now."""
     try:
-        data = SignedData.read(read_container(_original(document)))
+        return SignedData.read(read_container(_original(document)))
     except DomainError:
-        # The file is a content that was signed, not a container.
-        return Counter()
-    counts: Counter[bytes] = Counter()
-    for encoded in data.signers:
-        info = SignerInfo.read(encoded)
+        return None
+
+
+def _stamps_before(document: Document) -> Counter[bytes]:
+    """Count the archive time-stamps of each signer in the container that the caller sent."""
+    data, counts = _sent(document), Counter[bytes]()
+    for info in map(SignerInfo.read, data.signers if data is not None else ()):
         counts[info.core] = len(_Target(0, info).tokens(ARCHIVE_TIME_STAMP_V3))
     return counts
+
+
+def _had_evidence(signed: Signed, data: SignedData) -> bool:
+    """Say whether revocation values were put in since the caller sent the file: what there is was had then."""
+    if not signed.addition:
+        return False
+    before = _sent(signed.document)
+    return bool(set(data.crls) - set(before.crls if before is not None else ()))
 
 
 def _validated(

@@ -30,6 +30,9 @@ _SUBJECT_KEY_SIGNER = 0x80
 _OTHER_CERTIFICATE, _V2_ATTRIBUTE_CERTIFICATE, _V1_ATTRIBUTE_CERTIFICATE = 0xA3, 0xA2, 0xA1
 
 
+_PEM_BEGINS = frozenset((b"-", b" ", b"\t", b"\r", b"\n"))
+
+
 @dataclass(frozen=True, slots=True)
 class Attribute:
     """An attribute: its type as an encoded OBJECT IDENTIFIER, and its values, each whole and as it was encoded."""
@@ -231,10 +234,12 @@ def read_container(document: Document) -> bytes:
     """Read a container that is a file, BER or PEM (RFC 7468 sections 8 and 9). Raises DocumentDamaged, BodyTooLarge."""
     if document.size > 2 * MAX_CONTAINER_BYTES:
         raise _too_large()
-    data = document.read()
-    if data[:1] == b"\x30":
-        return data
-    match = _PEM.fullmatch(data)
+    document.stream.seek(0)
+    first = document.stream.read(1)
+    if first == b"\x30":
+        return document.read()
+    # PEM may have white space before it; all else need not be read.
+    match = _PEM.fullmatch(document.read()) if first in _PEM_BEGINS else None
     if match is None:
         raise ber.damaged("it is neither BER nor PEM", 0)
     try:

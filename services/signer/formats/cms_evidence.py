@@ -41,6 +41,7 @@ class Holder:
         for certificate in certificates:
             for key in _signer_keys(certificate):
                 self._by_signer.setdefault(key, certificate)
+        self._covered: _Covered | None = None
 
     def certificate_of(self, signer: SignerInfo) -> bytes | None:
         """Find a signer's certificate (RFC 5652 section 5.3), None where it is not here."""
@@ -55,10 +56,31 @@ class Holder:
 
     def lacking(self, certificates: Iterable[bytes]) -> tuple[bytes, ...]:
         """Return the certificates whose revocation value is not here, self-signed ones left out."""
-        covered = _Covered()
-        for choice in self.crls:
-            covered.take(choice)
-        return tuple(each for each in certificates if not covered.has(each))
+        if self._covered is None:
+            self._covered = _Covered()
+            for choice in self.crls:
+                self._covered.take(choice)
+        return tuple(each for each in certificates if not self._covered.has(each))
+
+    def has_whole_paths(self, certificates: Iterable[bytes]) -> bool:
+        """Say whether each certificate's issuers are here up to one that signed itself, with revocation values."""
+        by_subject: dict[bytes, list[bytes]] = {}
+        for each in self.certificates:
+            by_subject.setdefault(_names(each)[1], []).append(each)
+        waiting, seen = list(certificates), set[bytes]()
+        while waiting:
+            certificate = waiting.pop()
+            if certificate in seen:
+                continue
+            seen.add(certificate)
+            issuer, subject = _names(certificate)
+            if issuer == subject:
+                continue
+            above = by_subject.get(issuer, [])
+            if not above or self.lacking((certificate,)):
+                return False
+            waiting += above
+        return True
 
 
 class _Covered:
@@ -122,6 +144,15 @@ def require_all(lacking: tuple[bytes, ...]) -> None:
             f"no revocation value was found for the certificate with the serial number {serial:x}",
             serial_number=f"{serial:x}",
         )
+
+
+def _names(certificate: bytes) -> tuple[bytes, bytes]:
+    """Return issuer and subject; nothing for a certificate that cannot be read."""
+    try:
+        read = x509.load_der_x509_certificate(certificate)
+        return read.issuer.public_bytes(), read.subject.public_bytes()
+    except _UNREADABLE:
+        return b"", b""
 
 
 def _signer_keys(certificate: bytes) -> list[object]:
