@@ -69,9 +69,6 @@ class Internal(DomainError):
     code = "INTERNAL"
 
 
-# --- who is asking ------------------------------------------------------------------------------------------------
-
-
 class Unauthenticated(DomainError):
     """No access token was shown, or the client's own proof (secret, assertion) was refused."""
 
@@ -106,9 +103,6 @@ class Forbidden(DomainError):
     """The client may not act on this agency's data."""
 
     code, kind = "FORBIDDEN", Kind.FORBIDDEN
-
-
-# --- what is asked ------------------------------------------------------------------------------------------------
 
 
 class FieldInvalid(DomainError):
@@ -201,9 +195,6 @@ class Conflict(DomainError):
     code, kind = "CONFLICT", Kind.CONFLICT
 
 
-# --- the document -------------------------------------------------------------------------------------------------
-
-
 class DocumentNotPdf(DomainError):
     """The bytes are not a PDF file."""
 
@@ -282,9 +273,6 @@ class EvidenceUnavailable(DomainError):
     code, kind, retryable = "EVIDENCE_UNAVAILABLE", Kind.UNAVAILABLE, True
 
 
-# --- the credential -----------------------------------------------------------------------------------------------
-
-
 class CredentialNotFound(DomainError):
     """No such credential, or none that this client may use."""
 
@@ -321,9 +309,6 @@ class CredentialStatusUnavailable(DomainError):
     code, kind, retryable = "CREDENTIAL_STATUS_UNAVAILABLE", Kind.UNAVAILABLE, True
 
 
-# --- the operation ------------------------------------------------------------------------------------------------
-
-
 class IdempotencyConflict(DomainError):
     """The idempotency key was used before with another request."""
 
@@ -355,9 +340,6 @@ class OperationNotReady(DomainError):
     """The operation has no document to give yet (or ended without one); its state says which."""
 
     code, kind = "OPERATION_NOT_READY", Kind.CONFLICT
-
-
-# --- the platform -------------------------------------------------------------------------------------------------
 
 
 class HsmUnavailable(DomainError):
