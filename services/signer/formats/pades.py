@@ -26,7 +26,7 @@ if TYPE_CHECKING:
         Signed,
         TimeStampNeeded,
     )
-    from services.signer.formats.parameters import Level, SignatureParameters
+    from services.signer.formats.parameters import Envelope, Level, SignatureParameters
 
 _STATE = struct.Struct(">QIII")
 """Document size, offset of /Contents within the update, its length with brackets, length of the signed attributes."""
@@ -104,12 +104,27 @@ def _is_detached(document: Document, parameters: SignatureParameters) -> bool:
             else "a digest of the content goes with packaging detached",
             field="packaging",
         )
-    if detached and (parameters.envelope.visible or parameters.envelope.certification):
-        raise FieldInvalid(
-            "field, certification and appearance are in the file, which is not here: lay them out with it",
-            field="pdf",
-        )
+    if detached:
+        _require_container_alone(parameters.envelope)
     return detached
+
+
+def _require_container_alone(envelope: Envelope) -> None:
+    """Refuse what is written into the file: whoever asks for it expects to find it there."""
+    written = (
+        envelope.visible,
+        envelope.certification,
+        envelope.field_name,
+        envelope.reason,
+        envelope.location,
+    )
+    if any(written):
+        raise FieldInvalid(
+            "field, certification, appearance, reason and location are in the file, which is not here: lay them "
+            "out with it",
+            field="packaging",
+        )
+    pades_levels.require_level_of_container(envelope.level)
 
 
 def _attributes(parts: cms.SignerParts, document: Document, digest: DigestAlgorithm) -> bytes:

@@ -51,16 +51,21 @@ def next_need(signed: Signed, level: Level, digest: DigestAlgorithm) -> Need | N
 
 
 def _container_need(signed: Signed, level: Level, digest: DigestAlgorithm) -> Need | None:
-    """Serve a container alone: a signature time-stamp goes into it, all else belongs into the file."""
-    if level is not Level.B_T:
+    """Serve a container alone: a signature time-stamp goes into it."""
+    require_level_of_container(level)
+    if token_of(signed.addition) is not None:
+        return None
+    return TimeStampNeeded(digest.digest(signature_value(signed.addition)))
+
+
+def require_level_of_container(level: Level) -> None:
+    """Raise FieldInvalid for a level whose values stand in the file around the container."""
+    if level.includes(Level.B_LT):
         raise FieldInvalid(
             f"level {level.value} of a PDF signature is written into the file, which is not here: embed the "
             "container, then extend the whole document",
             field="level",
         )
-    if token_of(signed.addition) is not None:
-        return None
-    return TimeStampNeeded(digest.digest(signature_value(signed.addition)))
 
 
 def _need_of_ours(
