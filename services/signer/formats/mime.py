@@ -65,7 +65,8 @@ def transport_safe(entity: bytes) -> bytes:
     begins with "From ". Signed parts within keep their bytes. Raises FieldInvalid.
     """
     plain = canonical(entity)
-    if _BINARY.search(plain):
+    # The cheap look first: most messages hold the word nowhere.
+    if b"binary" in plain.lower() and _BINARY.search(plain):
         return _Encoder().entity(entity, 0)
     return plain if _is_safe(plain) else _Encoder().entity(plain, 0)
 
@@ -155,8 +156,8 @@ def _leaf(fields: list[Field], body: bytes, *, is_text: bool) -> bytes:
     kept = _without_encoding(fields)
     if is_text and encoding != b"binary":
         kept.append(_field(b"Content-Transfer-Encoding: quoted-printable"))
-        text = canonical(binascii.b2a_qp(plain.replace(b"\r\n", b"\n"), istext=True))
-        return _joined(kept, re.sub(rb"(?m)^From ", b"=46rom ", text))
+        text = b"\n" + binascii.b2a_qp(plain.replace(b"\r\n", b"\n"), istext=True)
+        return _joined(kept, canonical(text.replace(b"\nFrom ", b"\n=46rom ")[1:]))
     kept.append(_field(b"Content-Transfer-Encoding: base64"))
     return _joined(kept, base64_lines(body))
 
