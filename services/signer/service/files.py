@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import AsyncIterator
 
 from services.kernel.errors import BodyTooLarge
 from services.signer.domain import DocumentRequest
 from services.signer.formats.format import FileStart
-from services.signer.ports import Piece
+from services.signer.ports import DocumentSession, Piece
 from services.signer.service.requests import Accepted
 
 
@@ -54,6 +55,18 @@ async def files_of(accepted: Accepted, chunks: AsyncIterator[bytes]) -> AsyncIte
             left, rest = max(0, left - len(rest)), rest[left:]
     for start, _ in files:
         yield start
+
+
+async def fill(session: DocumentSession, accepted: Accepted, chunks: AsyncIterator[bytes]) -> bytes:
+    """Give a session the files of a payload, and the digest of what stays away; return the payload's SHA-256."""
+    sha256 = hashlib.sha256()
+    async for piece in files_of(accepted, chunks):
+        if isinstance(piece, bytes):
+            sha256.update(piece)
+        await session.take(piece)
+    if accepted.request.content_digest is not None:
+        session.know(accepted.request.content_digest)
+    return sha256.digest()
 
 
 async def limited(chunks: AsyncIterator[bytes], limit: int) -> AsyncIterator[bytes]:

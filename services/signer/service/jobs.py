@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
@@ -45,7 +44,7 @@ from services.signer.ports import (
     Tokens,
 )
 from services.signer.service.documents import DocumentAnswer, DocumentSigning, wanted_of
-from services.signer.service.files import FileList, files_of
+from services.signer.service.files import FileList, fill
 from services.signer.service.files import limited as limited_bytes
 from services.signer.service.hashes import HashSigning
 from services.signer.service.kept import pack_reached, unpack_reached
@@ -239,15 +238,8 @@ class JobSigning:
         request, facts = accepted.request, with_selected(recorded.facts, selected)
         intent = self._documents.intent(client, request, facts, recorded.request_sha256)
         async with self._parts.documents.session() as session:
-            sha256 = hashlib.sha256()
-            async for piece in files_of(accepted, self._parts.blobs.read(blob)):
-                if isinstance(piece, bytes):
-                    sha256.update(piece)
-                await session.take(piece)
-            if sha256.digest() != blob.sha256:
+            if await fill(session, accepted, self._parts.blobs.read(blob)) != blob.sha256:
                 raise BlobLost(f"the document of operation {recorded.id} is damaged")
-            if request.content_digest is not None:
-                session.know(request.content_digest)
 
             async def work() -> Verdict:
                 # 4. The intent: from here on the operation is this replica's.

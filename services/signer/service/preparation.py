@@ -8,7 +8,7 @@ from datetime import datetime
 from services.kernel.errors import FieldInvalid
 from services.signer.domain import SCOPE_DOCUMENT, Client, DocumentRequest, refuse_by_declaration
 from services.signer.formats.pades_room import contents_bytes
-from services.signer.formats.parameters import SignatureParameters
+from services.signer.formats.parameters import Level, SignatureParameters
 from services.signer.service.documents import wanted_of
 from services.signer.service.steps import SigningSteps
 
@@ -45,6 +45,12 @@ class Preparing:
             raise FieldInvalid(
                 "only PAdES, CAdES, XAdES, XMLDSig and JAdES with packaging detached are signed by digest",
                 field="packaging",
+            )
+        if envelope.format == "PADES" and not Level.B_T.includes(envelope.level):
+            raise FieldInvalid(
+                f"level {envelope.level.value} of a PDF signature is written into the file: ask for B-T, and extend"
+                " the whole document where it may be seen",
+                field="level",
             )
         selected = await self._steps.select(client, wanted_of(request))
         now = self._steps.parts.clock().replace(microsecond=0)
