@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
+from functools import lru_cache
 from typing import TypeVar
 
 from cryptography import x509
@@ -35,7 +36,13 @@ MAX_GIVEN = 64
 MAX_CERTIFICATES = 128
 """Given ones, issuers and OCSP responders together."""
 MAX_DETAIL_CHARACTERS = 400
+NEWS_SECONDS = 0.5
+"""Where something is missing, trust that is older than this is asked for anew."""
 T = TypeVar("T")
+
+
+_signed_by = lru_cache(maxsize=4096)(path.signed_by)
+"""A pair of certificates never changes its mind, and our own come with every signature."""
 
 
 class Cause(StrEnum):
@@ -122,22 +129,30 @@ class EvidenceCollector:
     async def collect(self, given: Sequence[bytes]) -> Collected:
         """Find evidence for certificates (DER). Raises FieldInvalid, and ServiceUnavailable without any trust."""
         first = _read(given)
-        trust = await self._current_trust()
-        collected = Collected()
         limit = asyncio.get_running_loop().time() + self._settings.total_seconds
+        trust = await self._current_trust()
+        collected = await self._collect(first, trust, limit)
+        if collected.missing:
+            # A CA or a list that the registry has had for a moment only.
+            newer = await self._current_trust(NEWS_SECONDS)
+            if newer is not trust:
+                collected = await self._collect(first, newer, limit)
+        for missing in collected.missing:
+            self._metrics.missing.labels(missing.reason).inc()
+        return collected
+
+    async def _collect(self, first: Sequence[Certificate], trust: _Trust, limit: float) -> Collected:
+        collected = Collected()
         pending = [one for one in first if _is_new(one, collected)]
         while pending:
             # Issuers are looked for among all that is known by now.
             known = tuple(collected.certificates)
             found = await asyncio.gather(*(self._within(limit, one, known, trust) for one in pending))
             pending = [one for each in found for one in self._take(each, collected)]
-        for missing in collected.missing:
-            self._metrics.missing.labels(missing.reason).inc()
         return collected
 
-    async def _current_trust(self) -> _Trust:
-        material = await self._trust_source.current()
-        # The same object while nothing changed.
+    async def _current_trust(self, within_seconds: float | None = None) -> _Trust:
+        material = await self._trust_source.current(within_seconds)
         if material is not self._material:
             self._trust = await asyncio.to_thread(_Trust.read, material)
             self._material = material
@@ -238,7 +253,10 @@ class EvidenceCollector:
             if certificates.name_key(crl.parsed.issuer) != issuer.subject_key:
                 continue
             try:
-                await asyncio.to_thread(crl.require, certificate, issuer, at, skew)
+                if crl.is_known(issuer):
+                    crl.require(certificate, issuer, at, skew)
+                else:
+                    await asyncio.to_thread(crl.require, certificate, issuer, at, skew)
             except BadValue as error:
                 refused = EgressError(Reason.BAD_ANSWER, f"the registry's own: {error}")
                 continue
@@ -283,14 +301,14 @@ def _is_new(certificate: Certificate, collected: Collected) -> bool:
 
 
 def _is_root(certificate: Certificate) -> bool:
-    return certificate.self_issued and path.signed_by(certificate, certificate)
+    return certificate.self_issued and _signed_by(certificate, certificate)
 
 
 def _issuer_among(certificate: Certificate, candidates: Iterable[Certificate]) -> Certificate | None:
     for candidate in dict.fromkeys(candidates):
         if candidate.subject_key == certificate.issuer_key and candidate != certificate:
             try:
-                if _may_issue(candidate) and path.signed_by(certificate, candidate):
+                if _may_issue(candidate) and _signed_by(certificate, candidate):
                     return candidate
             except CertificateError:
                 continue

@@ -14,24 +14,20 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
 from cryptography.x509 import ocsp
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from services.verifier import algorithms, certificates, path, revocation
-from services.verifier.algorithms import AlgorithmError
 from services.verifier.certificates import Certificate, CertificateError
 from services.verifier.config import EvidenceSettings
 from services.verifier.formats import ber, cms
-from services.verifier.formats.ber import BerError
 
 MAX_RESPONDER_CERTIFICATES = 8
 MAX_RESPONSES = 64
 NONCE_BYTES = 32
 """RFC 9654 section 2.1: the length that a client should use."""
-_READ_ERRORS = (ValueError, TypeError, IndexError, UnsupportedAlgorithm, x509.DuplicateExtension)
 
 
 class BadValue(Exception):
@@ -54,14 +50,14 @@ class Crl:
         try:
             parsed = x509.load_der_x509_crl(der)
             this_update, next_update = parsed.last_update_utc, parsed.next_update_utc
-        except _READ_ERRORS as error:
+        except revocation.UNREADABLE as error:
             raise BadValue("the revocation list cannot be read") from error
         if next_update is None:
             raise BadValue("the revocation list does not say its next update")
         return cls(der, parsed, this_update, next_update)
 
     def require(self, certificate: Certificate, issuer: Certificate, at: datetime, skew: timedelta) -> None:
-        """Raise BadValue unless this is the issuer's word on the certificate at `at`. May take long: runs in a thread.
+        """Raise BadValue unless this is the issuer's word on the certificate at `at`. May take long (see `is_known`).
 
         Refused beside what is damaged, forged or old: delta lists, indirect ones, those for some reasons only, and
         critical extensions that are not known (RFC 5280 section 5.2).
@@ -77,8 +73,12 @@ class Crl:
                 )
             if not self._signed_by(issuer):
                 raise BadValue("the signature on the revocation list is not the issuer's")
-        except (*revocation.UNREADABLE, IndexError) as error:
+        except revocation.UNREADABLE as error:
             raise BadValue("the revocation list cannot be read") from error
+
+    def is_known(self, issuer: Certificate) -> bool:
+        """True where it was found out whether this key signed it: `require` is quick then."""
+        return issuer.sha256 in self._signed
 
     def _signed_by(self, issuer: Certificate) -> bool:
         known = self._signed.get(issuer.sha256)
@@ -88,7 +88,7 @@ class Crl:
 
     def _is_signature_of(self, issuer: Certificate) -> bool:
         """RFC 5280 5.1.1. By hand, for the parser's own check writes the list anew, and holds the event loop meanwhile."""
-        tbs, stated, _ = ber.load(self.der)[0].children()
+        tbs, stated, signature = ber.load(self.der)[0].children()
         fields = tbs.children()
         # The version is optional; the algorithm inside must be the one outside (5.1.1.2).
         if fields[1 if fields[0].tag == ber.INTEGER else 0].encoded != stated.encoded:
@@ -97,7 +97,7 @@ class Crl:
         if algorithms.weaknesses(None, scheme.family, scheme.digest):
             return False
         value = algorithms.digest(scheme.digest, memoryview(self.der)[tbs.start : tbs.end])
-        return algorithms.holds(issuer.public_key(), scheme, self.parsed.signature, value)
+        return algorithms.holds(issuer.public_key(), scheme, _octets(signature), value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +132,7 @@ class OcspQuestion:
             builder = builder.add_extension(x509.OCSPNonce(nonce), critical=False)
         try:
             return cls(certificate, issuer, builder.build().public_bytes(Encoding.DER), nonce)
-        except _READ_ERRORS as error:
+        except revocation.UNREADABLE as error:
             raise BadValue("the certificate cannot be named in an OCSP request") from error
 
     def read(self, answer: bytes, at: datetime, settings: EvidenceSettings) -> OcspValue:
@@ -148,7 +148,7 @@ class OcspQuestion:
             self._require_nonce(response)
             responder = self._responder(response, at)
             _require_signature(answer, response, responder or self.issuer)
-        except (*_READ_ERRORS, BerError, AlgorithmError, CertificateError) as error:
+        except revocation.UNREADABLE as error:
             raise BadValue("the OCSP response cannot be read") from error
         return OcspValue(answer, single.next_update_utc, responder)
 
@@ -244,13 +244,21 @@ def _require_signature(answer: bytes, response: ocsp.OCSPResponse, signer: Certi
     if algorithms.weaknesses(None, scheme.family, scheme.digest):
         raise BadValue(f"the OCSP response is signed with {scheme.label}")
     value = algorithms.digest(scheme.digest, response.tbs_response_bytes)
-    if not algorithms.holds(signer.public_key(), scheme, response.signature, value):
+    if not algorithms.holds(signer.public_key(), scheme, _octets(basic[2]), value):
         raise BadValue("the signature on the OCSP response is not the responder's")
 
 
 def _key_bits(certificate: Certificate) -> bytes:
     """The subjectPublicKey without its tag, length and count of unused bits (RFC 6960 4.1.1)."""
     return ber.load(certificate.key_info)[0].children()[1].contents[1:]
+
+
+def _octets(bits: Node) -> bytes:
+    """A BIT STRING of whole octets, as every signature is. Raises BerError."""
+    contents = bits.expect(ber.BIT_STRING, "signature").contents
+    if contents[:1] != b"\0":
+        raise BerError("a signature value with unused bits")
+    return contents[1:]
 
 
 def _hashed(name: str, data: bytes) -> bytes:
@@ -268,5 +276,5 @@ def read_certificates(data: bytes) -> tuple[Certificate, ...]:
         return tuple(
             certificates.load(one.public_bytes(Encoding.DER)) for one in found[:MAX_RESPONDER_CERTIFICATES]
         )
-    except (*_READ_ERRORS, CertificateError) as error:
+    except revocation.UNREADABLE as error:
         raise BadValue("neither a certificate nor a CMS with certificates") from error

@@ -29,8 +29,11 @@ class TrustMaterial:
 class TrustSource(Protocol):
     """Where anchors, CA certificates and CRLs come from."""
 
-    async def current(self) -> TrustMaterial:
-        """The newest material. Raises ServiceUnavailable when there is none that is fresh enough."""
+    async def current(self, within_seconds: float | None = None) -> TrustMaterial:
+        """The newest material, asked for anew where it is older than so many seconds; None: than the settings say.
+
+        The same object while nothing changed. Raises ServiceUnavailable when there is none that is fresh enough.
+        """
         ...
 
 

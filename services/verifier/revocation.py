@@ -11,7 +11,7 @@ from functools import lru_cache
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 
-from services.verifier.certificates import Certificate, CertificateError, name_key
+from services.verifier.certificates import Certificate, name_key
 from services.verifier.domain import StatusReport, StatusSource
 
 
@@ -70,8 +70,16 @@ def _usable(
         return None
 
 
-UNREADABLE = (ValueError, TypeError, UnsupportedAlgorithm, CertificateError, x509.DuplicateExtension)
-"""What reading a CRL that is none may raise."""
+UNREADABLE = (
+    ValueError,
+    TypeError,
+    IndexError,
+    UnsupportedAlgorithm,
+    x509.DuplicateExtension,
+    x509.InvalidVersion,
+    x509.UnsupportedGeneralNameType,
+)
+"""What the parsers raise on bytes that are not the certificate, CRL or response they ought to be."""
 
 
 def speaks_of(crl: x509.CertificateRevocationList, certificate: Certificate, issuer: Certificate) -> bool:

@@ -109,6 +109,15 @@ async def messages(
         yield part
 
 
+def _settings(mesh_ca: MeshCa, port: int, registry_port: int, further: dict[str, Any]) -> VerifierSettings:
+    tls = mesh_ca.tls("verifier")
+    rpc = {"listen": f"127.0.0.1:{port}", "drain_seconds": 0, "max_message_bytes": MESSAGE_BYTES, "tls": tls}
+    registry = {"target": f"127.0.0.1:{registry_port}", "server_name": "registry", "tls": tls}
+    fields = {"telemetry": {"http_listen": "127.0.0.1:0"}, "rpc": rpc, "registry": registry} | further
+    trust = {"refresh_seconds": 0.001} | further.get("trust", {})
+    return parse(VerifierSettings, fields | {"trust": trust})
+
+
 @asynccontextmanager
 async def running(
     mesh_ca: MeshCa,
@@ -134,21 +143,9 @@ async def running(
             )
         )
         port = free_port()
-        tls = mesh_ca.tls("verifier")
-        fields: dict[str, Any] = {
-            "telemetry": {"http_listen": "127.0.0.1:0"},
-            "rpc": {
-                "listen": f"127.0.0.1:{port}",
-                "tls": tls,
-                "drain_seconds": 0,
-                "max_message_bytes": MESSAGE_BYTES,
-            },
-            "registry": {"target": f"127.0.0.1:{bound.port}", "server_name": "registry", "tls": tls},
-            "limits": {"workers": 1} | limits,
-            **(outside or {}),
-        }
-        fields["trust"] = {"refresh_seconds": 0.001} | fields.get("trust", {})
-        settings = parse(VerifierSettings, fields)
+        settings = _settings(
+            mesh_ca, port, bound.port, {"limits": {"workers": 1} | limits, **(outside or {})}
+        )
         task = asyncio.create_task(main.serve(settings, runtime))
         stack.push_async_callback(_stopped, runtime, task)
         target = RpcClientSettings(

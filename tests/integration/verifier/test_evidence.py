@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
@@ -14,15 +11,10 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
 
 from services.kernel.errors import FieldInvalid
-from services.verifier.config import EgressSettings, EvidenceSettings, OutsideHostSettings
-from services.verifier.egress import Egress, transport_of
-from services.verifier.egress_hosts import Gates
-from services.verifier.egress_metrics import EgressMetrics
-from services.verifier.evidence import Collected, EvidenceCollector, sentence
-from services.verifier.evidence_sources import EvidenceCache, EvidenceSources
+from services.verifier.evidence import sentence
 from services.verifier.ports import TrustMaterial
+from tests.support.evidence_world import CA, ROOT, World, running
 from tests.support.outside_authority import (
-    START,
     VALID,
     addresses,
     asked_for,
@@ -33,58 +25,8 @@ from tests.support.outside_authority import (
     ocsp_answer,
     responder,
 )
-from tests.support.outside_server import HOST, OutsideServer, Received, hanging_up, outside_server, stalling
-from tests.support.rpc import make_runtime
+from tests.support.outside_server import OutsideServer, Received, hanging_up, outside_server, stalling
 from tests.unit.verifier.authority import Authority, subject
-
-ROOT = authority("Outside Root")
-CA = authority("Outside CA", ROOT)
-
-
-@dataclass
-class World:
-    """A collector, the host that it asks, and the registry's trust as the test sets it."""
-
-    server: OutsideServer
-    trust: TrustMaterial
-    collector: EvidenceCollector = field(init=False)
-    sample: Callable[..., float | None] = field(init=False)
-    now: float = 0.0
-
-    async def current(self) -> TrustMaterial:
-        """Be the trust source."""
-        return self.trust
-
-    async def collect(self, *given: x509.Certificate) -> Collected:
-        """Collect for certificates."""
-        return await self.collector.collect([der(one) for one in given])
-
-    async def missing(self, *given: x509.Certificate) -> list[tuple[str, str]]:
-        """Return reason and detail of what is missing."""
-        return [(one.reason, one.detail) for one in (await self.collect(*given)).missing]
-
-
-@asynccontextmanager
-async def running(server: OutsideServer, **changes: Any) -> AsyncIterator[World]:
-    """Make a collector whose trust is the root with its CRL, and the CA above the leaves."""
-    egress = EgressSettings(
-        hosts=(OutsideHostSettings(name=HOST, ports=(server.port,), private_address=True),),
-        backoff_seconds=0.001,
-        read_seconds=0.3,
-        cache_bytes=changes.pop("cache_bytes", 1 << 24),
-    )
-    settings, runtime = EvidenceSettings(**changes), make_runtime("verifier")
-    world = World(server, TrustMaterial((ROOT.der,), (CA.der,), (crl(ROOT),)))
-    cache = EvidenceCache.of(egress, lambda: time.monotonic() + world.now)
-    gates, registry = Gates(egress, time.monotonic), runtime.telemetry.registry
-    metrics = EgressMetrics.register(registry, gates.paused, lambda: cache.bytes)
-    world.sample = registry.get_sample_value
-    async with transport_of(egress) as transport:
-        door = Egress(egress, transport, gates, metrics, runtime.telemetry.log)
-        sources = EvidenceSources(door, cache, settings, egress.keep_seconds, metrics, lambda: START)
-        world.collector = EvidenceCollector(sources, world, settings, metrics, lambda: START)
-        yield world
-        await cache.close()
 
 
 @pytest.fixture
@@ -269,6 +211,14 @@ async def test_a_stale_list_of_the_registry_is_told(world: World) -> None:
     world.trust = TrustMaterial((ROOT.der,), (CA.der,), (crl(ROOT), crl(CA, hours=-0.5)))
     ((reason, detail),) = await world.missing(leaf(CA))
     assert (reason, detail.startswith("the registry's own")) == ("BAD_ANSWER", True)
+
+
+async def test_where_something_is_missing_the_registry_is_asked_for_news(world: World) -> None:
+    url = world.server.answer("/unused", b"never")
+    world.trust = TrustMaterial((authority("Older Root").der,), (), ())
+    world.news = TrustMaterial((ROOT.der,), (CA.der,), (crl(ROOT), crl(CA)))
+    assert (await world.collect(leaf(CA, crls=[url]))).missing == []
+    assert world.server.received == []
 
 
 async def test_other_addresses_are_not_asked(world: World) -> None:

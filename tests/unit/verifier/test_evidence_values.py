@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -10,6 +11,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
 from cryptography.x509 import ocsp
+from hypothesis import given
+from hypothesis import strategies as st
 
 from services.verifier import certificates
 from services.verifier.certificates import Certificate
@@ -147,6 +150,7 @@ def test_an_answer_without_next_update_is_taken_while_it_is_young() -> None:
 
 
 GOOD = good()
+CRL = crl(CA)
 
 
 def delegated_answer(by: Any = CA, **options: Any) -> bytes:
@@ -201,18 +205,31 @@ def test_a_nonce_that_was_sent_must_come_back_or_none() -> None:
         question.read(good(nonce=bytes(32)), START, settings)
 
 
-def test_every_changed_byte_of_an_ocsp_response_is_refused() -> None:
-    data = good()
+@pytest.mark.parametrize(
+    ("data", "check"), [pytest.param(GOOD, read, id="ocsp"), pytest.param(CRL, require, id="crl")]
+)
+@pytest.mark.parametrize("flip", [0x01, 0x80])
+def test_a_value_with_any_byte_changed_or_cut_off_is_refused(
+    data: bytes, check: Callable[[bytes], object], flip: int
+) -> None:
+    check(data)
     taken = []
     for index in range(len(data)):
-        changed = data[:index] + bytes([data[index] ^ 0x01]) + data[index + 1 :]
-        try:
-            read(changed)
-        except BadValue:
-            continue
-        taken.append(index)
-    # ECDSA's value may be written otherwise only where DER allows it: nowhere.
+        for changed in (data[:index] + bytes([data[index] ^ flip]) + data[index + 1 :], data[:index]):
+            try:
+                check(changed)
+            except BadValue:
+                continue
+            taken.append((index, changed))
     assert taken == []
+
+
+@given(st.binary(max_size=300), st.integers(0, 200))
+def test_bytes_of_any_kind_are_refused_by_name(noise: bytes, at: int) -> None:
+    for data in (noise, GOOD[:at] + noise, CRL[:at] + noise):
+        for check in (read, require, read_certificates):
+            with pytest.raises(BadValue):
+                check(data)
 
 
 def test_an_issuer_may_come_alone_or_in_a_cms() -> None:
