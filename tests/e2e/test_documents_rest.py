@@ -23,6 +23,7 @@ from tests.support.rest_documents import (
     openssl_verify,
     pdf,
     post,
+    run,
     sign,
     text_file,
     verdicts,
@@ -76,6 +77,28 @@ def test_a_pdf_that_stays_here_is_laid_out_by_pyhanko(world: World, anchors: Pat
     assert verdicts(anchors, output.getvalue()) == [VALID]
     (signature,) = PdfFileReader(BytesIO(output.getvalue())).embedded_regular_signatures
     assert str(signature.sig_object["/SubFilter"]) == "/ETSI.CAdES.detached"
+
+
+def test_a_digest_takes_a_second_signer(world: World, anchors: Path) -> None:
+    file = text_file()
+    first = sign(world, {"format": "cades"}, file).content
+    digest = base64.b64encode(hashlib.sha256(file[2]).digest()).decode()
+    request = {"format": "cades", "cms_relation": "parallel", "credential_id": world.ec_credential}
+    container = ("signature", "a.p7s", first, "application/pkcs7-signature")
+    both = sign(world, {**request, "content_digest": digest}, container).content
+    assert openssl_verify(anchors, both, file[2]) == file[2]
+    printed = run(
+        anchors, "openssl", "cms", "-cmsout", "-print", "-inform", "DER", "-in", "container", "-noout"
+    )
+    signers = printed[printed.index("signerInfos:") :]
+    assert signers.count("issuerAndSerialNumber") == 2
+
+
+@pytest.mark.parametrize("level", ["B-LT", "B-LTA"])
+def test_a_pdf_that_stays_here_is_not_laid_out_in_vain(world: World, level: str) -> None:
+    asked = {"credential_id": world.rsa_credential, "format": "pades", "level": level, "label": "none"}
+    answer = world.post("/v1/documents:prepare", {**asked, "document_type": "cong-van"})
+    assert (answer.status_code, answer.json()["field"]) == (400, "level"), answer.text
 
 
 # --- many ---------------------------------------------------------------------------------------------------------

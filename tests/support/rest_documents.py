@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
-from datetime import datetime
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import httpx
-from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
-from pyhanko.sign.fields import SigSeedSubFilter
-from pyhanko.sign.signers.cms_embedder import PdfCMSEmbedder, SigIOSetup, SigObjSetup
-from pyhanko.sign.signers.pdf_byterange import PreparedByteRangeDigest, SignatureObject
+from pyhanko.sign.signers.pdf_byterange import PreparedByteRangeDigest
 
 from tests.support.document_signers import pdf_signature_parts, pdfsig
 from tests.support.pdfs import one_page_pdf
@@ -91,18 +88,12 @@ def openssl_ts_verify(folder: Path, signed: bytes) -> None:
 
 
 def lay_out(document: bytes, prepared: dict[str, Any]) -> tuple[PreparedByteRangeDigest, BytesIO]:
-    """Write a signature field with room for the CMS; return the digest of its byte range, and the file."""
-    placeholder = SignatureObject(
-        timestamp=datetime.fromisoformat(prepared["signing_time"]),
-        subfilter=SigSeedSubFilter(f"/{prepared['sub_filter']}"),
-        # pyHanko counts the hexadecimal digits.
-        bytes_reserved=2 * prepared["contents_bytes"],
-    )
-    steps = PdfCMSEmbedder().write_cms(field_name="CKy1", writer=IncrementalPdfFileWriter(BytesIO(document)))
-    next(steps)
-    steps.send(SigObjSetup(sig_placeholder=placeholder))
-    algorithm = prepared["digest_algorithm"].replace("-", "").lower()
-    laid_out, output = steps.send(SigIOSetup(md_algorithm=algorithm, in_place=False))
+    """Do what docs/hash-only.md shows: write a field with room for the CMS; return digest and file."""
+    page = (Path(__file__).resolve().parents[2] / "docs" / "hash-only.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    names: dict[str, Any] = {}
+    exec(code, names)  # noqa: S102 - the page's own words are what is tested
+    laid_out, output = names["lay_out"](document, prepared)
     return laid_out, output
 
 
