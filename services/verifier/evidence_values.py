@@ -23,6 +23,7 @@ from services.verifier import algorithms, certificates, path, revocation
 from services.verifier.certificates import Certificate, CertificateError
 from services.verifier.config import EvidenceSettings
 from services.verifier.formats import ber, cms
+from services.verifier.formats.ber import BerError, Node
 
 MAX_RESPONDER_CERTIFICATES = 8
 MAX_RESPONSES = 64
