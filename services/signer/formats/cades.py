@@ -130,6 +130,8 @@ def _parallel_content(document: Document, digest: DigestAlgorithm) -> tuple[byte
     except ValueError as error:
         raise ber.damaged("the type of its content is no OBJECT IDENTIFIER", 0) from error
     inside = data.content
+    if inside is not None and len(document.files) > 1 and _beside(document, digest) != digest.digest(inside):
+        raise FieldInvalid("the content sent along is not the one in the container", field="content")
     for encoded in data.signers:
         info = SignerInfo.read(encoded)
         algorithm = cades_archive.ALGORITHMS.get(ber.children(ber.whole(info.digest_algorithm))[0].encoded)

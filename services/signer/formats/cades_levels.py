@@ -96,6 +96,10 @@ def add_time_stamp(signed: Signed, need: TimeStampNeeded, token: bytes) -> bytes
     else:
         hash_index = need.state[_STATE.size :]
         stamp = SignedData.read(token)
+        if len(stamp.signers) != 1:
+            raise ber.damaged(
+                f"the time-stamp token has {len(stamp.signers)} signers (RFC 3161 section 2.4.2)", 0
+            )
         # Section 5.5.3: the token itself carries the index that its imprint covers.
         indexed = SignerInfo.read(stamp.signers[0]).with_unsigned(
             ber.oid(cades_archive.HASH_INDEX_V3), hash_index

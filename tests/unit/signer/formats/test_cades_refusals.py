@@ -104,6 +104,10 @@ def test_a_parallel_signature_is_over_the_same_content_only() -> None:
     parameters = OTHER.parameters(ECDSA, "CADES", cms_relation="PARALLEL")
     away = replace(file(sign(), Role.SIGNATURE), known_digest=Digest(SHA256, SHA256.digest(CONTENT)))
     assert len(cms_container.SignedData.read(complete(away, OTHER, parameters)).signers) == 2
+    attached = sign(packaging="ENVELOPING")
+    assert len(cms_container.SignedData.read(parallel(attached, file(CONTENT))).signers) == 2
+    with pytest.raises(FieldInvalid, match="not the one in the container"):
+        parallel(attached, file(b"another"))
     nobody = file(CONTENT, Role.CONTENT, file(CONTENT))
     with pytest.raises(FieldInvalid, match="the part signature, once"):
         FORM.prepare(nobody, parameters)
@@ -190,6 +194,33 @@ def test_a_token_over_another_imprint_is_not_put_in() -> None:
     other = stamping.token(bytes(64), DigestAlgorithm.SHA512)
     with pytest.raises(SelfCheckFailed, match="by its own algorithm"):
         FORM.add_time_stamp(ready, archive, other)
+
+
+def indefinite(token: bytes) -> bytes:
+    """Write a token's outer values without lengths, as a time-stamp authority may."""
+    outer = ber.children(ber.whole(token))
+    return b"\x30\x80" + outer[0].encoded + b"\xa0\x80" + outer[1].contents + b"\0\0\0\0"
+
+
+@pytest.mark.parametrize("level", [Level.B_T, Level.B_LTA])
+def test_odd_tokens_are_taken_and_broken_ones_refused(level: Level) -> None:
+    at = Signed(file(CONTENT), sign())
+    if level is Level.B_LTA:
+        at = Signed(at.document, stamping.raise_to(FORM, at, Level.B_LT))
+    need = FORM.next_need(at, level, SHA256)
+    assert isinstance(need, TimeStampNeeded)
+    token = stamping.token(need.imprint, SHA256)
+    data = cms_container.SignedData.read(token)
+    nobody = replace(data, signers=()).encode()
+    twice = replace(data, signers=data.signers * 2).encode()
+    nothing = replace(data, content_info=ber.encode(0x30, ber.oid(cms.ID_DATA))).encode()
+    for broken in (b"", token[:-1], token + b"\0", b"\x30\x80" * 500, sign(), nothing):
+        with pytest.raises(DocumentDamaged):
+            FORM.add_time_stamp(at, need, broken)
+    assert FORM.add_time_stamp(at, need, indefinite(token))
+    for wrong in (nobody, twice) if level is Level.B_LTA else ():
+        with pytest.raises(DocumentDamaged, match="signers"):
+            FORM.add_time_stamp(at, need, wrong)
 
 
 def test_b_b_needs_nothing_and_answers_end_the_asking() -> None:
