@@ -8,7 +8,8 @@ How an enveloped signature is kept out of what it is over decides whether severa
 - Over the whole document, or an element that the signature lies in: the enveloped-signature transform would take out
   this signature alone, and the next one would break it. So every signature is taken out, by the XPath
   `not(ancestor-or-self::ds:Signature)`, as the European reference implementation does; the same expression of
-  XPath 1.0 is read by more verifiers than its twin in XPath Filter 2.0.
+  XPath 1.0 is read by more verifiers than its twin in XPath Filter 2.0. The enveloped-signature transform stands
+  before it all the same: some receivers look for it, and those that know no XPath then verify a lone signature.
 
 An earlier signature that would become invalid all the same (others sign with the enveloped-signature transform alone)
 makes the document refuse the new one with DOCUMENT_LOCKED.
@@ -276,7 +277,9 @@ def _enveloped_part(
                 raise TargetInvalid("a signature cannot be signed so: name an element that holds it")
             xml_references.remove(signature)
     canonical = EXCLUSIVE_FORM.write(target if target is not None else root.getroottree())
-    return Part(uri, algorithm.digest(canonical), "text/xml", _SIGNATURES_OUT + EXCLUSIVE_TRANSFORM)
+    return Part(
+        uri, algorithm.digest(canonical), "text/xml", _OWN_OUT + _SIGNATURES_OUT + EXCLUSIVE_TRANSFORM
+    )
 
 
 def _is_within(element: etree._Element, target: etree._Element | None) -> bool:
