@@ -208,7 +208,8 @@ class Fields:
     def nested(self, name: str) -> Fields | None:
         """Return the fields of an object within this one, or None where it is absent or null."""
         value = self.optional_object(name)
-        return None if value is None else Fields(value, f"{self._path}{name}.")
+        # A copy: an object that several items share is read once for each of them.
+        return None if value is None else Fields(dict(value), f"{self._path}{name}.")
 
     def rest(self) -> dict[str, Any]:
         """Return every member that nobody took, as it is; they count as taken then."""

@@ -106,11 +106,16 @@ def test_a_pdf_that_stays_here_is_not_laid_out_in_vain(world: World, level: str)
 
 def test_a_batch_is_signed_and_fetched(world: World, anchors: Path) -> None:
     keys = [f"{number}.pdf" for number in range(1030, 1036)]
+    box = {"page": 1, "left": 100, "bottom": 200, "width": 80, "height": 60}
     request = {
         "credential_id": world.ec_credential, "format": "pades", "level": "B-T", "wait_seconds": 30,
+        "pdf": {"visible": {"profile": "free", "box": box, "lines": ["{time}"]}},
         "items": [{"key": key, "reference": key} for key in keys] + [{"key": "no.pdf"}],
     }  # fmt: skip
-    files = [(key, key, one_page_pdf(key), "application/pdf") for key in keys]
+    files = [
+        ("image", "dấu.png", seal_png(), "image/png"),
+        *((key, key, one_page_pdf(key), "application/pdf") for key in keys),
+    ]
     answer = post(
         world, "/v1/signatures:batch", request, *files, ("no.pdf", "no.pdf", b"no PDF", "application/pdf")
     )
@@ -123,6 +128,8 @@ def test_a_batch_is_signed_and_fetched(world: World, anchors: Path) -> None:
         document = world.http.get(row["document_url"], headers=world.headers())
         assert document.headers["x-kyso-level"] == "B-T"
         assert verdicts(anchors, document.content) == [VALID]
+        (signature,) = PdfFileReader(BytesIO(document.content)).embedded_regular_signatures
+        assert [float(side) for side in signature.sig_field["/Rect"]] == [100, 200, 180, 260]
 
 
 def test_a_container_is_signed_later(world: World) -> None:

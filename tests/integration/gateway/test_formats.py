@@ -279,15 +279,18 @@ async def test_a_batch_goes_on_where_it_broke_off(door: Door) -> None:
 
 async def test_a_batch_shares_its_images(door: Door) -> None:
     visible = {"profile": "nd30.agency", "image_width_mm": 36, "image_height_mm": 36}
-    items = [{"key": "a"}, {"key": "b", "pdf": {}}]
+    items = [{"key": "a"}, {"key": "b", "pdf": {}}, {"key": "c"}]
     seal = ("image", "dấu.png", bytes(60_000), "image/png")
-    await batch(door, "day-3", {"items": items, "pdf": {"visible": visible}}, seal, *letters("a", "b"))
+    await batch(door, "day-3", {"items": items, "pdf": {"visible": visible}}, seal, *letters("a", "b", "c"))
     assert [[file.role for file in files] for files in door.services.signer.files] == [
         [CONTENT, IMAGE],
         [CONTENT],
+        [CONTENT, IMAGE],
     ]
-    assert door.services.signer.files[0][1].size == 60_000
-    assert door.services.signer.completed == 2
+    first, _, last = (header.pdf.visible for header in door.services.signer.headers)
+    assert first == last
+    assert (first.image_width_mm, door.services.signer.files[2][1].size) == (36, 60_000)
+    assert door.services.signer.completed == 3
 
 
 async def test_a_batch_waits_for_its_signatures(door: Door) -> None:
