@@ -16,7 +16,6 @@ from pyhanko.pdf_utils import generic
 from pyhanko.pdf_utils.misc import PdfError
 
 from services.signer.formats import pdf_structure
-from services.signer.formats.pdf_objects import resolved
 from services.signer.formats.visible import image
 from services.signer.formats.visible.page import (
     Box,
@@ -43,6 +42,8 @@ MARK = "/Kyso"
 MAX_CONTENT_BYTES = 1 << 18
 MAX_PIXELS = 4000 * 4000
 _MAX_DEPTH = 6
+_PNG_PREDICTORS = 10
+"""ISO 32000-1 table 8: this and above."""
 _HIDDEN = 2 | 32
 """Annotation flags Hidden and NoView."""
 _TOKEN = re.compile(
@@ -132,7 +133,14 @@ def _is_on(widget: generic.DictionaryObject, page: Page) -> bool:
     annotations = value_at(page.dictionary, "/Annots")
     if not isinstance(annotations, generic.ArrayObject):
         return False
-    return any(resolved(annotations.raw_get(index)) is widget for index in range(len(annotations)))
+    # By their numbers: a page may have thousands of annotations that need not be read.
+    entries = (annotations.raw_get(index) for index in range(len(annotations)))
+    return any(
+        entry.reference == widget.container_ref
+        if isinstance(entry, generic.IndirectObject)
+        else entry is widget
+        for entry in entries
+    )
 
 
 def _widgets(field: generic.DictionaryObject) -> Iterator[generic.DictionaryObject]:
@@ -277,17 +285,43 @@ def _samples(picture: generic.StreamObject, channels: int) -> Image.Image | None
         return None
     if whole_at(picture, "/BitsPerComponent") != 8 or "/Decode" in picture:
         return None
-    data = _decoded(picture)
-    if data is None or len(data) != width * height * channels:
+    try:
+        return _unpacked(picture, width, height, "L" if channels == 1 else "RGB")
+    except (OSError, SyntaxError, ValueError, zlib.error):
         return None
-    return Image.frombytes("L" if channels == 1 else "RGB", (width, height), data)
+
+
+def _unpacked(picture: generic.StreamObject, width: int, height: int, mode: str) -> Image.Image | None:
+    """Decode Flate data, with PNG's predictors or none; None for every other filter."""
+    packing, how = (_only(value_at(picture, key)) for key in ("/Filter", "/DecodeParms"))
+    if not isinstance(packing, generic.NameObject) or str(packing) != "/FlateDecode":
+        return None
+    data, channels = bytes(picture.encoded_data), len(mode)
+    predictor = whole_at(how, "/Predictor") if isinstance(how, generic.DictionaryObject) else 0
+    if predictor < _PNG_PREDICTORS:
+        plain = zlib.decompressobj().decompress(data, width * height * channels)
+        return Image.frombytes(mode, (width, height), plain) if predictor <= 1 else None
+    # With these predictors the data is what a PNG file holds in its IDAT chunk, where the row's length is the same.
+    if not isinstance(how, generic.DictionaryObject) or whole_at(how, "/Columns") != width:
+        return None
+    if (whole_at(how, "/Colors") or 1) != channels:
+        return None
+    return image.from_png_data(data, width, height, mode)
+
+
+def _only(value: generic.PdfObject | None) -> generic.PdfObject | None:
+    """Take the one element out of an array of one."""
+    if isinstance(value, generic.ArrayObject) and len(value) == 1:
+        element: generic.PdfObject = value[0]
+        return element
+    return value
 
 
 def _decoded(stream: generic.StreamObject) -> bytes | None:
     try:
         return bytes(stream.data)
-    except (PdfError, ValueError, NotImplementedError, zlib.error):
-        # A filter that is not built in, such as DCTDecode, or damaged data.
+    except (PdfError, ValueError, NotImplementedError, AssertionError, zlib.error):
+        # A filter that is not built in, or damaged data, which pyHanko's predictors meet with assertions.
         return None
 
 

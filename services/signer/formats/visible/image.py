@@ -127,6 +127,21 @@ def _decoded(data: bytes) -> Picture:
     )
 
 
+def from_png_data(data: bytes, width: int, height: int, mode: str) -> Image.Image:
+    """Decode filtered rows (mode "L" or "RGB", 8 bits), packed as IDAT has them. Raises what Pillow raises."""
+    header = (
+        width.to_bytes(4, "big") + height.to_bytes(4, "big") + bytes((8, 0 if mode == "L" else 2, 0, 0, 0))
+    )
+    parts = [_chunk(b"IHDR", header), _chunk(b"IDAT", data), _chunk(b"IEND", b"")]
+    with PngImagePlugin.PngImageFile(BytesIO(_SIGNATURE + b"".join(parts))) as opened:
+        opened.load()
+        return opened.copy()
+
+
+def _chunk(kind: bytes, body: bytes) -> bytes:
+    return len(body).to_bytes(4, "big") + kind + body + zlib.crc32(kind + body).to_bytes(4, "big")
+
+
 def _chunks(data: bytes) -> tuple[dict[bytes, bytes], bytes]:
     """Walk the chunks and check each CRC; return the first of each kind, and the file with the picture's alone."""
     if not data.startswith(_SIGNATURE):

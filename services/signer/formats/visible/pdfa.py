@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -60,18 +61,20 @@ def claim(reader: PdfFileReader) -> Claim:
 
 
 def _part(catalog: generic.DictionaryObject) -> int:
-    metadata = value_at(catalog, "/Metadata")
-    if not isinstance(metadata, generic.StreamObject):
-        return 0
     try:
+        metadata = value_at(catalog, "/Metadata")
+        if not isinstance(metadata, generic.StreamObject):
+            return 0
         text = bytes(metadata.data)[:MAX_METADATA_BYTES]
-    except (PdfError, ValueError, NotImplementedError):
+    except (PdfError, ValueError, NotImplementedError, AssertionError, zlib.error):
+        # What nobody can read claims nothing.
         return 0
     prefix = _NAMESPACE.search(text)
     if prefix is None:
         return 0
-    part = re.search(re.escape(prefix[1]) + rb":part\s*(?:=\s*[\"']|>)\s*([1-9])", text)
-    return int(part[1]) if part is not None else 0
+    name = re.escape(prefix[1])
+    part = re.search(rb"<" + name + rb":part\b[^>]*>\s*([1-9])|" + name + rb":part\s*=\s*[\"']([1-9])", text)
+    return int(part[1] or part[2]) if part is not None else 0
 
 
 def _has_intent(catalog: generic.DictionaryObject) -> bool:

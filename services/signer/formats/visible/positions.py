@@ -32,12 +32,13 @@ MAX_SEARCHED_PAGES = 2000
 MAX_CHARACTERS = 200_000
 """On one page."""
 MAX_RUNS = 20_000
-MAX_HITS = 1000
+MAX_HITS = 100
 _SAME_LINE = 0.5
 """Two boxes share a line where half the lower one's height is common to both."""
 _COLUMN_GAP = 1.5
 """Text further apart than this many heights of the line stands in another column."""
 _MAX_LINE_CHARACTERS = 200
+_NAMED_PAGES = 5
 _ASTRAL = re.compile("[\U00010000-\U0010ffff]")
 _SPACES = "\u200b\ufeff\x02\ufffe"
 """Besides what Unicode calls a space: marks that PDFium puts where a word was broken, and invisible ones."""
@@ -81,10 +82,10 @@ class Texts:
                 lines.append(run)
         return lines
 
-    def everywhere(self, text: str) -> list[Found]:
-        """Find each occurrence of a text, letter for letter but for the kind and number of spaces.
+    def once(self, text: str) -> Found:
+        """Find a text that must be there exactly once, letter for letter but for the kind and number of spaces.
 
-        Raises PlaceInvalid where there are too many pages to search.
+        Raises PlaceInvalid where it is not, or where there are too many pages to search.
         """
         if len(self._pages) > MAX_SEARCHED_PAGES:
             raise PlaceInvalid(
@@ -92,7 +93,21 @@ class Texts:
                 f"{len(self._pages)}: give a box on a page",
                 pages=len(self._pages),
             )
-        return [found for page in self._pages for found in self._search(page, text, fold=False)]
+        counts = {page: count for page in self._pages if (count := self._count(page, text))}
+        total = sum(counts.values())
+        found = self._search(next(iter(counts)), text, fold=False) if total == 1 else []
+        if len(found) == 1:
+            return found[0]
+        if total:
+            pages = ", ".join(str(page.number) for page in list(counts)[:_NAMED_PAGES])
+            where = f"{total} times, on page {pages}" if total > 1 else "where nothing of it is drawn"
+        else:
+            where = "nowhere"
+        raise PlaceInvalid(
+            f"the anchor text stands {where} in the document: name a text that is there exactly once, or give a box "
+            "on a page",
+            found=total,
+        )
 
     def last(self, text: str) -> Found | None:
         """Find the last occurrence of a text, small and capital letters alike: the lowest on the last page with it."""
@@ -102,17 +117,15 @@ class Texts:
                 return min(found, key=lambda one: (one.box.bottom, -one.box.left))
         return None
 
+    def _count(self, page: Page, text: str) -> int:
+        wanted = _quick(text, fold=False)
+        with self._text_page(page) as text_page:
+            return _quick(self._units(page, text_page), fold=False).count(wanted) if wanted else 0
+
     def _search(self, page: Page, text: str, *, fold: bool) -> list[Found]:
         wanted = _quick(text, fold=fold)
         with self._text_page(page) as text_page:
-            if text_page.count_chars() > MAX_CHARACTERS:
-                raise PlaceInvalid(
-                    f"page {page.number} has more than {MAX_CHARACTERS} characters: give a box on a page",
-                    page=page.number,
-                )
-            text = str(text_page.get_text_range(errors="surrogatepass")) if wanted else ""
-            # PDFium counts in 16-bit units: what takes two of them must stay two.
-            units = _ASTRAL.sub("\ufffd\ufffd", text)
+            units = self._units(page, text_page)
             if not wanted or wanted not in _quick(units, fold=fold):
                 return []
             joined, origins = _normal(units, fold=fold)
@@ -124,6 +137,16 @@ class Texts:
                     found.append(Found(page, hit.box, hit.line()))
                 at = joined.find(wanted, at + len(wanted))
             return found
+
+    @staticmethod
+    def _units(page: Page, text_page: pypdfium2.PdfTextPage) -> str:
+        """Return a page's text as PDFium counts it, in 16-bit units: what takes two of them stays two."""
+        if text_page.count_chars() > MAX_CHARACTERS:
+            raise PlaceInvalid(
+                f"page {page.number} has more than {MAX_CHARACTERS} characters: give a box on a page",
+                page=page.number,
+            )
+        return _ASTRAL.sub("\ufffd\ufffd", str(text_page.get_text_range(errors="surrogatepass")))
 
     @contextmanager
     def _text_page(self, page: Page) -> Iterator[pypdfium2.PdfTextPage]:

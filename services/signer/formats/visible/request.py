@@ -131,16 +131,7 @@ class Request:
     def _at_anchor(self) -> tuple[Page, Box]:
         place = self.visible.place
         assert place is not None  # noqa: S101 - the one caller looked
-        found = self.texts.everywhere(place.anchor)
-        if len(found) != 1:
-            pages = ", ".join(str(number) for number in sorted({one.page.number for one in found}))
-            where = f"{len(found)} times, on page {pages}" if found else "nowhere"
-            raise PlaceInvalid(
-                f"the anchor text stands {where} in the document: name a text that is there exactly once, "
-                "or give a box on a page",
-                found=len(found),
-            )
-        anchor = found[0]
+        anchor = self.texts.once(place.anchor)
         left, top = anchor.box.left + place.left, anchor.box.bottom - place.bottom
         box = Box(left, top - place.height, left + place.width, top)
         require_on(anchor.page, box)
