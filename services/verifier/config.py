@@ -139,11 +139,15 @@ class VerifierSettings(ProcessSettings):
         for authority in self.time_stamp_authorities:
             parts = urlsplit(authority.url)
             port = parts.port or (443 if parts.scheme == "https" else 80)
-            entry = next((one for one in self.egress.hosts if one.covers(parts.hostname or "", port)), None)
-            if entry is None:
+            covering = [one for one in self.egress.hosts if one.covers(parts.hostname or "", port)]
+            if not covering:
                 raise ValueError(
                     f"the host and port of authority {authority.name} must stand in egress.hosts"
                 )
-            if authority.user and parts.scheme != "https" and not entry.private_address:
+            if (
+                authority.user
+                and parts.scheme != "https"
+                and not any(one.private_address for one in covering)
+            ):
                 raise ValueError(f"the password of authority {authority.name} may travel by https only")
         return self

@@ -80,10 +80,11 @@ def target_of(url: str, hosts: Sequence[OutsideHostSettings]) -> Target:
     if parsed.userinfo or not _HOST.fullmatch(host):
         raise EgressError(Reason.NOT_ALLOWED, "the URL has no host that can be, or a user in it")
     port = parsed.port or (443 if parsed.scheme == "https" else 80)
-    entry = next((one for one in hosts if one.covers(host, port)), None)
-    if entry is None:
+    covering = [one for one in hosts if one.covers(host, port)]
+    if not covering:
         raise EgressError(Reason.NOT_ALLOWED, f"{host} with port {port} is not on the list of allowed hosts")
-    return Target(parsed.copy_with(fragment=None), host, port, entry.private_address)
+    private = any(one.private_address for one in covering)
+    return Target(parsed.copy_with(fragment=None), host, port, private)
 
 
 async def resolve(host: str, port: int) -> Sequence[str]:

@@ -70,8 +70,8 @@ async def open_door(port: int, **changes: Any) -> AsyncIterator[Door]:
     """Open one to loopback, and to any host below .example.vn, at this port."""
     hosts = (
         OutsideHostSettings(name=HOST, ports=(port,), private_address=True),
-        OutsideHostSettings(name="intra.example.vn", ports=(port,), private_address=True),
         OutsideHostSettings(name=".example.vn", ports=(port,)),
+        OutsideHostSettings(name="intra.example.vn", ports=(port,), private_address=True),
     )
     fields = {"hosts": hosts, "backoff_seconds": 0.001, "read_seconds": 0.3, "total_seconds": 30} | changes
     settings = EgressSettings.model_validate(fields)
@@ -204,8 +204,9 @@ async def test_a_silent_server_is_given_up_and_asked_again(door: Door, server: O
 
 async def test_a_server_that_drips_ends_at_the_total_time(server: OutsideServer) -> None:
     server.handlers["/drips"] = dripping
-    async with open_door(server.port, total_seconds=0.5, read_seconds=10) as door:
+    async with open_door(server.port, total_seconds=0.5, read_seconds=10, failures_to_pause=1) as door:
         refusal = await door.refused(server.url("/drips"))
+        assert door.metric("paused_hosts") == 1
     assert refusal.reason is Reason.UNREACHABLE
     assert "took longer" in refusal.detail
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
 from cryptography.x509 import ocsp
 from hypothesis import given
@@ -36,6 +37,7 @@ from tests.support.outside_authority import (
     ocsp_answer,
     responder,
 )
+from tests.unit.verifier.authority import subject
 
 SKEW = timedelta(seconds=60)
 HOUR = timedelta(hours=1)
@@ -119,6 +121,18 @@ def test_a_forged_crl_is_refused_wherever_it_was_changed() -> None:
     forged = data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
     with pytest.raises(BadValue, match=r"not the issuer's|is for|cannot be read"):
         require(forged)
+
+
+@pytest.mark.parametrize("pss", [False, True])
+def test_rsa_authorities_may_sign_either_way(*, pss: bool) -> None:
+    key = rsa.generate_private_key(65537, 2048)
+    name = subject(common_name="RSA CA")
+    ca = authority().issue(name, key.public_key(), extensions=[], **VALID)
+    scheme = padding.PSS(padding.MGF1(hashes.SHA256()), 32) if pss else padding.PKCS1v15()
+    builder = x509.CertificateRevocationListBuilder().issuer_name(name)
+    builder = builder.last_update(START - HOUR).next_update(START + HOUR)
+    data = builder.sign(key, hashes.SHA256(), rsa_padding=scheme).public_bytes(Encoding.DER)
+    Crl.read(data).require(loaded(LEAF), loaded(ca), START, SKEW)
 
 
 @pytest.mark.parametrize("by_name", [True, False])
