@@ -5,11 +5,11 @@ flat tables. The standard library only reads it.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-Row = dict[str, str | bool | list[str]]
-Value = str | int | float | bool | Path | list[str] | list[Row]
+Row = Mapping[str, str | bool | Sequence[str]]
+Value = str | int | float | bool | Path | Sequence[str] | Sequence[Row]
 Section = Mapping[str, "Value | Section"]
 
 
@@ -39,6 +39,6 @@ def _value(value: Value) -> str:
 
 
 def _inline(item: str | Row) -> str:
-    if isinstance(item, dict):
+    if isinstance(item, Mapping):
         return "{" + ", ".join(f"{key} = {_value(value)}" for key, value in item.items()) + "}"
     return _value(item)

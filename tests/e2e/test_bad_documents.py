@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from tests.e2e.test_formats_rest import post
 from tests.support import pdfs
 from tests.support.pictures import letter_pdf, seal_png, signature_png
+from tests.support.rest_documents import post
 from tests.support.world import World
 
 File = tuple[str, str, bytes, str]

@@ -63,8 +63,8 @@ async def sign(
     who = signer()
     async with workers.session() as session:
         await feed(session, data)
-        texts = {"reason": "Duyệt"} if form == "PADES" else {}
-        prepared = await session.prepare(who.parameters(form=form, **texts))
+        reason = "Duyệt" if form == "PADES" else None
+        prepared = await session.prepare(who.parameters(form=form, reason=reason))
         await session.complete(who.sign(prepared.digest))
         return await read(session), await session.increment(), session.document_digest
 

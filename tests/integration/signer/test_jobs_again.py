@@ -163,7 +163,9 @@ async def test_a_document_that_could_not_be_completed_is_not_signed_a_second_tim
     async def chunks() -> AsyncIterator[bytes]:
         yield one_page_pdf()
 
-    request = DocumentRequest("cr_1", os.urandom(8).hex(), Envelope("PADES"), DigestAlgorithm.SHA256, None, RULES)
+    request = DocumentRequest(
+        "cr_1", os.urandom(8).hex(), Envelope("PADES"), DigestAlgorithm.SHA256, None, RULES
+    )
     with monkeypatch.context() as patched:
         patched.setattr(DocumentSession, "complete", busy)
         with pytest.raises(Internal):
