@@ -22,7 +22,7 @@ from services.signer.formats.pades_room import TOKEN_BYTES
 from services.signer.formats.parameters import Level
 from services.signer.formats.pdf_contents import close_round, digest_but, digest_round, located, put_signature
 from services.signer.formats.pdf_joined import joined
-from services.signer.formats.pdf_own import Kind, NotOurs, OwnPdf, own_updates
+from services.signer.formats.pdf_own import Kind, NotOurs, OwnPdf, newest_update, own_updates
 from services.signer.formats.pdf_update import IncrementalUpdate
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def _need_of_ours(
             return EvidenceNeeded(tuple(certificates_of(container)))
         return None
     if level is Level.B_LTA and Kind.TIME_STAMP not in kinds:
-        return _document_time_stamp(signed, digest)
+        return _document_time_stamp(signed, digest, updates)
     return None
 
 
@@ -102,10 +102,12 @@ def _need_of_others(signed: Signed, kinds: list[Kind], level: Level, digest: Dig
     return None
 
 
-def _document_time_stamp(signed: Signed, digest: DigestAlgorithm) -> TimeStampNeeded:
+def _document_time_stamp(
+    signed: Signed, digest: DigestAlgorithm, updates: list[OwnUpdate] | None = None
+) -> TimeStampNeeded:
     """Lay out one more update with a document time-stamp (EN 319 142-1 section 5.4.3) over everything before it."""
     try:
-        own = OwnPdf(signed.document.size, signed.addition)
+        own = OwnPdf(signed.document.size, signed.addition, updates)
         increment, contents = _lay_out_stamp(own, own.base(), Spot(*own.page()), _name(signed))
     except NotOurs:
         whole = joined(signed)
@@ -171,7 +173,7 @@ def _stamped(container: bytes, token: bytes) -> bytes:
 
 def _add_document_time_stamp(signed: Signed, increment: bytes, token: bytes) -> bytes:
     addition = bytearray(signed.addition + increment)
-    update = own_updates(signed.document.size, addition)[-1]
+    update = newest_update(signed.document.size, addition)
     contents = located(addition, update)
     _require_room(contents, token)
     contents.put(addition, token)

@@ -42,6 +42,9 @@ class Kind(Enum):
     TIME_STAMP = b"<<\n/Type /DocTimeStamp\n"
 
 
+_BEGINNINGS = tuple((kind, kind.value) for kind in Kind)
+
+
 @dataclass(frozen=True, slots=True)
 class OwnUpdate:
     """One update; all offsets within the addition."""
@@ -77,6 +80,11 @@ def own_updates(size: int, addition: bytes | bytearray) -> list[OwnUpdate]:
     return found
 
 
+def newest_update(size: int, addition: bytes | bytearray) -> OwnUpdate:
+    """Read the last of the updates alone. Raises SelfCheckFailed."""
+    return _read(size, addition, len(addition))
+
+
 def _read(size: int, addition: bytes | bytearray, end: int) -> OwnUpdate:
     tail_at = max(0, end - _END_BYTES)
     match = _END.search(addition[tail_at:end])
@@ -98,12 +106,12 @@ def _read(size: int, addition: bytes | bytearray, end: int) -> OwnUpdate:
     main, main_end = within[newest] + len(head), at - len(_AFTER_OBJECT)
     if addition[within[newest] : main] != head or addition[main_end:at] != _AFTER_OBJECT:
         raise _broken()
-    kinds = [kind for kind in Kind if addition.startswith(kind.value, main)]
-    if not kinds:
+    kind = next((kind for kind, beginning in _BEGINNINGS if addition.startswith(beginning, main)), None)
+    if kind is None:
         raise _broken()
     previous = int(tail[4])
     return OwnUpdate(
-        kind=kinds[0],
+        kind=kind,
         # The first update may begin with the line feed that the file lacked.
         start=min(within.values()) if previous >= size else 0,
         end=end,
@@ -159,11 +167,13 @@ def _read_stream(
 class OwnPdf(PdfHandler):
     """Resolves references among the objects of our own updates; raises NotOurs for every other."""
 
-    def __init__(self, size: int, addition: bytes | bytearray) -> None:
-        """Read back what was added to a file of `size` bytes."""
+    def __init__(
+        self, size: int, addition: bytes | bytearray, updates: list[OwnUpdate] | None = None
+    ) -> None:
+        """Read back what was added to a file of `size` bytes; `updates` where they were read already."""
         self._addition = addition
         self._size = size
-        self.updates = own_updates(size, addition)
+        self.updates = own_updates(size, addition) if updates is None else updates
         self._objects: dict[tuple[int, int], generic.PdfObject] = {}
         self._offsets: dict[tuple[int, int], int] = {}
         for update in self.updates:
