@@ -86,15 +86,13 @@ class Request:
         return clean(text, f"visible.{name}", self.face)
 
     def picture(self) -> Picture:
-        """The image. Raises ImageInvalid."""
+        """The first image that was sent. Raises ImageInvalid."""
         found = self.document.role_of(Role.IMAGE)
         if not found:
             raise ImageInvalid(
                 f"the profile {self.visible.profile} shows an image: send it as a part of the role IMAGE (VS-01)",
                 check="VS-01",
             )
-        if len(found) > 1:
-            raise ImageInvalid(f"one image can be shown, {len(found)} were sent", check="VS-01")
         return image.load(found[0])
 
     def refuse_image(self, check: str) -> None:
