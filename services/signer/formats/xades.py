@@ -79,10 +79,10 @@ class XmlSignature:
 
     def prepare(self, document: Document, parameters: SignatureParameters) -> Prepared:
         """Find or build what is signed, and write SignedInfo over it."""
-        contents = document.role_of(Role.CONTENT)
         if parameters.envelope.packaging == "DETACHED":
-            return prepare_detached(_named_files(contents, parameters), parameters, qualified=self._qualified)
-        if len(contents) != 1 or len(document.files) != 1:
+            files = _named_files(document, parameters)
+            return prepare_detached(files, parameters, qualified=self._qualified)
+        if document.others:
             raise FieldInvalid("this packaging takes exactly one file, the content", field="files")
         if parameters.envelope.packaging == "ENVELOPING":
             identifier = xml_signature.new_identifier()
@@ -252,7 +252,9 @@ def _places(
         parent = place.getparent()
         holder = parent if parent is not None else place
     if holder.tag == ds("Signature") or next(holder.iterancestors(ds("Signature")), None) is not None:
-        raise TargetInvalid("a signature cannot be put into another one")
+        raise TargetInvalid(
+            "a signature cannot be put into another one: sign this document enveloping or detached"
+        )
     return target, holder, splice
 
 
@@ -341,8 +343,11 @@ def _is_xml(document: Document, data: bytes) -> bool:
 # --- detached -----------------------------------------------------------------------------------------------------
 
 
-def _named_files(contents: Sequence[Document], parameters: SignatureParameters) -> list[DetachedFile]:
+def _named_files(document: Document, parameters: SignatureParameters) -> list[DetachedFile]:
     """Refer to the files by name. One alone may have none; several need each its own."""
+    contents = document.role_of(Role.CONTENT)
+    if len(contents) != len(document.files):
+        raise FieldInvalid("a detached XML signature takes contents only", field="files")
     if parameters.envelope.xml_target_id or parameters.envelope.xml_parent:
         raise FieldInvalid("an element is named for an enveloped signature only", field="xml")
     names = [content.name for content in contents]
