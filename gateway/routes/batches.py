@@ -49,7 +49,8 @@ MAX_KEY = 200
 MAX_IMAGES = 4
 PART_BYTES = 2 * 1024
 FIRST_PAUSE_SECONDS = 0.1
-LONGEST_PAUSE_SECONDS = 2.0
+LONGEST_PAUSE_SECONDS = 1.0
+LAST_LOOK_SECONDS = 5.0
 ENDED = frozenset({
     messages.OPERATION_STATE_SIGNED,
     messages.OPERATION_STATE_REFUSED,
@@ -197,26 +198,39 @@ class Batches:
         yield messages.SignDocumentRequest(end=messages.DocumentEnd(size=size))
 
     async def _await_ends(self, items: dict[str, Item], seconds: float, caller: Caller) -> None:
-        """Ask for every operation until all have ended or the time is over."""
-        places = asyncio.Semaphore(self._limits.batch_calls)
+        """Ask until every operation has ended or the time is over.
+
+        Jobs are done about in the order in which they came: only the first open ones are asked for, and all of them
+        once more at the end. Asking for a thousand again and again would take the signers' time from signing.
+        """
         pause = FIRST_PAUSE_SECONDS
-
-        async def ask(item: Item) -> None:
-            async with places:
-                asked = messages.GetOperationRequest(operation_id=item.operation_id)
-                try:
-                    item.operation = await self._signer.GetOperation(asked, metadata=caller.metadata)
-                except DomainError:
-                    # It is accepted in any case; whoever wants to know more asks at its status_url.
-                    return
-
         try:
             async with asyncio.timeout(seconds):
                 while left := [item for item in items.values() if item.open]:
-                    await asyncio.sleep(pause)
-                    pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
-                    await asyncio.gather(*(ask(item) for item in left))
+                    head = left[: self._limits.batch_calls]
+                    await asyncio.gather(*(self._ask(item, caller) for item in head))
+                    if any(item.open for item in head):
+                        ended = len(head) - sum(item.open for item in head)
+                        pause = FIRST_PAUSE_SECONDS if ended else min(2 * pause, LONGEST_PAUSE_SECONDS)
+                        await asyncio.sleep(pause)
         except TimeoutError:
+            await self._ask_all([item for item in items.values() if item.open], caller)
+
+    async def _ask_all(self, items: Sequence[Item], caller: Caller) -> None:
+        step = self._limits.batch_calls
+        try:
+            async with asyncio.timeout(LAST_LOOK_SECONDS):
+                for start in range(0, len(items), step):
+                    await asyncio.gather(*(self._ask(item, caller) for item in items[start : start + step]))
+        except TimeoutError:
+            return
+
+    async def _ask(self, item: Item, caller: Caller) -> None:
+        asked = messages.GetOperationRequest(operation_id=item.operation_id)
+        try:
+            item.operation = await self._signer.GetOperation(asked, metadata=caller.metadata)
+        except DomainError:
+            # It is accepted in any case; whoever wants to know more asks at its status_url.
             return
 
 
