@@ -31,18 +31,26 @@ _HIDING = 2 | 32
 """Annotation flags Hidden and NoView."""
 _PRINT = 4
 _SIGNATURES_EXIST_APPEND_ONLY = 3
-_NOTHING = b"<</Type /XObject /Subtype /Form /BBox [0 0 0 0] /Resources <<>> /Length 0>>\nstream\n\nendstream"
+NOTHING = b"<</Type /XObject /Subtype /Form /BBox [0 0 0 0] /Resources <<>> /Length 0>>\nstream\n\nendstream"
 
 
 @dataclass(frozen=True, slots=True)
 class Spot:
-    """Where a field's widget stands and what it shows; invisible where `appearance` is None."""
+    """Where a field's widget stands and what it shows; invisible where the rectangle has no extent."""
 
     page: generic.Reference
     page_dictionary: generic.DictionaryObject
     rect: tuple[float, float, float, float] = (0, 0, 0, 0)
     """Default user space of the page (ISO 32000-1 8.3.2.3)."""
     appearance: generic.Reference | None = None
+    """Form XObject for /AP; None: the widget has none."""
+
+
+def put_nothing(update: IncrementalUpdate) -> generic.Reference:
+    """Write an appearance that shows nothing: ISO 19005-1 6.9 asks one of every widget, even of one without extent."""
+    reference = update.new_reference()
+    update.put(reference, NOTHING)
+    return reference
 
 
 def free_name(fields: list[pdf_structure.Field]) -> str:
@@ -100,13 +108,9 @@ def add_field(
             value.idnum,
         )
     )
-    appearance = spot.appearance
-    if appearance is None:
-        # ISO 19005-1 6.9 asks an appearance of every widget, even of one without extent.
-        appearance = update.new_reference()
-        update.put(appearance, _NOTHING)
-    body += b"/AP <</N %d %d R>>\n>>" % (appearance.idnum, appearance.generation)
-    update.put(field, body)
+    if spot.appearance is not None:
+        body += b"/AP <</N %d %d R>>\n" % (spot.appearance.idnum, spot.appearance.generation)
+    update.put(field, body + b">>")
     entry = pointer(field)
     _append(update, spot.page, spot.page_dictionary, "/Annots", entry)
     form = pdf_structure.dictionary_at(handler.root, "/AcroForm")

@@ -55,7 +55,8 @@ def lay_out(document: Document, parameters: SignatureParameters) -> LaidOut:
     spot, warnings = _spot(document, reader, update, parameters)
     later = envelope.level.includes(Level.B_LT)
     if spot is None and (field is None or later):
-        spot = Spot(*pdf_structure.first_page(reader.root))
+        nothing = pades_fields.put_nothing(update) if field is None else None
+        spot = Spot(*pdf_structure.first_page(reader.root), appearance=nothing)
     if field is not None:
         shown = spot if envelope.visible is not None else None
         pades_fields.fill_field(update, reader, field, value, shown)

@@ -15,7 +15,7 @@ from services.signer.formats import pades_store, pades_token, pdf_structure
 from services.signer.formats.cms_container import SignedData, SignerInfo, signature_value
 from services.signer.formats.errors import SelfCheckFailed
 from services.signer.formats.format import EvidenceNeeded, TimeStampNeeded
-from services.signer.formats.pades_fields import Spot, add_field
+from services.signer.formats.pades_fields import NOTHING, Spot, add_field, put_nothing
 from services.signer.formats.pades_found import TIME_STAMP_ATTRIBUTE, certificates_of, found_in, token_of
 from services.signer.formats.pades_layout import base_of
 from services.signer.formats.pades_room import TOKEN_BYTES
@@ -24,6 +24,7 @@ from services.signer.formats.pdf_contents import close_round, digest_but, digest
 from services.signer.formats.pdf_joined import joined
 from services.signer.formats.pdf_own import Kind, NotOurs, OwnPdf, newest_update, own_updates
 from services.signer.formats.pdf_update import IncrementalUpdate
+from services.signer.formats.visible import pdfa
 
 if TYPE_CHECKING:
     from pyhanko.pdf_utils.rw_common import PdfHandler
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from services.signer.formats.format import Evidence, Need, Signed
     from services.signer.formats.pdf_contents import Contents
     from services.signer.formats.pdf_own import OwnUpdate
-    from services.signer.formats.pdf_update import Base
 
 _STAMP_HEAD = b"<<\n/Type /DocTimeStamp\n/Filter /Adobe.PPKLite\n/SubFilter /ETSI.RFC3161"
 _NAME_BYTES = 4096
@@ -108,20 +108,26 @@ def _document_time_stamp(
     """Lay out one more update with a document time-stamp (EN 319 142-1 section 5.4.3) over everything before it."""
     try:
         own = OwnPdf(signed.document.size, signed.addition, updates)
-        increment, contents = _lay_out_stamp(own, own.base(), Spot(*own.page()), _name(signed))
+        # A document time-stamp should not have an appearance of its own (ISO 32000-2 12.8.5), and certifications that
+        # allow no change are read so; the signature's empty one is there already.
+        spot = Spot(*own.page(), appearance=own.find(NOTHING))
+        increment, contents = _lay_out_stamp(IncrementalUpdate(own.base()), own, spot, _name(signed))
     except NotOurs:
         whole = joined(signed)
         reader = pdf_structure.open_pdf(whole)
-        spot = Spot(*pdf_structure.first_page(reader.root))
-        increment, contents = _lay_out_stamp(reader, base_of(whole, reader), spot, _name(signed))
+        update = IncrementalUpdate(base_of(whole, reader))
+        nothing = put_nothing(update) if pdfa.claim(reader).part == 1 else None
+        spot = Spot(*pdf_structure.first_page(reader.root), appearance=nothing)
+        increment, contents = _lay_out_stamp(update, reader, spot, _name(signed))
     by = len(signed.addition)
     written = signed.addition + increment
     imprint = digest_but(signed.document, written, contents.moved(by), len(written), digest)
     return TimeStampNeeded(imprint, bytes(increment))
 
 
-def _lay_out_stamp(handler: PdfHandler, base: Base, spot: Spot, name: str) -> tuple[bytearray, Contents]:
-    update = IncrementalUpdate(base)
+def _lay_out_stamp(
+    update: IncrementalUpdate, handler: PdfHandler, spot: Spot, name: str
+) -> tuple[bytearray, Contents]:
     value = update.new_reference()
     add_field(update, handler, spot, name, value)
     update.put_changed()

@@ -231,6 +231,14 @@ class OwnPdf(PdfHandler):
                 return reference, value
         raise NotOurs("page")
 
+    def find(self, body: bytes) -> generic.Reference:
+        """Return an object that we wrote with this body. Raises NotOurs where there is none."""
+        for key in self._offsets:
+            reference = generic.Reference(*key, self)
+            if self.body(reference)[: len(body)] == body:
+                return reference
+        raise NotOurs("body")
+
     def base(self) -> Base:
         """Describe the file with what was added so far, for the next update."""
         newest = self._newest()

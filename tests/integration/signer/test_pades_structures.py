@@ -15,6 +15,7 @@ from tests.support.pades_verdicts import (
     assert_openssl,
     assert_pdfsig,
     basic_verdicts,
+    extend_to,
     lta_verdicts,
     opened,
     sign_at,
@@ -83,3 +84,14 @@ def test_nothing_that_pdf_a_forbids_is_added(part: int) -> None:
     assert list(certified.root["/Perms"]) == ["/DocMDP"]
     reference = certified.embedded_regular_signatures[0].sig_object["/Reference"][0]
     assert not {"/DigestLocation", "/DigestMethod", "/DigestValue"} & set(reference)
+
+
+@pytest.mark.parametrize("start", [Level.B_B, Level.B_LTA], ids=lambda level: level.value)
+def test_a_time_stamp_of_the_document_brings_an_appearance_only_where_one_must_be(start: Level) -> None:
+    """ISO 32000-2 12.8.5 advises against one; ISO 19005-1 6.9 demands it."""
+    for name, wanted in (("PDF/A-1b", True), ("PDF/A-2b", False)):
+        data = extend_to(Level.B_LTA, sign_at(start, structures()[name]))
+        widgets = opened(data).root["/Pages"]["/Kids"][0]["/Annots"]
+        shown = ["/AP" in widget.get_object() for widget in widgets]
+        assert shown[0]
+        assert shown[-2:] == [wanted, wanted] if start is Level.B_B else shown[-1] == wanted
