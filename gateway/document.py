@@ -107,11 +107,15 @@ EXTENSIONS = {
     "message/rfc822": ".eml",
 }
 """Media type of a signed document -> the extension of its file name."""
+_CMS = (".p7s", ".p7m")
 
 
 def signed_name(file_name: str, media_type: str, mark: str = "signed") -> str:
     """Return the name of the signed document: "letter.pdf" becomes "letter-signed.pdf" or "letter.pdf.p7s"."""
     extension = EXTENSIONS.get(media_type, ".p7s")
+    if extension in _CMS:
+        # What was a signature apart stays one, whatever else is known of it.
+        extension = next((known for known in _CMS if file_name.lower().endswith(known)), extension)
     if file_name.lower().endswith(extension):
         return f"{file_name[: -len(extension)] or 'document'}-{mark}{extension}"
     if media_type == "application/pdf":

@@ -146,6 +146,7 @@ async def test_a_digest_comes_without_a_document(door: Door) -> None:
         ("application/pkcs7-signature", "thư.docx", "thư.docx.p7s"),
         ("application/pkcs7-signature", "thư.p7s", "thư-signed.p7s"),
         ("application/pkcs7-mime", "thư.docx", "thư.docx.p7m"),
+        ("application/pkcs7-mime", "thư.p7s", "thư-signed.p7s"),
         ("application/xml", "tờ khai.XML", "tờ khai-signed.xml"),
         ("application/xml", "bản vẽ.dwg", "bản vẽ.dwg.xml"),
         ("application/jose", "a.json", "a.json.jws"),

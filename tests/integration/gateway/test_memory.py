@@ -107,11 +107,8 @@ async def test_the_gateway_process_never_holds_a_document(
 
         await until(is_ready)
         memory = psutil.Process(process.pid)
-        headers = {
-            "Authorization": f"Bearer {services.tokens.token()}",
-            "Idempotency-Key": "k",
-            "Content-Type": "multipart/form-data; boundary=b",
-        }
+        headers = {"Authorization": f"Bearer {services.tokens.token()}", "Idempotency-Key": "k"}
+        headers["Content-Type"] = "multipart/form-data; boundary=b"
         before = memory.memory_info().rss
         path, content = road()
         answer = await http.post(path, content=content, headers=headers)
