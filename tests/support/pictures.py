@@ -119,6 +119,27 @@ def blank_pdf(page: bytes = b"", content: bytes = b"") -> bytes:
     return pdfs.assemble(objects)
 
 
+def scanned_pdf(dpi: int, *, colour: bool = True) -> bytes:
+    """Return an A4 page that is one scan."""
+    size = (round(A4[0] / 72 * dpi), round(A4[1] / 72 * dpi))
+    buffer = BytesIO()
+    Image.new("RGB" if colour else "L", size, "white").save(buffer, "JPEG")
+    data = buffer.getvalue()
+    space = b"/DeviceRGB" if colour else b"/DeviceGray"
+    content = b"q %f 0 0 %f 0 0 cm /Im0 Do Q" % A4
+    objects = pdfs.page_objects()
+    objects[pdfs.PAGE] = (
+        b"<</Type /Page /Parent 2 0 R /MediaBox [0 0 %f %f] /Contents 5 0 R /Resources <</XObject <</Im0 6 0 R>>>>>>"
+        % A4
+    )
+    objects[pdfs.CONTENT] = b"<</Length %d>>\nstream\n%s\nendstream" % (len(content), content)
+    objects[6] = (
+        b"<</Type /XObject /Subtype /Image /Width %d /Height %d /BitsPerComponent 8 /ColorSpace %s "
+        b"/Filter /DCTDecode /Length %d>>\nstream\n%s\nendstream" % (*size, space, len(data), data)
+    )
+    return pdfs.assemble(objects)
+
+
 def letter_pdf(
     *, name: str = LEADER, gap: float = 85.0, centre: float = 410.0, pages: int = 1, repeat_name: bool = False
 ) -> bytes:

@@ -6,6 +6,7 @@ import itertools
 from pathlib import Path
 from typing import Any
 
+import pypdfium2
 import pytest
 
 from services.kernel.errors import FieldInvalid, ImageInvalid, PlaceInvalid
@@ -110,6 +111,21 @@ def test_on_a_turned_page_the_seal_stands_upright_to_the_left_of_the_signature(p
     assert colour(once, "blue").near(Edges(230, 200, 350, 250))
     data = sign(once, SEAL, seal_png())
     assert colour(data, "red").near(Edges(270 - SIDE, 225 - SIDE / 2, 270, 225 + SIDE / 2))
+
+
+@pytest.mark.parametrize("page", [b"", b"/Rotate 90", b"/CropBox [40 50 500 700] /Rotate 270"])
+def test_another_renderer_sees_the_same(page: bytes) -> None:
+    """PDFium, whose treatment of appearances is not poppler's."""
+    once = signed_at(at(230, 200, 120, 50), page)
+    document = pypdfium2.PdfDocument(sign(once, SEAL, seal_png()))
+    document.init_forms()
+    image = document[0].render(scale=4).to_pil().convert("RGB")
+    blue, red = ink(image, "blue"), ink(image, "red")
+    document.close()
+    assert blue is not None
+    assert red is not None
+    assert blue.near(Edges(230, 200, 350, 250))
+    assert red.near(Edges(270 - SIDE, 225 - SIDE / 2, 270, 225 + SIDE / 2))
 
 
 def test_both_stay_legible_and_the_seal_is_over_the_signature() -> None:

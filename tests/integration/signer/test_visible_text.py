@@ -25,6 +25,7 @@ from tests.support.pictures import (
     letter_pdf,
     prepared,
     rendered,
+    scanned_pdf,
     seal_png,
     sign,
     signature_png,
@@ -238,6 +239,24 @@ def test_without_a_font_text_is_refused_and_an_image_is_not() -> None:
 def test_a_page_too_small_for_the_text_is_refused() -> None:
     with pytest.raises(PlaceInvalid, match="too small"):
         prepared(blank_pdf(b"/MediaBox [0 0 150 60]"), COPY)
+
+
+@pytest.mark.parametrize(
+    ("dpi", "colour", "told"),
+    [
+        (200, True, []),
+        (300, True, []),
+        (150, True, ["SCAN_COARSE"]),
+        (200, False, ["SCAN_GREY"]),
+        (150, False, ["SCAN_COARSE", "SCAN_GREY"]),
+    ],
+)
+def test_a_copy_of_a_poor_scan_is_told(dpi: int, colour: bool, told: list[str]) -> None:
+    """VT-11."""
+    made = prepared(scanned_pdf(dpi, colour=colour), COPY)
+    assert [warning.partition(":")[0] for warning in made.warnings] == told
+    number = Visible("nd30.attachment", document_number=NUMBER)
+    assert prepared(scanned_pdf(dpi, colour=colour), number).warnings == ()
 
 
 def test_files_of_every_structure_show_the_block() -> None:

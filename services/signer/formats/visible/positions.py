@@ -18,6 +18,7 @@ import pypdfium2.raw as pdfium
 
 from services.kernel.errors import PlaceInvalid
 from services.signer.formats.visible.page import Box, all_pages
+from services.signer.formats.visible.scan import shortcomings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -61,6 +62,10 @@ class Texts:
         """Made by `opened`."""
         self._document = document
         self._pages = pages
+
+    def scan_warnings(self) -> list[str]:
+        """Tell where scanned pages are not as copies of paper are wanted."""
+        return shortcomings(self._document)
 
     def on(self, page: Page) -> list[Box]:
         """Give a box for each line of a page, columns apart."""

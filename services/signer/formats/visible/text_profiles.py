@@ -48,13 +48,17 @@ def copy(request: Request) -> Drawing:
             "nd30.copy prints the form of copy: send copy_form, SAO_Y, SAO_LUC or TRICH_SAO",
             field="visible.copy_form",
         )
-    return _corner_block(request, [form, _agency(request), request.time])
+    drawing = _corner_block(request, [form, _agency(request), request.time])
+    _judge_scan(request)
+    return drawing
 
 
 def archive(request: Request) -> Drawing:
     """BẢN SAO, agency and signing time; never a seal (VS-64)."""
     request.refuse_image("VS-64")
-    return _corner_block(request, ["BẢN SAO", _agency(request), request.time])
+    drawing = _corner_block(request, ["BẢN SAO", _agency(request), request.time])
+    _judge_scan(request)
+    return drawing
 
 
 def block(request: Request) -> Drawing:
@@ -92,6 +96,15 @@ def _agency(request: Request) -> str:
             "the signer's certificate names no organisation: send agency_name", field="visible.agency_name"
         )
     return name
+
+
+def _judge_scan(request: Request) -> None:
+    """VT-11: say where a copy of paper was scanned worse than the rules want."""
+    try:
+        request.warnings += request.texts.scan_warnings()
+    except PlaceInvalid:
+        # Told already by whoever looked for text.
+        return
 
 
 def _corner_block(request: Request, texts: list[str]) -> Drawing:
