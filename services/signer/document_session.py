@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
 from services.kernel.errors import BodyTooLarge, FieldInvalid, IdempotencyConflict, Internal
-from services.signer.document_wire import split
-from services.signer.formats.format import EvidenceNeeded, FileStart, Prepared, Role, TimeStampNeeded
-from services.signer.formats.parameters import APPENDING_FORMATS
+from services.signer.document_wire import WireError, split
+from services.signer.domain import content_sha256
+from services.signer.formats.format import EvidenceNeeded, FileStart, Prepared, TimeStampNeeded
+from services.signer.formats.parameters import APPENDING_FORMATS, MAX_LEVELS
 
 if TYPE_CHECKING:
     from services.kernel.values import Digest, DigestAlgorithm
@@ -33,7 +35,7 @@ class DocumentSession:
         """Made by `DocumentWorkers.session`."""
         self._run_step, self._max_bytes, self._spool = run, max_bytes, spool
         self._sha256 = hashlib.sha256()
-        self._files: list[dict[str, Any]] = []
+        self._files: list[tuple[FileStart, int]] = []
         self._known: Digest | None = None
         self._asked: dict[str, Any] = {}
         self._prepared: Prepared | None = None
@@ -41,11 +43,16 @@ class DocumentSession:
 
     @property
     def document_digest(self) -> bytes:
-        """SHA-256 of what was fed: the bytes of the one file, or of heads and bytes of several.
+        """SHA-256 that names what was fed: the bytes of the one file, or of several with their heads.
 
         Computed here and not in a worker, so no document can forge it.
         """
-        return self._sha256.digest()
+        return content_sha256(self._sha256.digest(), self._files, self._known)
+
+    @property
+    def first(self) -> FileStart | None:
+        """The beginning of the first file; None where none was fed."""
+        return self._files[0][0] if self._files else None
 
     @property
     def size(self) -> int:
@@ -56,20 +63,13 @@ class DocumentSession:
         """Let the chunks that follow be another file. Raises FieldInvalid after too many."""
         if len(self._files) >= MAX_FILES:
             raise FieldInvalid(f"a request has at most {MAX_FILES} files", field="part")
-        self._files.append(
-            {"role": start.role.value, "name": start.name, "media_type": start.media_type, "size": 0}
-        )
-        if len(self._files) > 1 or start.role is not Role.CONTENT:
-            # Where one file ends and the next begins is part of what was sent.
-            head = f"\0{self._spool.size}\0{start.role.value}\0{start.name}\0{start.media_type}\0"
-            self._sha256.update(head.encode())
+        self._files.append((start, 0))
 
     def know(self, digest: Digest) -> None:
         """Take the digest of a content that stays with the caller, in place of its bytes."""
         if not self._files:
             self.begin_file(FileStart())
         self._known = digest
-        self._sha256.update(b"\0digest\0" + digest.algorithm.name.encode() + b"\0" + digest.value)
 
     async def feed(self, chunk: bytes) -> None:
         """Take the next bytes. Raises BodyTooLarge at the crossing byte."""
@@ -78,7 +78,8 @@ class DocumentSession:
         if self._spool.size + len(chunk) > self._max_bytes:
             raise BodyTooLarge(f"the document is larger than {self._max_bytes} bytes", limit=self._max_bytes)
         self._sha256.update(chunk)
-        self._files[-1]["size"] += len(chunk)
+        start, size = self._files[-1]
+        self._files[-1] = (start, size + len(chunk))
         if self._spool.in_memory(len(chunk)):
             self._spool.write(chunk)
         else:
@@ -93,7 +94,7 @@ class DocumentSession:
 
     async def original(self) -> AsyncIterator[bytes]:
         """Give the first file as it was fed, in pieces of at most 64 KiB."""
-        size = self._files[0]["size"] if self._files else 0
+        size = self._files[0][1] if self._files else 0
         for offset in range(0, size, CHUNK_BYTES):
             yield self._spool.read(offset, min(CHUNK_BYTES, size - offset))
 
@@ -104,10 +105,11 @@ class DocumentSession:
         """
         self._asked = {"format": parameters.envelope.format, "parameters": parameters.to_json()}
         answer, state = await self._step({"step": "prepare"}, b"")
-        digest = bytes.fromhex(answer["digest"])
+        with _believed():
+            digest = bytes.fromhex(answer["digest"])
+            warnings = tuple(str(warning)[:300] for warning in answer.get("warnings", ())[:8])
         if len(digest) != parameters.algorithm.digest.size:
             raise Internal("a document worker gave a digest of a wrong length")
-        warnings = tuple(str(warning)[:300] for warning in answer.get("warnings", ())[:8])
         self._prepared = Prepared(digest, state, warnings)
         return self._prepared
 
@@ -124,7 +126,9 @@ class DocumentSession:
     async def recognise(self) -> FormatName:
         """Take what was fed as a signed file; name its format. Raises DocumentDamaged where it has none."""
         answer, _ = await self._step({"step": "recognise"}, b"")
-        name = cast("FormatName", answer["format"])
+        name = cast("FormatName", answer.get("format"))
+        if name not in tuple(MAX_LEVELS):
+            raise Internal("a document worker named a format that is none")
         self._asked, self._addition = {"format": name}, b""
         return name
 
@@ -133,16 +137,8 @@ class DocumentSession:
         addition = await self.increment()
         meta = {"step": "next_need", "level": level.value, "digest": digest.name, "lengths": [len(addition)]}
         answer, body = await self._step(meta, addition)
-        match answer["need"]:
-            case "":
-                return None
-            case "time_stamp":
-                imprint = bytes.fromhex(answer["imprint"])
-                if len(imprint) != digest.size:
-                    raise Internal("a document worker gave an imprint of a wrong length")
-                return TimeStampNeeded(imprint, body)
-        state, *certificates = split(body, answer["lengths"])
-        return EvidenceNeeded(tuple(certificates), state)
+        with _believed():
+            return _need_of(answer, body, digest)
 
     async def add_time_stamp(self, need: TimeStampNeeded, token: bytes) -> None:
         """Put in a TimeStampToken, DER, whose imprint was checked."""
@@ -166,7 +162,10 @@ class DocumentSession:
 
     async def _step(self, meta: dict[str, Any], body: bytes) -> tuple[dict[str, Any], bytes]:
         known = [self._known.algorithm.name, self._known.value.hex()] if self._known else None
-        files = self._files or [{"role": Role.CONTENT.value, "name": "", "media_type": "", "size": 0}]
+        files = [
+            {"role": start.role.value, "name": start.name, "media_type": start.media_type, "size": size}
+            for start, size in self._files or [(FileStart(), 0)]
+        ]
         return await self._run_step(
             {**self._asked, **meta, "files": files, "content_digest": known}, body, self._spool
         )
@@ -199,7 +198,7 @@ class DocumentSession:
         if self._addition is None:
             raise RuntimeError("result_size before complete()")
         appended = bool(self._files) and (self._appends or not self._addition)
-        return len(self._addition) + (self._files[0]["size"] if appended else 0)
+        return len(self._addition) + (self._files[0][1] if appended else 0)
 
     async def result(self) -> AsyncIterator[bytes]:
         """Stream the signed document or the container, in pieces of at most 64 KiB."""
@@ -209,3 +208,27 @@ class DocumentSession:
                 yield chunk
         for offset in range(0, len(addition), CHUNK_BYTES):
             yield addition[offset : offset + CHUNK_BYTES]
+
+
+@contextmanager
+def _believed() -> Iterator[None]:
+    """Read what a worker says: one that a document has taken over may say anything, but is an error of ours then."""
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, AttributeError, WireError) as error:
+        raise Internal("a document worker gave an answer that is none") from error
+
+
+def _need_of(answer: dict[str, Any], body: bytes, digest: DigestAlgorithm) -> Need | None:
+    match answer["need"]:
+        case "":
+            return None
+        case "time_stamp":
+            imprint = bytes.fromhex(answer["imprint"])
+            if len(imprint) != digest.size:
+                raise Internal("a document worker gave an imprint of a wrong length")
+            return TimeStampNeeded(imprint, body)
+        case "evidence":
+            state, *certificates = split(body, answer["lengths"])
+            return EvidenceNeeded(tuple(certificates), state)
+    raise Internal("a document worker needs something that nobody has")

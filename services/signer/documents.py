@@ -79,6 +79,10 @@ _WORKER_ERRORS = (
 """What a worker may say: one that was taken over cannot pass off, say, a missing scope."""
 
 
+_MAX_DATA = 16
+"""Fields beside an error's text: they travel in a head of limited size."""
+
+
 class DocumentMetrics:
     """What the document road shows of itself."""
 
@@ -293,7 +297,7 @@ def _raised(answer: dict[str, Any]) -> DomainError:
     """Make the worker's error again; a code that no document can cause is an internal error."""
     known = error_class(str(answer["code"]))
     text, data = str(answer.get("message"))[:1000], answer.get("data")
-    if known not in _WORKER_ERRORS or not isinstance(data, dict):
+    if known not in _WORKER_ERRORS or not isinstance(data, dict) or len(data) > _MAX_DATA:
         return Internal("a document worker failed")
     return known(
         text,

@@ -7,7 +7,9 @@ as an argument, the time too, and raises the DomainError that the caller gets.
 from __future__ import annotations
 
 import hashlib
+import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum
@@ -31,7 +33,8 @@ from services.kernel.errors import (
 from services.kernel.errors import Kind as ErrorKind
 from services.kernel.values import Digest, DigestAlgorithm, KeyAlgorithm, SignatureScheme
 from services.signer.fields import MAX_FILE_NAME, require_id, require_idempotency_key, require_text
-from services.signer.formats.parameters import Envelope
+from services.signer.formats.format import FileStart, Role
+from services.signer.formats.parameters import NAMING_FORMATS, Envelope
 
 MAX_ITEMS = 1000
 """Digests in one call."""
@@ -193,8 +196,12 @@ class DocumentRequest:
                 field="content_digest",
             )
 
-    def request_sha256(self, content_sha256: bytes) -> bytes:
-        """SHA-256 over everything that makes this request this one, the document's SHA-256 included."""
+    def request_sha256(self, content_sha256: bytes, first: FileStart | None = None) -> bytes:
+        """SHA-256 over everything that makes this request this one, the document's SHA-256 included.
+
+        The first file's name counts where it is signed or stands in the result.
+        """
+        named = first if first is not None and self.envelope.format in NAMING_FORMATS else None
         return _request_sha256(
             "document",
             self.credential_id,
@@ -203,7 +210,22 @@ class DocumentRequest:
             self.scheme.label if self.scheme else "",
             content_sha256.hex(),
             *_declared(self.declaration),
+            *((named.name, named.media_type) if named else ()),
         )
+
+
+def content_sha256(
+    payload_sha256: bytes, files: Sequence[tuple[FileStart, int]], known: Digest | None
+) -> bytes:
+    """SHA-256 that names what is to be signed: of the bytes of a lone content; else of that, with what tells files apart.
+
+    `payload_sha256` is of all files' bytes, one after the other; each file comes with its size in bytes.
+    """
+    if known is None and [one.role for one, _ in files] in ([], [Role.CONTENT]):
+        return payload_sha256
+    listed = [[one.role.value, one.name, one.media_type, size] for one, size in files]
+    told = [payload_sha256.hex(), listed, [known.algorithm.label, known.value.hex()] if known else []]
+    return hashlib.sha256(json.dumps(told).encode()).digest()
 
 
 def _declared(declaration: Declaration) -> tuple[str, str, str]:

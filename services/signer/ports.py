@@ -212,7 +212,11 @@ class DocumentSession(Protocol):
 
     @property
     def document_digest(self) -> bytes:
-        """SHA-256 of what was fed."""
+        """SHA-256 of what was fed (`domain.content_sha256`)."""
+
+    @property
+    def first(self) -> FileStart | None:
+        """The beginning of the first file; None where none was fed."""
 
     @property
     def size(self) -> int:

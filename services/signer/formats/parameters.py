@@ -72,6 +72,10 @@ MAX_LEVELS: dict[FormatName, Level] = {
 }
 
 
+NAMING_FORMATS: frozenset[FormatName] = frozenset({"JADES", "ASIC_S", "ASIC_E"})
+"""Formats that sign names and media types of files, or put them into the result."""
+
+
 def media_type_of(name: FormatName, packaging: PackagingName | None = None, compact: bool = False) -> str:
     """Name the media type of a result. Packaging None: of a signed file whose packaging is not known."""
     match name:

@@ -118,7 +118,7 @@ class DocumentSigning:
                 session.know(request.content_digest)
             content = session.document_digest
             facts = replace(facts, request_sha256=content.hex())
-            intent = self.intent(client, request, facts, request.request_sha256(content))
+            intent = self.intent(client, request, facts, request.request_sha256(content, session.first))
             if selected is None or refusal is not None:
                 made = await self._answered_before(intent, request, session, refusal)
             else:

@@ -20,10 +20,10 @@ class FileList:
         self._files: list[tuple[FileStart, int]] = []
 
     @classmethod
-    def of(cls, size: int) -> FileList:
-        """List one file of that size."""
+    def of(cls, size: int, name: str) -> FileList:
+        """List one file of that size and name."""
         files = cls()
-        files._files.append((FileStart(), size))
+        files._files.append((FileStart(name=name), size))
         return files
 
     async def bytes_of(self, pieces: AsyncIterator[Piece]) -> AsyncIterator[bytes]:

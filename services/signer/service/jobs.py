@@ -195,7 +195,7 @@ class JobSigning:
         taken = await self._steps.parts.store.find(client.id, request.idempotency_key)
         if taken is None:
             facts = await self._select_or_refuse(client, request, facts)
-        accepted = FileList.of(blob.size).accepted(request)
+        accepted = FileList.of(blob.size, blob.file_name).accepted(request)
         before = await self._accept(client, accepted, facts, blob, queue=False, job_id=job.job_id)
         return before or facts.operation_id
 
@@ -346,7 +346,7 @@ class JobSigning:
         request = accepted.request
         content = accepted.content_sha256(payload.sha256)
         facts = replace(facts, request_sha256=content.hex())
-        sha256 = request.request_sha256(content)
+        sha256 = request.request_sha256(content, accepted.first)
         intent: Intent = replace(
             self._documents.intent(client, request, facts, sha256),
             lease_until=self._steps.parts.clock() + LOOK_AGAIN,

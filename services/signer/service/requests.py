@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import base64
 import binascii
-import hashlib
 import json
 from dataclasses import dataclass
 from typing import Any
 
 from services.kernel.errors import Base64Invalid, FieldInvalid, JsonInvalid
 from services.kernel.values import Digest, DigestAlgorithm, SignatureScheme
-from services.signer.domain import Declaration, DocumentRequest, HashRequest, SecrecyLabel
+from services.signer.domain import Declaration, DocumentRequest, HashRequest, SecrecyLabel, content_sha256
 from services.signer.formats.format import FileStart, Role
 from services.signer.formats.parameters import PACKAGINGS, Envelope, Level
 
@@ -93,13 +92,13 @@ class Accepted:
     """Each file with its size in bytes."""
 
     def content_sha256(self, payload_sha256: bytes) -> bytes:
-        """SHA-256 that names the content: of the payload, or of the payload's, the files' heads and a known digest."""
-        known = self.request.content_digest
-        if known is None and [one.role for one, _ in self.files] == [Role.CONTENT]:
-            return payload_sha256
-        listed = [[one.role.value, one.name, one.media_type, size] for one, size in self.files]
-        told = [payload_sha256.hex(), listed, known.value.hex() if known else ""]
-        return hashlib.sha256(json.dumps(told).encode()).digest()
+        """SHA-256 that names the content, of a payload's SHA-256."""
+        return content_sha256(payload_sha256, self.files, self.request.content_digest)
+
+    @property
+    def first(self) -> FileStart | None:
+        """The beginning of the first file."""
+        return self.files[0][0] if self.files else None
 
 
 def accepted_to_json(accepted: Accepted) -> str:

@@ -72,7 +72,7 @@ async def test_files_come_out_as_they_went_in(pieces: list[Piece], size: int) ->
 
 
 def test_the_content_is_named_by_its_bytes_and_by_what_stands_round_them() -> None:
-    plain = FileList.of(5).accepted(request())
+    plain = FileList.of(5, "").accepted(request())
     payload = hashlib.sha256(b"bytes").digest()
     assert plain.content_sha256(payload) == payload
     digest = Digest(DigestAlgorithm.SHA256, bytes(32))
