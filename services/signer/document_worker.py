@@ -15,7 +15,7 @@ import os
 import socket
 import sys
 from dataclasses import replace
-from io import BufferedReader, BytesIO, RawIOBase
+from io import BufferedReader, BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -23,7 +23,15 @@ from services.kernel.errors import DocumentDamaged, DomainError, Internal
 from services.kernel.runtime import confinement
 from services.kernel.values import Digest, DigestAlgorithm
 from services.signer.document_wire import HEAD, pack, split, unpack_head
-from services.signer.formats.format import Document, Evidence, EvidenceNeeded, Role, Signed, TimeStampNeeded
+from services.signer.formats.format import (
+    Document,
+    Evidence,
+    EvidenceNeeded,
+    FileWindow,
+    Role,
+    Signed,
+    TimeStampNeeded,
+)
 from services.signer.formats.parameters import Level, SignatureParameters
 from services.signer.formats.recognise import recognise
 
@@ -174,12 +182,17 @@ def _opened(descriptor: int, meta: dict[str, Any]) -> Iterator[Document]:
         yield replace(opened[0], others=tuple(opened[1:]), known_digest=known)
 
 
-class Window(RawIOBase):
+class Window(FileWindow):
     """A part of a file, as a file: reads where it is told, so that several windows share a descriptor."""
 
     def __init__(self, descriptor: int, offset: int, size: int) -> None:
         """Show `size` bytes from `offset` on."""
         self._descriptor, self._offset, self._size, self._at = descriptor, offset, size, 0
+
+    @property
+    def place(self) -> tuple[int, int]:
+        """The file's descriptor, and where in it we begin."""
+        return self._descriptor, self._offset
 
     def readable(self) -> bool:
         """It is."""

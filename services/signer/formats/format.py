@@ -10,9 +10,12 @@ states is kept, so they may run in different processes.
 from __future__ import annotations
 
 import hashlib
+import mmap
+import os
+from abc import abstractmethod
 from dataclasses import dataclass
 from enum import Enum
-from io import BytesIO
+from io import BytesIO, FileIO, RawIOBase
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 from services.kernel.errors import FieldInvalid
@@ -22,6 +25,8 @@ if TYPE_CHECKING:
     from services.signer.formats.parameters import Level, SignatureParameters
 
 CHUNK_BYTES = 1 << 20
+_MAPPED_BYTES = 16 << 20
+_MAP_FLAGS = mmap.MAP_PRIVATE | getattr(mmap, "MAP_POPULATE", 0)
 
 
 class Hash(Protocol):
@@ -32,6 +37,15 @@ class Hash(Protocol):
 
     def digest(self) -> bytes:
         """Give the digest of what was taken."""
+
+
+class FileWindow(RawIOBase):
+    """A part of a file, as a file."""
+
+    @property
+    @abstractmethod
+    def place(self) -> tuple[int, int]:
+        """The whole file's descriptor, and where in it this part begins."""
 
 
 class Role(Enum):
@@ -89,6 +103,32 @@ class Document:
         self.stream.seek(0)
         return self.stream.read(self.size)
 
+    def _hash_mapped(self, running: Hash) -> bool:
+        """Hash a file that lies on disk without copying it; False where the stream is of another kind.
+
+        Copying and the pages for the copies cost a fifth of SHA-256. A piece at a time is mapped, so that neither
+        address space nor memory grows with the file.
+        """
+        raw = getattr(self.stream, "raw", None)
+        if isinstance(raw, FileIO):
+            descriptor, start = raw.fileno(), 0
+        elif isinstance(raw, FileWindow):
+            descriptor, start = raw.place
+        else:
+            return False
+        if os.fstat(descriptor).st_size < start + self.size:
+            return False
+        skip = start % mmap.ALLOCATIONGRANULARITY
+        at, end = start - skip, start + self.size
+        while at < end:
+            length = min(_MAPPED_BYTES, end - at)
+            mapped = mmap.mmap(descriptor, length, _MAP_FLAGS, mmap.PROT_READ, offset=at)
+            with mapped, memoryview(mapped) as whole, whole[skip:] as piece:
+                running.update(piece)
+            skip = 0
+            at += length
+        return True
+
     def hash(self, algorithm: DigestAlgorithm) -> Hash:
         """Hash the whole document in pieces of 1 MiB; the object returned takes more bytes.
 
@@ -102,8 +142,10 @@ class Document:
             return _KnownHash(self.known_digest.value)
         running = hashlib.new(algorithm.hashlib_name)
         if isinstance(self.stream, BytesIO):
-            with self.stream.getbuffer() as view:
-                running.update(view)
+            # No copy: the bytes that the stream was made of.
+            running.update(self.stream.getvalue())
+            return running
+        if self._hash_mapped(running):
             return running
         self.stream.seek(0)
         while chunk := self.stream.read(CHUNK_BYTES):
