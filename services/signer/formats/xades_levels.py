@@ -169,7 +169,7 @@ def feed_archive(
 
 
 def _current(signed: Signed) -> XmlDocument:
-    return xml_document.read(signed.addition or xml_document.taken(_original(signed.document)))
+    return xml_document.read(signed.addition or xml_document.taken(_original(signed.document)), signed=True)
 
 
 def _original(document: Document) -> Document:
@@ -192,7 +192,7 @@ def _references(signed: Signed, document: XmlDocument) -> References:
 def _before(signed: Signed) -> dict[str, int]:
     """Count the archive time-stamps of each signature in the file that the caller sent; empty where it has none."""
     try:
-        read = xml_document.read(xml_document.taken(_original(signed.document)))
+        read = xml_document.read(xml_document.taken(_original(signed.document)), signed=True)
         return {each.value: len(each.archive_time_stamps) for each in found_in(read.root)}
     except DomainError:
         # The file is a content that was signed, not a signed document.
@@ -230,7 +230,7 @@ def _of_value(root: etree._Element, value: str) -> XadesSignature:
 
 def _checked(signed: Signed, before: XmlDocument, finished: bytes) -> XmlDocument:
     """Read the finished bytes; every signature whose digests were right must be as right as before."""
-    changed = xml_document.read(finished)
+    changed = xml_document.read(finished, signed=True)
     after = xml_check.integrity(_references(signed, changed))
     if any(intact is not True for each in after.values() for intact in each):
         xml_check.require_kept(xml_check.integrity(_references(signed, before)), after)

@@ -22,11 +22,13 @@ if TYPE_CHECKING:
 
     from services.signer.formats.format import Document
 
-MAX_XML_BYTES = 64 << 20
+MAX_XML_BYTES = 32 << 20
 """Of a document that is held as a tree, which takes some times its size."""
 MAX_DEPTH = 200
 """Elements within each other."""
-MAX_ELEMENTS = 1_000_000
+MAX_ELEMENTS = 400_000
+MAX_ATTRIBUTES = 800_000
+"""Counted by signs of equality, those in texts too. Two trees of such a document fit into a document worker."""
 _SMALL_BYTES = 9_000_000
 """Below libxml2's limit for one text; base64 of an attachment may be longer, see `parse`."""
 
@@ -34,7 +36,7 @@ DS = "http://www.w3.org/2000/09/xmldsig#"
 XINCLUDE = "http://www.w3.org/2001/XInclude"
 XSLT = "http://www.w3.org/TR/1999/REC-xslt-19991116"
 _BY_ID = etree.XPath(
-    "(" + "|".join(f"/descendant::*/@{name}[.=$value]" for name in ("Id", "ID", "id", "xml:id")) + ")/.."
+    "/descendant::*/@*[.=$value][name()='Id' or name()='ID' or name()='id' or name()='xml:id']/.."
 )
 _COUNT = etree.XPath("count(//*)")
 _ANCESTORS = etree.XPath("count(ancestor::*)")
@@ -106,17 +108,20 @@ class Splice:
         )
 
 
-def read(data: bytes) -> XmlDocument:
+def read(data: bytes, *, signed: bool = False) -> XmlDocument:
     """Read a document, or raise DocumentDamaged (`reason` names the rule), BodyTooLarge.
 
     Refused: document type declarations (hence entities, external subsets, attribute defaults), XInclude, encodings
     but UTF-8, US-ASCII and UTF-16 with its mark, XML 1.1, an XSLT transform in any signature, more than the limits
-    above. Nothing outside the bytes is ever fetched.
+    above; `signed` leaves a fourth more for what signing has added. Nothing outside the bytes is ever fetched.
     """
-    if len(data) > MAX_XML_BYTES:
+    room = 1.25 if signed else 1
+    if len(data) > MAX_XML_BYTES * room:
         raise _too_large()
-    if data.count(b"<") > 2 * MAX_ELEMENTS:
+    if data.count(b"<") > 2 * MAX_ELEMENTS * room:
         raise damaged(f"it has more than {MAX_ELEMENTS} elements", "size")
+    if data.count(b"=") > MAX_ATTRIBUTES * room:
+        raise damaged(f"it has more than {MAX_ATTRIBUTES} attributes", "size")
     encoding = _encoding(data)
     if encoding.startswith("utf-16") or _DOCTYPE in data:
         # Expat stops at a document type declaration before anything of it is used; in a comment it may stand.
@@ -134,7 +139,7 @@ def read(data: bytes) -> XmlDocument:
 
 def taken(document: Document) -> bytes:
     """Return the bytes of a file that is to be read as XML. Raises BodyTooLarge before anything is read."""
-    if document.size > MAX_XML_BYTES:
+    if document.size > MAX_XML_BYTES * 1.25:
         raise _too_large()
     return document.read()
 
