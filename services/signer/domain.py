@@ -180,11 +180,8 @@ class DocumentRequest:
         """Refuse texts that cannot be what they say."""
         require_id(self.credential_id, "credential_id")
         require_idempotency_key(self.idempotency_key)
-        if self.content_digest is not None and self.envelope.packaging != "DETACHED":
-            raise FieldInvalid(
-                "only a detached signature can be made of a digest: send the content, or packaging detached",
-                field="content_digest",
-            )
+        if self.content_digest is not None:
+            self.envelope.require_digest_fits()
         require_text(self.file_name, "file_name", MAX_FILE_NAME)
 
     def require_digest(self) -> None:

@@ -76,6 +76,17 @@ NAMING_FORMATS: frozenset[FormatName] = frozenset({"JADES", "ASIC_S", "ASIC_E"})
 """Formats that sign names and media types of files, or put them into the result."""
 
 
+DIGEST_LEVELS: dict[FormatName, Level] = {
+    "PADES": Level.B_T,
+    "CADES": Level.B_LTA,
+    "XADES": Level.B_LT,
+    "XMLDSIG": Level.B_B,
+    "JADES": Level.B_LT,
+}
+"""Formats that can be signed detached over the digest of a content that stays away, and up to which level: the DSS of a
+PDF file lies in the file, and an archive time-stamp of XAdES covers the content itself (EN 319 132-1 clause 5.5.2)."""
+
+
 def media_type_of(name: FormatName, packaging: PackagingName | None = None, compact: bool = False) -> str:
     """Name the media type of a result. Packaging None: of a signed file whose packaging is not known."""
     match name:
@@ -234,6 +245,20 @@ class Envelope:
         if self.json_serialization == "COMPACT" and self.level is not Level.B_B:
             raise FieldInvalid(
                 "a compact JWS has no place for what levels above B-B add", field="json_serialization"
+            )
+
+    def require_digest_fits(self) -> None:
+        """Raise FieldInvalid where this cannot be made of the digest of a content that stays away."""
+        if self.packaging != "DETACHED" or self.format not in DIGEST_LEVELS:
+            raise FieldInvalid(
+                "only a detached PAdES, CAdES, XAdES, XMLDSig or JAdES signature is made of a digest: "
+                "send the content, or packaging detached",
+                field="content_digest",
+            )
+        most = DIGEST_LEVELS[self.format]
+        if not most.includes(self.level):
+            raise FieldInvalid(
+                f"without its content {self.format} has levels up to {most.value}", field="level"
             )
 
     @property

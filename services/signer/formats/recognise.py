@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from services.kernel.errors import DocumentDamaged
@@ -12,6 +13,8 @@ if TYPE_CHECKING:
 
 _HEAD_BYTES = 1024
 _ASIC_S = b"application/vnd.etsi.asic-s+zip"
+_FIELD = re.compile(rb"[!-9;-~]{1,76}:[ \t]")
+"""How a message begins: the name of its first header field (RFC 5322 section 2.2)."""
 _MARK = "\ufeff".encode()
 
 
@@ -31,6 +34,8 @@ def recognise(document: Document) -> FormatName:
         return "XADES"
     if text.startswith((b"{", b"ey")):
         return "JADES"
+    if _FIELD.match(text):
+        return "SMIME"
     raise DocumentDamaged(
         "the file is no signed document of a known format: send a PDF file, a CMS, XML or JSON signature, or an "
         "ASiC container",

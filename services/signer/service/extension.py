@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from services.kernel.errors import FieldInvalid
 from services.kernel.values import Digest
 from services.signer.domain import SCOPE_DOCUMENT, Client, Declaration, refuse_by_declaration
+from services.signer.formats.format import FileStart, Role
 from services.signer.formats.parameters import MAX_LEVELS, Level, media_type_of
 from services.signer.ports import Clock, DocumentPool, Piece
 from services.signer.service.documents import DocumentAnswer
@@ -47,7 +48,12 @@ class Extension:
         """
         refuse_by_declaration(client, request.declaration, SCOPE_DOCUMENT)
         async with self._documents.session() as session:
+            detached = request.content_digest is not None
+            first = True
             async for piece in pieces:
+                if isinstance(piece, FileStart):
+                    detached |= not first and piece.role is Role.CONTENT
+                    first = False
                 await session.take(piece)
             if request.content_digest is not None:
                 session.know(request.content_digest)
@@ -58,7 +64,7 @@ class Extension:
             reached = await self._levels.raise_to(session, wanted)
             yield DocumentAnswer(
                 operation_id="",
-                media_type=media_type_of(name),
+                media_type=media_type_of(name, "DETACHED" if detached and name == "CADES" else None),
                 size=session.result_size,
                 signing_time=self._clock().replace(microsecond=0),
                 replayed=False,

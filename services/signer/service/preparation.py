@@ -5,10 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from services.kernel.errors import FieldInvalid
-from services.signer.domain import SCOPE_DOCUMENT, Client, DocumentRequest, refuse_by_declaration
+from services.signer.domain import (
+    SCOPE_DOCUMENT,
+    Client,
+    DocumentRequest,
+    refuse_by_declaration,
+)
 from services.signer.formats.pades_room import contents_bytes
-from services.signer.formats.parameters import Level, SignatureParameters
+from services.signer.formats.parameters import SignatureParameters
 from services.signer.service.documents import wanted_of
 from services.signer.service.steps import SigningSteps
 
@@ -40,22 +44,11 @@ class Preparing:
     async def prepare(self, client: Client, request: DocumentRequest) -> Preparation:
         """Tell what a later call needs; raise what would refuse it, so that nobody lays out a document in vain."""
         refuse_by_declaration(client, request.declaration, SCOPE_DOCUMENT)
-        envelope = request.envelope
-        if envelope.packaging != "DETACHED" or envelope.format in {"ASIC_S", "ASIC_E", "SMIME"}:
-            raise FieldInvalid(
-                "only PAdES, CAdES, XAdES, XMLDSig and JAdES with packaging detached are signed by digest",
-                field="packaging",
-            )
-        if envelope.format == "PADES" and not Level.B_T.includes(envelope.level):
-            raise FieldInvalid(
-                f"level {envelope.level.value} of a PDF signature is written into the file: ask for B-T, and extend"
-                " the whole document where it may be seen",
-                field="level",
-            )
+        request.envelope.require_digest_fits()
         selected = await self._steps.select(client, wanted_of(request))
         now = self._steps.parts.clock().replace(microsecond=0)
-        parameters = SignatureParameters(selected.chain.der, selected.algorithm, now, envelope)
-        pdf = envelope.format == "PADES"
+        parameters = SignatureParameters(selected.chain.der, selected.algorithm, now, request.envelope)
+        pdf = request.envelope.format == "PADES"
         return Preparation(
             hashed="ByteRange" if pdf else "content",
             contents_bytes=contents_bytes(parameters) if pdf else 0,

@@ -83,6 +83,22 @@ def test_a_worker_reads_what_the_signer_wrote() -> None:
     assert SignatureParameters.from_json(parameters.to_json()) == parameters
 
 
+@pytest.mark.parametrize(
+    ("options", "field"),
+    [
+        ({"format": "PADES", "packaging": "DETACHED", "level": Level.B_LT}, "level"),
+        ({"format": "XADES", "packaging": "DETACHED", "level": Level.B_LTA}, "level"),
+        ({"format": "XADES", "packaging": "ENVELOPED"}, "content_digest"),
+        ({"format": "ASIC_E"}, "content_digest"),
+        ({"format": "SMIME"}, "content_digest"),
+    ],
+)
+def test_what_needs_the_content_is_not_made_of_its_digest(options: dict[str, Any], field: str) -> None:
+    with pytest.raises(FieldInvalid) as caught:
+        Envelope(**options).require_digest_fits()
+    assert caught.value.data["field"] == field
+
+
 def test_levels_are_ordered() -> None:
     assert [level for level in Level if level.includes(Level.B_LT)] == [Level.B_LT, Level.B_LTA]
 
