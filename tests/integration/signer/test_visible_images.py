@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import itertools
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import pypdfium2
 import pytest
+from asn1crypto import x509
+from pyhanko.pdf_utils.reader import PdfFileReader
+from pyhanko.sign.diff_analysis import ModificationLevel
+from pyhanko.sign.validation import async_validate_pdf_signature
+from pyhanko_certvalidator import ValidationContext
 
 from services.kernel.errors import FieldInvalid, ImageInvalid, PlaceInvalid
 from services.signer.formats.parameters import Place, Visible
@@ -200,6 +206,29 @@ def test_a_name_without_a_title_above_is_refused() -> None:
     lonely = blank_pdf(content=b"BT /F1 12 Tf 300 400 Td (Nguyen Van A) Tj ET")
     with pytest.raises(PlaceInvalid, match="no title"):
         prepared(lonely, Visible("nd30.person", printed_name="Nguyen Van A"), signature_png())
+
+
+def test_a_name_outside_the_displayed_page_is_refused() -> None:
+    content = b"BT /F1 12 Tf 520 500 Td (CHU TICH) Tj 0 -80 Td (Nguyen Van A) Tj ET"
+    hidden = blank_pdf(b"/CropBox [0 0 500 842]", content=content)
+    with pytest.raises(PlaceInvalid, match="not displayed"):
+        prepared(hidden, Visible("nd30.person", printed_name="Nguyen Van A"), signature_png())
+
+
+async def test_pyhanko_finds_a_seal_to_be_no_more_than_a_form_filled_in() -> None:
+    data = sign(sealed_letter(), Visible("nd30.copy", copy_form="SAO Y"))
+    anchor = x509.Certificate.load(signer().chain[1])
+    levels = []
+    for signature in PdfFileReader(BytesIO(data)).embedded_signatures:
+        context = ValidationContext(trust_roots=[anchor], allow_fetching=False)
+        status = await async_validate_pdf_signature(signature, signer_validation_context=context)
+        assert status.bottom_line
+        levels.append(status.modification_level)
+    assert levels == [
+        ModificationLevel.FORM_FILLING,
+        ModificationLevel.FORM_FILLING,
+        ModificationLevel.NONE,
+    ]
 
 
 def test_a_seal_without_an_image_of_the_person_stands_at_the_printed_name() -> None:

@@ -73,6 +73,11 @@ def signing_gap(request: Request, name: str) -> tuple[Page, Box, Box]:
             page=found.page.number,
         )
     gap = Box(line.left, line.top, line.right, title.bottom)
+    if not found.page.displayed.holds(gap, tolerance=0):
+        raise PlaceInvalid(
+            f"the printed name {name!r} stands where page {found.page.number} is not displayed: send a box on a page",
+            page=found.page.number,
+        )
     if gap.height < MIN_GAP:
         raise PlaceInvalid(
             f"title and name on page {found.page.number} are {gap.height / POINTS_PER_MM:.1f} mm apart, a signature "
