@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -165,9 +164,12 @@ def with_property(document: XmlDocument, signature: XadesSignature, text: str) -
 
 def _decoded(element: etree._Element) -> bytes:
     try:
-        return base64.b64decode("".join((element.text or "").split()), validate=True)
-    except binascii.Error as error:
+        value = base64.b64decode("".join((element.text or "").split()), validate=True)
+    except ValueError as error:
         raise damaged(f"line {element.sourceline} is not base64", "syntax") from error
+    if not value:
+        raise damaged(f"line {element.sourceline} holds no value", "syntax")
+    return value
 
 
 def ocsp_choice(response: bytes) -> bytes:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 from typing import TYPE_CHECKING
 
 from services.kernel.errors import DocumentLocked, DomainError
@@ -56,7 +55,7 @@ def check_signature(
         raise SelfCheckFailed("the finished signature does not name the algorithms that it was made with")
     try:
         value = base64.b64decode(signature.findtext(ds("SignatureValue")) or "", validate=True)
-    except binascii.Error as error:
+    except ValueError as error:
         raise SelfCheckFailed("the finished signature's value is not base64") from error
     verify_value(
         signer.public_key, signer.algorithm, form.write(info), value_from_xml(signer.public_key, value)

@@ -8,7 +8,6 @@ reference that leads out of the document is answered by the files that came with
 from __future__ import annotations
 
 import base64
-import binascii
 import copy
 import hashlib
 import re
@@ -155,7 +154,7 @@ class References:
         name = (method.get("Algorithm") or "").strip() if method is not None else ""
         try:
             written = base64.b64decode(reference.findtext(ds("DigestValue")) or "")
-        except binascii.Error as error:
+        except ValueError as error:
             raise damaged("a digest in it is not base64", "syntax") from error
         if name == DS + "sha1":
             # Only to see that earlier signatures stay what they are; nothing of ours is made so.
@@ -351,5 +350,5 @@ def _left_out_by(transform: etree._Element) -> str:
 def _decoded(text: bytes) -> bytes:
     try:
         return base64.b64decode(text)
-    except binascii.Error as error:
+    except ValueError as error:
         raise damaged("what a signature in it refers to is not base64", "transform") from error

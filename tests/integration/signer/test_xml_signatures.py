@@ -80,6 +80,20 @@ def test_an_enveloped_signature_verifies_and_every_other_byte_stays(
     assert "failed" in xmlsec_verify(tmp_path, changed, ids=(TARGET_ID,)).lower()
 
 
+def test_the_root_can_be_the_target_without_what_stands_beside_it(tmp_path: Path) -> None:
+    who = signer()
+    document = DECLARATION.replace(b"<HSoThueDTu ", b'<HSoThueDTu ID="goc" ')
+    ids = (f"ID {TAX}:HSoThueDTu",)
+    out = document
+    for number in (1, 2):
+        out = signed(XADES, out, who, who.parameters(form="XADES", xml_target_id="goc"))
+        assert [xmlsec_verify(tmp_path, out, signature=each + 1, ids=ids) for each in range(number)] == [
+            ""
+        ] * number
+    beside = out.replace("<!-- hết -->".encode(), b"<?another instruction?>")
+    assert xmlsec_verify(tmp_path, beside, ids=ids) == ""
+
+
 @pytest.mark.parametrize(("key", "algorithm"), ALGORITHMS, ids=lambda value: value.label)
 def test_every_key_scheme_and_digest_verifies(
     key: KeyAlgorithm, algorithm: SigningAlgorithm, tmp_path: Path
