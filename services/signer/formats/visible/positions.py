@@ -11,6 +11,7 @@ import re
 import unicodedata
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import pypdfium2
@@ -58,10 +59,20 @@ class Found:
 class Texts:
     """The text of an open document; pages are read when they are asked for."""
 
-    def __init__(self, document: pypdfium2.PdfDocument, pages: list[Page]) -> None:
+    def __init__(self, document: pypdfium2.PdfDocument, reader: PdfFileReader) -> None:
         """Made by `opened`."""
         self._document = document
-        self._pages = pages
+        self._reader = reader
+
+    @cached_property
+    def _pages(self) -> list[Page]:
+        pages = all_pages(self._reader)
+        if len(self._document) != len(pages):
+            # A file whose page tree is read in two ways would show the signature elsewhere than it was placed.
+            raise PlaceInvalid(
+                "the document's pages are counted in two ways, so its text has no sure place: give a box on a page"
+            )
+        return pages
 
     def scan_warnings(self) -> list[str]:
         """Tell where scanned pages are not as copies of paper are wanted."""
@@ -214,7 +225,6 @@ class _Hit:
 @contextmanager
 def opened(document: Document, reader: PdfFileReader) -> Iterator[Texts]:
     """Open a document for its text. Raises PlaceInvalid where PDFium cannot read what pyHanko's reader read."""
-    pages = all_pages(reader)
     source = document.read() if document.size <= IN_MEMORY_BYTES else document.stream
     document.stream.seek(0)
     try:
@@ -222,12 +232,7 @@ def opened(document: Document, reader: PdfFileReader) -> Iterator[Texts]:
     except pypdfium2.PdfiumError as error:
         raise PlaceInvalid("the text of the document cannot be read: give a box on a page") from error
     try:
-        if len(native) != len(pages):
-            # A file whose page tree is read in two ways would show the signature elsewhere than it was placed.
-            raise PlaceInvalid(
-                "the document's pages are counted in two ways, so its text has no sure place: give a box on a page"
-            )
-        yield Texts(native, pages)
+        yield Texts(native, reader)
     finally:
         native.close()
 
