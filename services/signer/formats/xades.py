@@ -21,7 +21,7 @@ import base64
 import hashlib
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -57,6 +57,10 @@ _BASE64_TRANSFORM = f'<ds:Transform Algorithm="{xml_references.BASE64}"></ds:Tra
 _REFERABLE = re.compile(r"[\w.:\-]+")
 _XML_TYPE = re.compile(r"(?:text|application)/(?:xml|[\w.\-]+\+xml)(?:\s*;.*)?", re.IGNORECASE)
 _TRIAL_VALUE = bytes(3)
+_UNCHECKED = (
+    "EARLIER_SIGNATURE_UNCHECKED: an earlier signature refers to what it covers in a way that is not followed here, so "
+    "whether it stays valid was not checked"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,6 +215,8 @@ def _prepare_enveloped(document: Document, parameters: SignatureParameters, *, q
         xml_check.require_kept(
             earlier, xml_check.integrity(References(finished, xml_document.parse(finished)))
         )
+        if any(intact is None for each in earlier.values() for intact in each):
+            return replace(prepared, warnings=(_UNCHECKED,))
     return prepared
 
 

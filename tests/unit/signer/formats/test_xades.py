@@ -234,6 +234,15 @@ def test_the_after_sign_check_follows_each_reference_to_its_place() -> None:
         check(moved, identifier, uris)
 
 
+def test_an_earlier_signature_that_cannot_be_followed_is_named_in_a_warning() -> None:
+    who = signer()
+    out = signed(XADES, DECLARATION, who, who.parameters(form="XADES"))
+    assert XADES.prepare(Document.of(out), who.parameters(form="XADES")).warnings == ()
+    strange = out.replace(b"not(ancestor-or-self::ds:Signature)", b"count(ancestor-or-self::ds:Signature)=0")
+    (warning,) = XADES.prepare(Document.of(strange), who.parameters(form="XADES")).warnings
+    assert warning.startswith("EARLIER_SIGNATURE_UNCHECKED: ")
+
+
 def test_an_earlier_signature_must_stay_what_it_was() -> None:
     before: dict[str, xml_check.Integrity] = {"value": (True, False, None)}
     xml_check.require_kept(before, {"value": (True, True, False), "new": (False,)})
