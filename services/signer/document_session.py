@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 from services.kernel.errors import BodyTooLarge, FieldInvalid, IdempotencyConflict, Internal
 from services.signer.document_wire import WireError, split
 from services.signer.domain import content_sha256
-from services.signer.formats.format import EvidenceNeeded, FileStart, Prepared, TimeStampNeeded
+from services.signer.formats.format import EvidenceNeeded, FileStart, Prepared, Role, TimeStampNeeded
 from services.signer.formats.parameters import APPENDING_FORMATS, MAX_LEVELS
 
 if TYPE_CHECKING:
@@ -103,6 +103,10 @@ class DocumentSession:
 
         Raises the DOCUMENT_* errors, FieldInvalid, AlgorithmMismatch, Overloaded.
         """
+        if self._known is not None and any(size for start, size in self._files if start.role is Role.CONTENT):
+            raise FieldInvalid(
+                "the content came together with content_digest: send one of the two", field="content_digest"
+            )
         self._asked = {"format": parameters.envelope.format, "parameters": parameters.to_json()}
         answer, state = await self._step({"step": "prepare"}, b"")
         with _believed():

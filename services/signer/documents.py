@@ -38,7 +38,7 @@ from services.kernel.runtime.telemetry import LATENCY_BUCKETS
 from services.signer.document_process import Worker, WorkerDied
 from services.signer.document_session import DocumentSession
 from services.signer.document_spool import Spool
-from services.signer.document_wire import WireError
+from services.signer.document_wire import WireError, require_body
 from services.signer.formats.errors import SelfCheckFailed
 
 if TYPE_CHECKING:
@@ -182,7 +182,11 @@ class DocumentWorkers:
         return None if self._running else "no document worker is running"
 
     async def run(self, meta: dict[str, Any], body: bytes, spool: Spool) -> tuple[dict[str, Any], bytes]:
-        """Do one step in some worker; a step is done again where the worker died in it."""
+        """Do one step in some worker; a step is done again where the worker died in it.
+
+        Raises BodyTooLarge where `body` is more than a worker takes, and what the worker says.
+        """
+        require_body(len(body))
         started = time.monotonic()
         answer, result = await self._until_answered(meta, body, spool)
         if self._metrics is not None:

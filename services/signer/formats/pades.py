@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from services.kernel.errors import FieldInvalid
 from services.signer.formats import cms, pades_levels
 from services.signer.formats.errors import SelfCheckFailed
-from services.signer.formats.format import Prepared
+from services.signer.formats.format import Prepared, Role
 from services.signer.formats.pades_layout import lay_out
 from services.signer.formats.pdf_contents import Contents, digest_but, digest_round, located
 from services.signer.formats.pdf_own import Kind, own_updates
@@ -40,6 +40,7 @@ class PadesBaseline:
 
     def prepare(self, document: Document, parameters: SignatureParameters) -> Prepared:
         """Lay out the update, hash document and update, encode the signed attributes."""
+        _require_files(document, parameters.envelope)
         digest = parameters.algorithm.digest
         parts = cms.signer_parts(parameters.certificate_chain, parameters.algorithm)
         if _is_detached(document, parameters):
@@ -93,6 +94,21 @@ def check(document: Document, increment: bytearray, parts: cms.SignerParts, dige
         raise SelfCheckFailed("the update is not that of one signature")
     value = digest_round(document, increment, updates[0], digest)
     cms.check(located(increment, updates[0]).read(increment), parts, value)
+
+
+def _require_files(document: Document, envelope: Envelope) -> None:
+    """Refuse files that would not be signed and not be seen: whoever sends them thinks otherwise."""
+    if document.role is not Role.CONTENT:
+        raise FieldInvalid("send the PDF file to sign first, as the content", field="part")
+    roles = [one.role for one in document.others]
+    if roles and roles != [Role.IMAGE]:
+        raise FieldInvalid(
+            "one PDF file is signed by itself; only an image of its visible signature may come with it: sign each "
+            "file by a call of its own",
+            field="part",
+        )
+    if roles and envelope.visible is None:
+        raise FieldInvalid("an image goes with a visible signature: say which with pdf.visible", field="part")
 
 
 def _is_detached(document: Document, parameters: SignatureParameters) -> bool:

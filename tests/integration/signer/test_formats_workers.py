@@ -24,9 +24,13 @@ from services.kernel.errors import (
 from services.kernel.values import DigestAlgorithm
 from services.signer.document_session import CHUNK_BYTES, DocumentSession
 from services.signer.document_spool import MEMORY_SPOOL_BYTES
+from services.signer.document_wire import MAX_BODY_BYTES
 from services.signer.documents import DocumentMetrics, DocumentWorkers
 from services.signer.formats.errors import SelfCheckFailed
-from tests.support import pdfs
+from services.signer.formats.format import TimeStampNeeded
+from services.signer.formats.parameters import Level
+from tests.support import pdfs, stamping
+from tests.support.cades_reference import openssl_sign
 from tests.support.document_signers import openssl_cms_verify, pdfsig, signer
 
 if TYPE_CHECKING:
@@ -35,6 +39,7 @@ if TYPE_CHECKING:
 
     from services.signer.formats.parameters import FormatName
 
+MAX_STEPS = 8
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 LIMIT = 32 << 20
 
@@ -216,6 +221,32 @@ async def test_a_stream_bomb_is_refused_within_the_memory_limit(workers: Documen
         with pytest.raises(DocumentDamaged):
             await session.prepare(signer().parameters())
     assert await sign(workers, pdfs.one_page_pdf())
+
+
+async def raise_to_the_end(session: DocumentSession) -> None:
+    for _ in range(MAX_STEPS):
+        need = await session.next_need(Level.B_LTA, DigestAlgorithm.SHA256)
+        if isinstance(need, TimeStampNeeded):
+            await session.add_time_stamp(need, stamping.token(need.imprint, DigestAlgorithm.SHA256))
+        elif need is not None:
+            await session.add_evidence(need, stamping.evidence(need.certificates))
+
+
+async def test_what_does_not_fit_into_an_answer_is_refused_and_harms_no_worker(
+    workers: DocumentWorkers, tmp_path: Path
+) -> None:
+    """A container made elsewhere may be larger than any of ours."""
+    (tmp_path / "content").write_bytes(os.urandom(LIMIT - 3000))
+    who = signer()
+    container = openssl_sign(tmp_path, who, (tmp_path / "content").read_bytes(), "-nodetach")
+    running = {worker.process.pid for worker in workers._running}
+    async with workers.session() as session:
+        await feed(session, container)
+        assert await session.recognise() == "CADES"
+        with pytest.raises(BodyTooLarge) as caught:
+            await raise_to_the_end(session)
+    assert caught.value.data["limit"] == MAX_BODY_BYTES
+    assert {worker.process.pid for worker in workers._running} == running
 
 
 async def test_a_document_over_the_limit_is_refused_at_the_crossing_byte(workers: DocumentWorkers) -> None:

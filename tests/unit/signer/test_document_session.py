@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from services.kernel.errors import Internal
+from services.kernel.errors import FieldInvalid, Internal
 from services.kernel.values import Digest, DigestAlgorithm, SignatureScheme, SigningAlgorithm
 from services.signer.document_session import DocumentSession
 from services.signer.document_spool import Spool
@@ -116,3 +116,11 @@ async def test_the_digest_of_one_file_is_its_own_and_of_several_tells_them_apart
         await digest(FileStart(Role.SIGNATURE, "b"), b"bytes", known=Digest(SHA256, bytes(32))),
     ]
     assert len(set(several)) == len(several)
+
+
+async def test_a_content_and_the_digest_of_one_are_not_signed_together(spool: Spool) -> None:
+    both = session(spool, ({"digest": "00" * 32}, b""))
+    await both.take(b"content")
+    both.know(Digest(SHA256, bytes(32)))
+    with pytest.raises(FieldInvalid, match="one of the two"):
+        await both.prepare(PARAMETERS)
