@@ -79,7 +79,8 @@ def target_of(url: str, hosts: Sequence[OutsideHostSettings]) -> Target:
         )
     if parsed.userinfo or not _HOST.fullmatch(host):
         raise EgressError(Reason.NOT_ALLOWED, "the URL has no host that can be, or a user in it")
-    port = parsed.port or (443 if parsed.scheme == "https" else 80)
+    # Port 0 is one that was named, and on no list.
+    port = (443 if parsed.scheme == "https" else 80) if parsed.port is None else parsed.port
     covering = [one for one in hosts if one.covers(host, port)]
     if not covering:
         raise EgressError(Reason.NOT_ALLOWED, f"{host} with port {port} is not on the list of allowed hosts")
@@ -109,6 +110,9 @@ def _is_public(text: str) -> bool:
         address = ip_address(text)
     except ValueError:
         # Such as an IPv6 address with its zone, which is link-local.
+        return False
+    # Site-local addresses were given up (RFC 3879), but networks have them still.
+    if isinstance(address, IPv6Address) and address.is_site_local:
         return False
     inner = [address, *_embedded(address)]
     return all(one.is_global and not one.is_multicast and not one.is_reserved for one in inner)

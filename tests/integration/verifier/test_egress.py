@@ -139,7 +139,7 @@ async def test_a_host_that_is_not_on_the_list_is_not_even_resolved(door: Door, s
     "address",
     ["127.0.0.1", "10.0.0.1", "192.168.1.1", "172.16.0.9", "100.64.0.1", "169.254.169.254", "0.0.0.9",
      "224.0.0.1", "::1", "::", "fe80::1", "fe80::1%eth0", "fc00::1", "::ffff:127.0.0.1", "2002:7f00:1::",
-     "64:ff9b::7f00:1", "ff02::1"],
+     "64:ff9b::7f00:1", "ff02::1", "fec0::1"],
 )  # fmt: skip
 async def test_a_name_that_leads_inside_is_not_followed(
     door: Door, server: OutsideServer, address: str

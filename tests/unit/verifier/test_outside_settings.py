@@ -45,6 +45,7 @@ def test_hosts_on_the_list(url: str) -> None:
         "http://ca.example.vn/",
         "https://a.ca.example.vn/",
         "http://ocsp.example.vn:8080/",
+        "http://ocsp.example.vn:0/",
         "http://xocsp.example.vn/",
         "http://evilca.example.vn/",
         "http://ocsp.example.vn.evil.test/",
