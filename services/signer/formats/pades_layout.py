@@ -14,6 +14,7 @@ from services.signer.formats.pades_fields import Spot
 from services.signer.formats.pades_room import contents_bytes
 from services.signer.formats.parameters import Level
 from services.signer.formats.pdf_contents import Contents, close_round, put_signature
+from services.signer.formats.pdf_hostile import reading_pdf
 from services.signer.formats.pdf_objects import dictionary, pointer, text_string, written
 from services.signer.formats.pdf_update import Base, IncrementalUpdate
 
@@ -40,6 +41,7 @@ def base_of(document: Document, reader: PdfFileReader) -> Base:
     return Base.of(reader, document.size, newline, pdf_structure.first_free_object(reader))
 
 
+@reading_pdf()
 def lay_out(document: Document, parameters: SignatureParameters) -> LaidOut:
     """Find or make the field and write the signature dictionary. Raises the DOCUMENT_* errors, FieldInvalid."""
     envelope = parameters.envelope

@@ -21,6 +21,7 @@ from services.signer.formats.pades_layout import base_of
 from services.signer.formats.pades_room import TOKEN_BYTES
 from services.signer.formats.parameters import Level
 from services.signer.formats.pdf_contents import close_round, digest_but, digest_round, located, put_signature
+from services.signer.formats.pdf_hostile import reading_pdf
 from services.signer.formats.pdf_joined import joined
 from services.signer.formats.pdf_own import Kind, NotOurs, OwnPdf, newest_update, own_updates
 from services.signer.formats.pdf_update import IncrementalUpdate
@@ -84,6 +85,7 @@ def _need_of_ours(
     return None
 
 
+@reading_pdf()
 def _need_of_others(signed: Signed, kinds: list[Kind], level: Level, digest: DigestAlgorithm) -> Need | None:
     whole = joined(signed)
     found = found_in(pdf_structure.open_pdf(whole), whole.size)
@@ -102,6 +104,7 @@ def _need_of_others(signed: Signed, kinds: list[Kind], level: Level, digest: Dig
     return None
 
 
+@reading_pdf()
 def _document_time_stamp(
     signed: Signed, digest: DigestAlgorithm, updates: list[OwnUpdate] | None = None
 ) -> TimeStampNeeded:
@@ -200,6 +203,7 @@ def _require_room(contents: Contents, value: bytes) -> None:
         )
 
 
+@reading_pdf()
 def add_evidence(signed: Signed, evidence: Evidence) -> bytes:
     """Put certificates and revocation values into one more update; see SignatureFormat."""
     try:

@@ -15,7 +15,7 @@ from pyhanko.pdf_utils import generic
 from services.kernel.errors import DocumentDamaged
 from services.signer.formats import pdf_structure
 from services.signer.formats.errors import SelfCheckFailed
-from services.signer.formats.pdf_objects import dictionary, number, pointer, resolved, written
+from services.signer.formats.pdf_objects import dictionary, number, pointer, resolved, value_at, written
 from services.signer.formats.pdf_own import NotOurs, OwnPdf
 from services.signer.formats.pdf_update import IncrementalUpdate
 
@@ -77,9 +77,9 @@ def store_update(handler: PdfHandler, base: Base, evidence: Evidence) -> bytearr
 
 def _stored(store: generic.DictionaryObject | None, key: str) -> tuple[list[generic.PdfObject], set[bytes]]:
     """Return the references that a store has under a key, and the SHA-256 of what they lead to."""
-    if store is None or key not in store:
+    array = value_at(store, key) if store is not None else None
+    if array is None:
         return [], set()
-    array = store[key]
     if not isinstance(array, generic.ArrayObject) or len(array) > MAX_STORED:
         raise DocumentDamaged(
             f"{key} of the document security store is no array of at most {MAX_STORED} values", where="/DSS"
