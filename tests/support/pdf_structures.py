@@ -139,6 +139,10 @@ def structures() -> dict[str, bytes]:
         "form with an empty signature field": pdfs.form_pdf(b"/FT /Sig /T (Leader)", b"/FT /Tx /T (Note)"),
         "form without fields": pdfs.assemble(pdfs.page_objects(catalog=b"/AcroForm <</Fields []>>")),
         "form, fields and annotations as objects": shared_form_pdf(),
+        "form fields that are the page's annotations too": pdfs.assemble(
+            pdfs.page_objects(page=b"/Annots 10 0 R", catalog=b"/AcroForm <</Fields 10 0 R>>") | {10: b"[]"}
+        ),
+        "no annotations, said by null": pdfs.assemble(pdfs.page_objects(page=b"/Annots null")),
         "certified, signing allowed": _signed(1, certification=2),
         "signed once": _signed(1),
         "signed three times": _signed(3),

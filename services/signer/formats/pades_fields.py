@@ -21,6 +21,8 @@ from services.signer.formats.pdf_objects import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from pyhanko.pdf_utils.rw_common import PdfHandler
 
     from services.signer.formats.pdf_update import IncrementalUpdate
@@ -177,8 +179,13 @@ def _stands_on(page: generic.DictionaryObject, widget: generic.Reference) -> boo
     annotations = value_at(page, "/Annots")
     if not isinstance(annotations, generic.ArrayObject):
         return False
-    raw = (annotations.raw_get(index) for index in range(len(annotations)))
-    return any(isinstance(item, generic.IndirectObject) and item.reference == widget for item in raw)
+    return any(
+        isinstance(item, generic.IndirectObject) and item.reference == widget for item in _raw(annotations)
+    )
+
+
+def _raw(array: generic.ArrayObject) -> Iterator[generic.PdfObject]:
+    return (array.raw_get(index) for index in range(len(array)))
 
 
 def _append(
@@ -193,13 +200,15 @@ def _append(
     What changed is noted in the update; the parent only where its reference is given.
     """
     raw = parent.raw_get(key) if key in parent else None
-    if raw is None:
+    array = value_at(parent, key)
+    if array is None:
         parent[key] = generic.ArrayObject([entry])
     else:
-        array = parent[key]
         if not isinstance(array, generic.ArrayObject):
             raise DocumentDamaged(f"{key} is not an array", where=key)
-        array.append(entry)
+        # A page's annotations may be the form's fields too: the same object, which has the entry then.
+        if entry not in _raw(array):
+            array.append(entry)
         if isinstance(raw, generic.IndirectObject):
             update.change(raw.reference, array)
             return False
