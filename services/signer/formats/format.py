@@ -122,7 +122,13 @@ class Document:
         at, end = start - skip, start + self.size
         while at < end:
             length = min(_MAPPED_BYTES, end - at)
-            mapped = mmap.mmap(descriptor, length, _MAP_FLAGS, mmap.PROT_READ, offset=at)
+            try:
+                mapped = mmap.mmap(descriptor, length, _MAP_FLAGS, mmap.PROT_READ, offset=at)
+            except OSError:
+                # No address space left for it, or a file that cannot be mapped: it can be read nevertheless.
+                if at + skip > start:
+                    raise
+                return False
             with mapped, memoryview(mapped) as whole, whole[skip:] as piece:
                 running.update(piece)
             skip = 0
