@@ -161,6 +161,8 @@ def _require_intact(container: Container) -> None:
         for entry in asic_manifest.read(container.get(name)).entries:
             # What lies in META-INF may have been extended since; contents may not.
             file = contents.get(entry.name)
+            if entry.name not in container.members:
+                raise _not_signed(name)
             if file is not None and file.hash(entry.algorithm).digest() != entry.digest:
                 raise _not_signed(name)
 

@@ -21,11 +21,12 @@ MAX_LINE_BYTES = 998
 """RFC 5322 section 2.1.1, line end not counted."""
 BASE64_LINE = 76
 _BLANK_LINE = re.compile(rb"(?:\A|\r\n|\n)(?:\r\n|\n)")
-_FIELD_NAME = re.compile(rb"[!-9;-~]{1,100}[ \t]*:")
+_FIELD_NAME = re.compile(rb"[!-9;-~]{1,100}:")
+"""White space before the colon is obsolete (RFC 5322 section 4.5), and programs disagree whether it is a field."""
 _BOUNDARY = re.compile(
     rb';\s*boundary\s*=\s*(?:"((?:[^"\\\r\n]|\\.){1,200})"|([^\s;"]{1,200}))', re.IGNORECASE
 )
-_BINARY = re.compile(rb"^content-transfer-encoding[ \t]*:\s*binary", re.IGNORECASE | re.MULTILINE)
+_BINARY = re.compile(rb"^content-transfer-encoding:\s*binary", re.IGNORECASE | re.MULTILINE)
 _ENCODED = frozenset({b"base64", b"quoted-printable"})
 
 
@@ -165,6 +166,8 @@ def _leaf(fields: list[Field], body: bytes, *, is_text: bool) -> bytes:
 def _fields(head: bytes) -> list[Field]:
     if head[:1] in (b" ", b"\t"):
         raise FieldInvalid("a header begins with a folded line (RFC 5322 section 2.2)", field="message")
+    if b"\0" in head:
+        raise FieldInvalid("a header holds NUL (RFC 5322 section 4)", field="message")
     # A field's continuation lines begin with white space (RFC 5322 section 2.2.3).
     lines = re.split(rb"\r\n(?![ \t])", head) if head else []
     if len(lines) > MAX_FIELDS:

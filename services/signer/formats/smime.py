@@ -114,6 +114,10 @@ def _read(document: Document, certificate: bytes) -> _Message:
         raise BodyTooLarge(f"a message is at most {MAX_MESSAGE_BYTES} bytes", limit=MAX_MESSAGE_BYTES)
     fields, body = mime.split(document.read())
     _require_sender(fields, certificate)
+    for name in ("content-type", "content-transfer-encoding"):
+        if sum(field.name == name for field in fields) > 1:
+            # One program would show what another does not.
+            raise FieldInvalid(f"the message has more than one {name} (RFC 2045 section 3)", field="message")
     inside = [field.raw for field in fields if field.name.startswith("content-")]
     outside = [field.raw for field in fields if not _is_of_body(field.name)]
     if not any(field.name == "content-type" for field in fields):

@@ -169,6 +169,7 @@ HOSTILE: dict[str, tuple[bytes, str]] = {
         ),
         "not base64",
     ),
+    "a content too few": (_with(MADE, a=None), "not those that .*ASiCManifest001"),
     "another content": (_with(MADE, a=CONTENT + b"x"), "not those that .*ASiCManifest001"),
     "another content than the XML signature's": (
         _with(sign(files("a", "b"), "ASIC_E", "XADES"), b=b"x"),
