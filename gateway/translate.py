@@ -171,6 +171,9 @@ def operation(answer: signer.GetOperationResponse) -> dict[str, Any]:
         "document_expires_at": time_text(answer, "document_expires_at"),
         "media_type": answer.media_type or None,
         "file_name": answer.file_name or None,
+        "level": level(answer.level),
+        "level_missed": item_error(answer.level_missed) if answer.HasField("level_missed") else None,
+        "warnings": list(answer.warnings),
     }
 
 

@@ -251,6 +251,9 @@ SIGNING_SCHEMAS: Mapping[str, Schema] = {
         document_expires_at=moment("Until when it is kept."),
         media_type=maybe("Media type of the result."),
         file_name=maybe("File name given with the request."),
+        level=maybe("Level that the signed document reached; null for digests and while nothing was signed."),
+        level_missed={"oneOf": [ref("ItemError"), {"type": "null"}]},
+        warnings=rows(text("CODE: sentence."), "What was done although a rule advises against it."),
     ),
     "Upload": answered(
         upload_id=text("Id to name in a job."),

@@ -8,8 +8,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
-from services.kernel.errors import BodyTooLarge, FieldInvalid, IdempotencyConflict, Internal
-from services.signer.document_wire import WireError, split
+from services.kernel.errors import (
+    BodyTooLarge,
+    EvidenceUnavailable,
+    FieldInvalid,
+    IdempotencyConflict,
+    Internal,
+)
+from services.signer.document_wire import MAX_BODY_BYTES, WireError, split
 from services.signer.domain import content_sha256
 from services.signer.formats.format import EvidenceNeeded, FileStart, Prepared, Role, TimeStampNeeded
 from services.signer.formats.parameters import APPENDING_FORMATS, MAX_LEVELS
@@ -157,6 +163,12 @@ class DocumentSession:
             "crls": len(evidence.crls),
         }
         values = [*evidence.certificates, *evidence.crls, *evidence.ocsp_responses]
+        size = len(await self.increment()) + len(need.state) + sum(map(len, values))
+        if size > MAX_BODY_BYTES:
+            raise EvidenceUnavailable(
+                f"the signature and its revocation values have {size} bytes, and {MAX_BODY_BYTES} go into one document",
+                limit=MAX_BODY_BYTES,
+            )
         await self._raise(meta, [need.state, *values])
 
     async def _raise(self, meta: dict[str, Any], parts: list[bytes]) -> None:

@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 
     from services.signer.formats.format import Document
 
-MAX_XML_BYTES = 32 << 20
-"""Of a document that is held as a tree, which takes some times its size."""
+MAX_XML_BYTES = 28 << 20
+"""Of a document that is held as a tree, which takes some times its size; a signature with its evidence goes beside it into
+the 32 MiB that a document worker gives back."""
 MAX_DEPTH = 200
 """Elements within each other."""
 MAX_ELEMENTS = 400_000

@@ -48,6 +48,7 @@ from services.signer.service.files import FileList, fill
 from services.signer.service.files import limited as limited_bytes
 from services.signer.service.hashes import HashSigning
 from services.signer.service.kept import pack_reached, unpack_reached
+from services.signer.service.levels import Reached
 from services.signer.service.messages import Ended, ended_events, job_event, require_result_fits
 from services.signer.service.origin import JobOrigin, known_client
 from services.signer.service.outcomes import ItemOutcome
@@ -264,7 +265,9 @@ class JobSigning:
                     algorithm=selected.algorithm.label,
                     signing_time=attempt.signing_time,
                     result_blob=result,
-                    events=self._ended(facts, state, job.job_id, entry.failure),
+                    events=self._ended(
+                        facts, state, job.job_id, entry.failure, reached=attempt.reached if result else None
+                    ),
                 )
                 await self._steps.end(ending, 1)
                 return Next.DONE if entry.failure is None else Parked(entry.failure.code)
@@ -382,6 +385,8 @@ class JobSigning:
         job_id: str,
         failure: ItemFailure | None = None,
         outcomes: Sequence[ItemOutcome] = (),
+        reached: Reached | None = None,
     ) -> tuple[Event, ...]:
         at = self._steps.parts.clock()
-        return ended_events(Ended(facts, state, at, failure, outcomes, job_id), self._parts.replica)
+        ended = Ended(facts, state, at, failure, outcomes, job_id, reached)
+        return ended_events(ended, self._parts.replica)

@@ -19,8 +19,8 @@ from services.signer.formats.format import TimeStampNeeded
 from services.signer.formats.parameters import Level
 from services.signer.ports import DocumentSession, EvidenceSource, TimeStamps
 
-MAX_STEPS = 64
-"""Steps of one document: each signature of a container may need a time-stamp of its own."""
+MAX_STEPS = 600
+"""Steps of one document: each of up to 256 signatures of a container may need a time-stamp and values of its own."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,17 +12,18 @@ from kyso.v1 import signer_pb2, signer_pb2_grpc
 from services.kernel.errors import FieldInvalid
 from services.kernel.runtime.telemetry import request_id
 from services.signer.authority import Authority, Purpose
-from services.signer.domain import Client, require_any_scope
+from services.signer.domain import Client, Kind, require_any_scope
 from services.signer.fields import MAX_FILE_NAME, require_text
 from services.signer.ports import SigningStore, Tokens
 from services.signer.service.documents import DocumentSigning
 from services.signer.service.extension import Extension
 from services.signer.service.hashes import HashSigning
 from services.signer.service.jobs import JobSigning
+from services.signer.service.kept import unpack_reached
 from services.signer.service.keys import KeyService
 from services.signer.service.preparation import Preparing
 from services.signer.servicer import envelopes, translate
-from services.signer.servicer.streams import read_chunks, read_header, read_pieces, result_of
+from services.signer.servicer.streams import fill_reached, read_chunks, read_header, read_pieces, result_of
 from services.signer.time_stamps import TimeStampService
 
 SERVICE_NAME = "kyso.v1.SignerService"
@@ -195,6 +196,8 @@ class SignerServicer(signer_pb2_grpc.SignerServiceServicer):
             answer.error.CopyFrom(translate.item_error(found.failure))
         if job is not None:
             translate.fill_job(answer, job)
+        kept = unpack_reached(found.result) if found.kind is Kind.DOCUMENT else None
+        fill_reached(answer, kept.reached if kept else None)
         return answer
 
     async def FetchDocument(

@@ -10,6 +10,7 @@ from services.kernel.errors import FieldInvalid, PartOrder
 from services.signer.formats.format import FileStart
 from services.signer.ports import Piece
 from services.signer.service.documents import DocumentAnswer
+from services.signer.service.levels import Reached
 from services.signer.servicer import envelopes, translate
 
 MAX_CHUNK_BYTES = 256 * 1024
@@ -70,9 +71,17 @@ def result_of(answer: DocumentAnswer) -> signer_pb2.SignDocumentResult:
         signing_time=translate.timestamp(answer.signing_time),
         replayed=answer.replayed,
     )
-    if answer.reached is not None:
-        result.level = envelopes.LEVEL_NUMBERS[answer.reached.level]
-        result.warnings.extend(answer.reached.warnings)
-        if answer.reached.missed is not None:
-            result.level_missed.CopyFrom(translate.item_error(answer.reached.missed))
+    fill_reached(result, answer.reached)
     return result
+
+
+def fill_reached(
+    message: signer_pb2.SignDocumentResult | signer_pb2.GetOperationResponse, reached: Reached | None
+) -> None:
+    """Write which level a document has, and why it is lower than asked."""
+    if reached is None:
+        return
+    message.level = envelopes.LEVEL_NUMBERS[reached.level]
+    message.warnings.extend(reached.warnings)
+    if reached.missed is not None:
+        message.level_missed.CopyFrom(translate.item_error(reached.missed))

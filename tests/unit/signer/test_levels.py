@@ -108,7 +108,7 @@ async def test_a_format_that_asks_without_end_is_stopped() -> None:
             pass
 
     with pytest.raises(Internal):
-        await raise_to(Endless(LTA), Outside([b"token"] * 100), wanted(Level.B_T))
+        await raise_to(Endless(LTA), Outside([b"token"] * 1000), wanted(Level.B_T))
 
 
 @pytest.mark.parametrize("addition", [b"increment", b"", None])

@@ -75,7 +75,7 @@ class CredentialChanged(_message.Message):
     def __init__(self, credential_id: _Optional[str] = ..., version: _Optional[int] = ..., status: _Optional[str] = ..., subscriber_id: _Optional[str] = ..., agency_id: _Optional[str] = ..., client_id: _Optional[str] = ..., reason: _Optional[str] = ..., time: _Optional[str] = ...) -> None: ...
 
 class OperationEnded(_message.Message):
-    __slots__ = ("operation_id", "state", "client_id", "error_code", "error_message", "signatures", "time", "job_id")
+    __slots__ = ("operation_id", "state", "client_id", "error_code", "error_message", "signatures", "time", "job_id", "level", "level_missed")
     OPERATION_ID_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     CLIENT_ID_FIELD_NUMBER: _ClassVar[int]
@@ -84,6 +84,8 @@ class OperationEnded(_message.Message):
     SIGNATURES_FIELD_NUMBER: _ClassVar[int]
     TIME_FIELD_NUMBER: _ClassVar[int]
     JOB_ID_FIELD_NUMBER: _ClassVar[int]
+    LEVEL_FIELD_NUMBER: _ClassVar[int]
+    LEVEL_MISSED_FIELD_NUMBER: _ClassVar[int]
     operation_id: str
     state: str
     client_id: str
@@ -92,7 +94,9 @@ class OperationEnded(_message.Message):
     signatures: _containers.RepeatedScalarFieldContainer[str]
     time: str
     job_id: str
-    def __init__(self, operation_id: _Optional[str] = ..., state: _Optional[str] = ..., client_id: _Optional[str] = ..., error_code: _Optional[str] = ..., error_message: _Optional[str] = ..., signatures: _Optional[_Iterable[str]] = ..., time: _Optional[str] = ..., job_id: _Optional[str] = ...) -> None: ...
+    level: str
+    level_missed: str
+    def __init__(self, operation_id: _Optional[str] = ..., state: _Optional[str] = ..., client_id: _Optional[str] = ..., error_code: _Optional[str] = ..., error_message: _Optional[str] = ..., signatures: _Optional[_Iterable[str]] = ..., time: _Optional[str] = ..., job_id: _Optional[str] = ..., level: _Optional[str] = ..., level_missed: _Optional[str] = ...) -> None: ...
 
 class CrlPublished(_message.Message):
     __slots__ = ("ca", "number", "entries", "this_update", "next_update")

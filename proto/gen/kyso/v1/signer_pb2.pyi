@@ -510,7 +510,7 @@ class GetOperationRequest(_message.Message):
     def __init__(self, operation_id: _Optional[str] = ...) -> None: ...
 
 class GetOperationResponse(_message.Message):
-    __slots__ = ("operation_id", "state", "credential_id", "created_at", "ended_at", "error", "document_available", "document_expires_at", "media_type", "file_name")
+    __slots__ = ("operation_id", "state", "credential_id", "created_at", "ended_at", "error", "document_available", "document_expires_at", "media_type", "file_name", "level", "level_missed", "warnings")
     OPERATION_ID_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     CREDENTIAL_ID_FIELD_NUMBER: _ClassVar[int]
@@ -521,6 +521,9 @@ class GetOperationResponse(_message.Message):
     DOCUMENT_EXPIRES_AT_FIELD_NUMBER: _ClassVar[int]
     MEDIA_TYPE_FIELD_NUMBER: _ClassVar[int]
     FILE_NAME_FIELD_NUMBER: _ClassVar[int]
+    LEVEL_FIELD_NUMBER: _ClassVar[int]
+    LEVEL_MISSED_FIELD_NUMBER: _ClassVar[int]
+    WARNINGS_FIELD_NUMBER: _ClassVar[int]
     operation_id: str
     state: OperationState
     credential_id: str
@@ -531,7 +534,10 @@ class GetOperationResponse(_message.Message):
     document_expires_at: _timestamp_pb2.Timestamp
     media_type: str
     file_name: str
-    def __init__(self, operation_id: _Optional[str] = ..., state: _Optional[_Union[OperationState, str]] = ..., credential_id: _Optional[str] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., ended_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., error: _Optional[_Union[_common_pb2.ItemError, _Mapping]] = ..., document_available: _Optional[bool] = ..., document_expires_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., media_type: _Optional[str] = ..., file_name: _Optional[str] = ...) -> None: ...
+    level: SignatureLevel
+    level_missed: _common_pb2.ItemError
+    warnings: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, operation_id: _Optional[str] = ..., state: _Optional[_Union[OperationState, str]] = ..., credential_id: _Optional[str] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., ended_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., error: _Optional[_Union[_common_pb2.ItemError, _Mapping]] = ..., document_available: _Optional[bool] = ..., document_expires_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., media_type: _Optional[str] = ..., file_name: _Optional[str] = ..., level: _Optional[_Union[SignatureLevel, str]] = ..., level_missed: _Optional[_Union[_common_pb2.ItemError, _Mapping]] = ..., warnings: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class FetchDocumentRequest(_message.Message):
     __slots__ = ("operation_id",)
