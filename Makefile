@@ -73,8 +73,8 @@ test-unit: tools  ## Run the tests that need no server
 	$(BIN)/pytest tests/unit tests/architecture
 
 .PHONY: test
-test: tools  ## Run the whole suite against real parts
-	$(BIN)/pytest
+test: tools  ## Run the whole suite against real parts, a file at a time on each core
+	$(BIN)/pytest --numprocesses logical --maxprocesses 4 --dist loadfile
 
 # Documents that nobody here made; they are not part of the repository.
 CORPORA ?= ../shared/corpora
