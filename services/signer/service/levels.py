@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from prometheus_client import Counter
@@ -21,6 +24,9 @@ from services.signer.ports import DocumentSession, EvidenceSource, TimeStamps
 
 MAX_STEPS = 600
 """Steps of one document: each of up to 256 signatures of a container may need a time-stamp and values of its own."""
+
+MAX_SECONDS = 300
+"""After which nothing more is begun: each step may wait for others, and whoever asked may be gone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +55,16 @@ class Reached:
 class LevelRaising:
     """Raises a signed document to a level (EN 319 102-1 section 4.2: signature augmentation)."""
 
-    def __init__(self, stamps: TimeStamps, evidence: EvidenceSource, levels: Counter) -> None:
-        """Take where time-stamps and evidence come from, and what counts levels wanted and reached."""
+    def __init__(
+        self,
+        stamps: TimeStamps,
+        evidence: EvidenceSource,
+        levels: Counter,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Take where time-stamps and evidence come from, what counts levels wanted and reached, and a clock."""
         self._stamps, self._evidence, self._levels = stamps, evidence, levels
+        self._monotonic = monotonic
 
     async def raise_to(self, session: DocumentSession, wanted: LevelWanted) -> Reached:
         """Do what the format asks for; the session holds the result.
@@ -61,8 +74,11 @@ class LevelRaising:
         """
         if wanted.level is Level.B_B:
             return Reached(Level.B_B)
+        until = self._monotonic() + MAX_SECONDS
         try:
             for _ in range(MAX_STEPS):
+                if self._monotonic() > until:
+                    raise EvidenceUnavailable(f"after {MAX_SECONDS} seconds the document still asks for more")
                 if not await self._step(session, wanted):
                     self._count(wanted, wanted.level)
                     return Reached(wanted.level)
@@ -100,6 +116,8 @@ class LevelRaising:
     async def _reached(self, session: DocumentSession, wanted: LevelWanted) -> Level:
         lower = [level for level in Level if not level.includes(wanted.level)]
         for level in reversed(lower[1:]):
-            if await session.next_need(level, wanted.digest) is None:
-                return level
+            # What a level needs may be what the document does not tell: then it was not reached either.
+            with suppress(TimeStampUnavailable, EvidenceUnavailable):
+                if await session.next_need(level, wanted.digest) is None:
+                    return level
         return Level.B_B

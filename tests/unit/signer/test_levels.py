@@ -8,13 +8,13 @@ from typing import cast
 
 import pytest
 
-from services.kernel.errors import Internal, LevelNotReached
+from services.kernel.errors import EvidenceUnavailable, Internal, LevelNotReached
 from services.kernel.values import DigestAlgorithm
 from services.signer.formats.format import Evidence, EvidenceNeeded, Need, TimeStampNeeded
 from services.signer.formats.parameters import Level
 from services.signer.ports import DocumentSession
 from services.signer.service.kept import Kept, pack_reached, unpack_reached
-from services.signer.service.levels import LevelRaising, LevelWanted, Reached
+from services.signer.service.levels import MAX_SECONDS, LevelRaising, LevelWanted, Reached
 from tests.unit.signer.memory import Outside, levels_counter
 
 IMPRINT = hashlib.sha256(b"signature value").digest()
@@ -109,6 +109,38 @@ async def test_a_format_that_asks_without_end_is_stopped() -> None:
 
     with pytest.raises(Internal):
         await raise_to(Endless(LTA), Outside([b"token"] * 1000), wanted(Level.B_T))
+
+
+async def test_a_level_that_the_document_cannot_say_the_needs_of_was_not_reached() -> None:
+    """Such as a container without its signer's certificate: nobody knows what to collect."""
+
+    class Silent(Script):
+        async def next_need(self, level: Level, digest: DigestAlgorithm) -> Need | None:
+            need = await super().next_need(level, digest)
+            if need is VALUES:
+                raise EvidenceUnavailable("the certificate of a signer is not in the container")
+            return need
+
+    reached = await raise_to(Silent(LTA), Outside([b"token"]), wanted(Level.B_LTA, may_be_lower=True))
+    assert reached.level is Level.B_T
+    assert reached.missed is not None
+    assert reached.missed.code == EvidenceUnavailable.code
+    with pytest.raises(LevelNotReached, match="only B-T"):
+        await raise_to(Silent(LTA), Outside([b"token"]), wanted(Level.B_LTA))
+
+
+async def test_raising_ends_although_every_step_is_slow() -> None:
+    class Endless(Script):
+        def _added(self, need: Need, what: object) -> None:
+            self.added.append(what)
+
+    moments = iter(range(0, 100_000, 50))
+    outside = Outside([b"token"] * 1000)
+    raising = LevelRaising(outside, outside, levels_counter(), lambda: float(next(moments)))
+    script = Endless(LTA)
+    with pytest.raises(LevelNotReached, match="after 300 seconds"):
+        await raising.raise_to(cast("DocumentSession", script), wanted(Level.B_T))
+    assert len(script.added) == MAX_SECONDS // 50
 
 
 @pytest.mark.parametrize("addition", [b"increment", b"", None])
