@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import base64
+import io
 import json
 import os
+import zipfile
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -254,6 +256,22 @@ async def test_a_job_that_comes_twice_is_signed_once_and_told_once(world: World)
     assert world.hsm.signed == 1
     (result,) = await world.results()
     assert len(result["signatures"]) == 1
+
+
+async def test_an_upload_keeps_its_name_where_the_name_is_signed(world: World) -> None:
+    async def chunks() -> AsyncIterator[bytes]:
+        yield b"content"
+
+    upload = await world.signing.upload(CLIENT, "tờ trình.txt", chunks())
+    job = own_job(upload_id=upload.id, format="asic_e")
+    # A job may come twice.
+    for _ in range(2):
+        assert await world.signing.take(job, "cl_1", "req_1", last=False) is Next.DONE
+    assert world.hsm.signed == 1
+    (result,) = await world.results()
+    answer = await world.signing.fetch(CLIENT, result["operation_id"])
+    container = b"".join([chunk async for chunk in answer.chunks])
+    assert "tờ trình.txt" in zipfile.ZipFile(io.BytesIO(container)).namelist()
 
 
 async def test_signatures_too_large_for_a_message_are_recorded_and_can_be_asked_for(world: World) -> None:
