@@ -263,7 +263,10 @@ class WorldParts:
 
     def _client(self, name: str) -> RpcClientSettings:
         return RpcClientSettings(
-            target=f"127.0.0.1:{free_port()}", server_name=name, tls=self.mesh.tls("signer"), timeout_seconds=3
+            target=f"127.0.0.1:{free_port()}",
+            server_name=name,
+            tls=self.mesh.tls("signer"),
+            timeout_seconds=3,
         )
 
     def settings(
