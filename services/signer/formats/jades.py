@@ -58,8 +58,14 @@ class Jades:
     """Makes JSON signatures, and adds one more to a JSON signature that is there (part of the role SIGNATURE)."""
 
     def prepare(self, document: Document, parameters: SignatureParameters) -> Prepared:
-        """Write the protected header, which is the state, and hash it with the payload."""
+        """Write the protected header, which is the state, and hash it with the payload.
+
+        Raises DocumentDamaged where a signature that is there is not over what the file holds now.
+        """
         jws = _container(document, parameters)
+        for earlier in jws.signatures:
+            jades_levels.require_valid(jws, earlier, document)
+            jades_levels.require_contents(earlier, document)
         given = contribution(parameters.certificate_chain, parameters.algorithm)
         more = _members(document, jws, parameters)
         header = protected_header(given.fields, parameters.signing_time, more)

@@ -18,7 +18,7 @@ from services.signer.formats.cades_levels import token_imprint
 from services.signer.formats.cms_evidence import require_all
 from services.signer.formats.errors import SelfCheckFailed
 from services.signer.formats.format import EvidenceNeeded, Role, TimeStampNeeded
-from services.signer.formats.jades_header import BY_URI_HASH, as_der
+from services.signer.formats.jades_header import BY_URI_HASH, HASH_NAMES, as_der, content_digest
 from services.signer.formats.jades_json import MAX_JWS_BYTES, parse_jws, to_base64url
 from services.signer.formats.keys import signer_certificate, verify_value
 from services.signer.formats.parameters import Level
@@ -51,11 +51,13 @@ def next_need(signed: Signed, level: Level, digest: DigestAlgorithm) -> Need | N
     jws, targets = _opened(signed)
     for index in targets:
         signature = jws.signatures[index]
+        if not signed.addition:
+            require_contents(signature, signed.document)
         if level.includes(Level.B_LT):
             # Before a time-stamp is had for a signature that cannot get there.
             _chain(signature)
         if not jades_unsigned.has(signature, jades_unsigned.SIGNATURE_TIME_STAMP):
-            _require_valid(jws, signature, signed.document)
+            require_valid(jws, signature, signed.document)
             # TS 119 182-1 section 5.3.4: the base64url text of the signature value is what is stamped.
             return TimeStampNeeded(digest.digest(signature.signature.encode("ascii")), _state([index]))
     if not level.includes(Level.B_LT):
@@ -65,7 +67,7 @@ def next_need(signed: Signed, level: Level, digest: DigestAlgorithm) -> Need | N
     for index in targets:
         wanted, found = _validated(jws.signatures[index])
         if found.lacking(wanted):
-            _require_valid(jws, jws.signatures[index], signed.document)
+            require_valid(jws, jws.signatures[index], signed.document)
             lacking.append(index)
             certificates |= dict.fromkeys((*wanted, *found.certificates))
     return EvidenceNeeded(tuple(certificates), _state(lacking)) if lacking else None
@@ -156,8 +158,8 @@ def _validated(signature: JwsSignature) -> tuple[list[bytes], Holder]:
     return jades_unsigned.holder(signature, _chain(signature))
 
 
-def _require_valid(jws: Jws, signature: JwsSignature, document: Document) -> None:
-    """Refuse to raise a signature whose value does not verify; one whose content is not at hand passes."""
+def require_valid(jws: Jws, signature: JwsSignature, document: Document) -> None:
+    """Refuse a signature whose value does not verify (DocumentDamaged); one whose content is not at hand passes."""
     header = signature.protected_header()
     chain = jades_unsigned.chain_of(header)[:1]
     payload = _payload(jws, header, document)
@@ -175,6 +177,37 @@ def _require_valid(jws: Jws, signature: JwsSignature, document: Document) -> Non
     except (*_UNVERIFIED, ValueError) as error:
         where = f": {error.message}" if isinstance(error, DomainError) else ""
         raise DocumentDamaged(f"the JSON signature does not verify{where}", reason="signature") from error
+
+
+def require_contents(signature: JwsSignature, document: Document) -> None:
+    """Refuse a detached signature that is over other contents than those of the same names (DocumentDamaged).
+
+    Contents that are not at hand, and digests by other algorithms than SHA-2, cannot be compared and pass.
+    """
+    header = signature.protected_header()
+    data = header.get("sigD")
+    if not isinstance(data, dict) or data.get("mId") != BY_URI_HASH:
+        return
+    names, hashes = data.get("pars"), data.get("hashV")
+    if not isinstance(names, list) or not isinstance(hashes, list) or len(names) != len(hashes):
+        raise DocumentDamaged("the JSON signature has not one digest for each content (sigD)", reason="sigD")
+    algorithm = next((one for one, name in HASH_NAMES.items() if name == data.get("hashM")), None)
+    if algorithm is None:
+        return
+    encoded = header.get("b64", True) is not False
+    claimed = {name: value for name, value in zip(names, hashes, strict=True) if isinstance(name, str)}
+    for content in document.role_of(Role.CONTENT):
+        known = content.known_digest
+        if content.name not in claimed or (
+            known is not None and (encoded or known.algorithm is not algorithm)
+        ):
+            continue
+        if claimed[content.name] != to_base64url(content_digest(content, algorithm, encoded=encoded)):
+            raise DocumentDamaged(
+                f"the content {content.name[:80]!r} is not the one that the JSON signature is over: send the "
+                "content as it was signed",
+                reason="digest",
+            )
 
 
 def _payload(jws: Jws, header: dict[str, Any], document: Document) -> str | None:

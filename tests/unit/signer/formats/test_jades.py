@@ -14,7 +14,7 @@ from jwcrypto import jwk
 from jwcrypto import jws as jwcrypto_jws
 from jwcrypto.common import JWSEHeaderParameter
 
-from services.kernel.errors import AlgorithmMismatch, BodyTooLarge, FieldInvalid
+from services.kernel.errors import AlgorithmMismatch, BodyTooLarge, DocumentDamaged, FieldInvalid
 from services.kernel.values import Digest, DigestAlgorithm, KeyAlgorithm, SignatureScheme, SigningAlgorithm
 from services.signer.formats import jades
 from services.signer.formats.errors import SelfCheckFailed
@@ -189,6 +189,30 @@ def test_one_more_signature_joins_those_that_are_there(serialization: str) -> No
     assert len(json.loads(sign(along, second, ecdsa))["signatures"]) == 2
     with pytest.raises(FieldInvalid, match="not the payload"):
         sign(Document(Document.of(b"{}").stream, 2, others=(document,)), second, ecdsa)
+
+
+@pytest.mark.parametrize("member", ["payload", "signature"])
+def test_no_signature_joins_one_that_no_longer_verifies(member: str) -> None:
+    read = json.loads(sign(Document.of(CONTENT), signer(), json_serialization="FLATTENED"))
+    first = "A" if read[member][0] != "A" else "B"
+    data = json.dumps(read | {member: first + read[member][1:]}).encode()
+    sent = Document(Document.of(data).stream, len(data), role=Role.SIGNATURE)
+    with pytest.raises(DocumentDamaged, match="does not verify"):
+        Jades().prepare(sent, signer().parameters(RSA_SHA256, "JADES"))
+
+
+def test_no_detached_signature_joins_one_over_other_contents() -> None:
+    existing = sign(_named("a.pdf", CONTENT), signer(), packaging="DETACHED")
+    sent = Document(Document.of(existing).stream, len(existing), role=Role.SIGNATURE)
+    parameters = signer().parameters(RSA_SHA256, "JADES", packaging="DETACHED")
+    changed = _named("a.pdf", CONTENT + b"x")
+    document = Document(changed.stream, changed.size, changed.name, others=(sent,))
+    with pytest.raises(DocumentDamaged, match=r"'a\.pdf' is not the one"):
+        Jades().prepare(document, parameters)
+    away = Digest(DigestAlgorithm.SHA256, DigestAlgorithm.SHA256.digest(CONTENT + b"x"))
+    document = Document(changed.stream, 0, changed.name, others=(sent,), known_digest=away)
+    with pytest.raises(DocumentDamaged, match=r"'a\.pdf' is not the one"):
+        Jades().prepare(document, parameters)
 
 
 def test_a_detached_signature_is_joined_over_the_contents_that_are_sent() -> None:
