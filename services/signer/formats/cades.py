@@ -9,7 +9,7 @@ from cryptography import x509
 from cryptography.hazmat import asn1
 
 from services.kernel.errors import BodyTooLarge, FieldInvalid
-from services.signer.formats import ber, cades_archive, cades_levels, cms
+from services.signer.formats import ber, cades_archive, cades_levels, cms, cms_values
 from services.signer.formats.cms_container import SignedData, SignerInfo, read_container
 from services.signer.formats.errors import SelfCheckFailed
 from services.signer.formats.format import Prepared, Role
@@ -43,6 +43,9 @@ class CadesBaseline:
         match parameters.envelope.cms_relation:
             case "PARALLEL":
                 signed, kind = _parallel_content(document, digest)
+                data = _existing(document)
+                for info in map(SignerInfo.read, data.signers):
+                    cms_values.require_valid(data, info)
             case "COUNTER":
                 if parameters.envelope.level is not Level.B_B:
                     raise FieldInvalid(

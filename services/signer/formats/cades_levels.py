@@ -19,7 +19,7 @@ from services.kernel.errors import (
     EvidenceUnavailable,
     FieldInvalid,
 )
-from services.signer.formats import ber, cades_archive, cms_evidence
+from services.signer.formats import ber, cades_archive, cms_evidence, cms_values
 from services.signer.formats.cms_container import SignedData, SignerInfo, read_container
 from services.signer.formats.errors import SelfCheckFailed
 from services.signer.formats.format import EvidenceNeeded, Role, TimeStampNeeded
@@ -67,6 +67,10 @@ def next_need(signed: Signed, level: Level, digest: DigestAlgorithm) -> Need | N
         return None
     data = SignedData.read(current(signed))
     targets = _targets(signed, data)
+    if not signed.addition:
+        # What was signed here has been verified already; a level would only lend weight to what is broken.
+        for target in targets:
+            cms_values.require_valid(data, target.info)
     for target in targets:
         if not target.tokens(SIGNATURE_TIME_STAMP):
             state = _STATE.pack(_SIGNATURE, target.index)
