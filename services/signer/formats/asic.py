@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from services.kernel.errors import BodyTooLarge, FieldInvalid
 from services.signer.formats import asic_levels, asic_manifest, cms, xades, xml_check, zip_reader
 from services.signer.formats.asic_container import MEDIA_TYPES, MIMETYPE, Container, documents, is_xml
+from services.signer.formats.asic_integrity import require_intact
 from services.signer.formats.asic_manifest import Entry, Manifest, uri_of
 from services.signer.formats.cades import CadesBaseline
 from services.signer.formats.errors import SelfCheckFailed
@@ -50,8 +51,13 @@ class Asic:
         self._kind = kind
 
     def prepare(self, document: Document, parameters: SignatureParameters) -> Prepared:
-        """Check names and sizes, hash the contents and build what is signed over them."""
+        """Check names and sizes, hash the contents and build what is signed over them.
+
+        Raises DocumentDamaged where a signature that is there is not over what the container holds now.
+        """
         plan = _plan(document, parameters, self._kind)
+        if plan.existing is not None:
+            require_intact(plan.existing)
         inner = _inner(parameters)
         if plan.manifest or plan.cades_content:
             return _CADES.prepare(plan.covered(parameters.algorithm.digest), inner)

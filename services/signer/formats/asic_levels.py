@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from io import BytesIO
 from typing import TYPE_CHECKING
 
-from services.kernel.errors import DocumentDamaged, DocumentLocked, DomainError
+from services.kernel.errors import DocumentLocked, DomainError
 from services.signer.formats import asic_manifest, cms_evidence
 from services.signer.formats.asic_container import ARCHIVE_MANIFEST, Container, documents, is_xml
+from services.signer.formats.asic_integrity import require_intact
 from services.signer.formats.asic_manifest import Entry, Manifest
 from services.signer.formats.cades import CadesBaseline
 from services.signer.formats.cades_levels import token_imprint
@@ -23,8 +24,6 @@ from services.signer.formats.errors import SelfCheckFailed
 from services.signer.formats.format import Document, EvidenceNeeded, Role, Signed, TimeStampNeeded
 from services.signer.formats.parameters import Level
 from services.signer.formats.xades import XmlSignature
-from services.signer.formats.xml_document import parse
-from services.signer.formats.xml_references import References, is_outside, references, signatures
 
 if TYPE_CHECKING:
     from services.kernel.values import DigestAlgorithm
@@ -88,7 +87,7 @@ def next_need(signed: Signed, level: Level, digest: DigestAlgorithm) -> Need | N
         return None
     view = _view(signed)
     if not signed.addition:
-        _require_intact(view.now)
+        require_intact(view.now)
     for name in view.targets:
         within = Level.B_LT if _is_archived_outside(view.now, name) and level is Level.B_LTA else level
         need = _format_of(name).next_need(view.inner(name), within, digest)
@@ -143,34 +142,6 @@ def _view(signed: Signed) -> _View:
         name in now.members and now.members[name].crc == before.members[name].crc for name in before.contents
     )
     return _View(now, before if same else None)
-
-
-def _require_intact(container: Container) -> None:
-    """Refuse a container that came with other contents than its signatures are over: no level would help it."""
-    files = documents(container, container.contents)
-    contents = {file.name: file for file in files}
-    for name in container.signatures:
-        if not is_xml(name):
-            continue
-        data = container.get(name)
-        found = References(data, parse(data), files)
-        outside = [one for each in signatures(found.root) for one in references(each) if is_outside(one)]
-        if not all(found.intact(reference) for reference in outside):
-            raise _not_signed(name)
-    for name in container.manifests if container.kind == "ASIC_E" else ():
-        for entry in asic_manifest.read(container.get(name)).entries:
-            # What lies in META-INF may have been extended since; contents may not.
-            file = contents.get(entry.name)
-            if entry.name not in container.members:
-                raise _not_signed(name)
-            if file is not None and file.hash(entry.algorithm).digest() != entry.digest:
-                raise _not_signed(name)
-
-
-def _not_signed(name: str) -> DocumentDamaged:
-    return DocumentDamaged(
-        f"the contents of the container are not those that {name[:80]!r} is over", reason="digest"
-    )
 
 
 def _format_of(name: str) -> SignatureFormat:

@@ -73,6 +73,11 @@ class XadesSignature:
         found = [_decoded(each) for each in self.element.iterfind(path)]
         return found + [_decoded(each) for each in self.qualifying.iter(xades("EncapsulatedX509Certificate"))]
 
+    @property
+    def certificate(self) -> bytes | None:
+        """The signer's certificate, None where it is not in the signature."""
+        return self._signer(self.certificates())
+
     def holder(self, stamps: Iterable[etree._Element]) -> tuple[tuple[bytes, ...], Holder]:
         """Return the certificates that need a revocation value, and what there is.
 

@@ -5,9 +5,13 @@ from __future__ import annotations
 import base64
 from typing import TYPE_CHECKING
 
-from services.kernel.errors import DocumentLocked, DomainError
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+
+from services.kernel.errors import DocumentDamaged, DocumentLocked, DomainError
 from services.signer.formats.errors import SelfCheckFailed
-from services.signer.formats.keys import verify_value
+from services.signer.formats.keys import signer_certificate, verify_value
+from services.signer.formats.xades_view import XadesSignature
 from services.signer.formats.xml_document import element_by_id
 from services.signer.formats.xml_references import (
     Canonicalization,
@@ -82,6 +86,32 @@ def integrity(read: References) -> dict[str, Integrity]:
         )
         for one in signatures(read.root)
     }
+
+
+def require_value(signature: etree._Element) -> None:
+    """Refuse a XAdES signature whose value is not by the key of the certificate in it. Raises DocumentDamaged.
+
+    One without its certificate, and one by an algorithm or in a canonical form that is not made here, passes.
+    """
+    qualifying = signature.find(f"{ds('Object')}/{{{XADES}}}QualifyingProperties")
+    info = signature.find(ds("SignedInfo"))
+    if info is None or qualifying is None:
+        return
+    method, named = info.find(ds("SignatureMethod")), info.find(ds("CanonicalizationMethod"))
+    uri = (method.get("Algorithm") or "").strip() if method is not None else ""
+    algorithm = next((each for each, name in METHODS.items() if name == uri), None)
+    form = Canonicalization.of(named) if named is not None else None
+    certificate = XadesSignature(signature, qualifying).certificate
+    if algorithm is None or form is None or certificate is None:
+        return
+    text = "".join((signature.findtext(ds("SignatureValue")) or "").split())
+    try:
+        _, key = signer_certificate((certificate,), algorithm)
+        value = value_from_xml(key, base64.b64decode(text, validate=True))
+        verify_value(key, algorithm, form.write(info), value)
+    except (DomainError, ValueError, x509.InvalidVersion, UnsupportedAlgorithm) as error:
+        where = f": {error.message}" if isinstance(error, DomainError) else ""
+        raise DocumentDamaged(f"an XML signature does not verify{where}", reason="signature") from error
 
 
 def require_kept(before: dict[str, Integrity], after: dict[str, Integrity]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zipfile
 from dataclasses import replace
 from io import BytesIO
@@ -184,6 +185,61 @@ def test_a_hostile_container_is_refused_with_the_reason(name: str) -> None:
     data, reason = HOSTILE[name]
     with pytest.raises((DocumentDamaged, DocumentLocked), match=reason):
         Asic("ASIC_E").next_need(Signed(Document.of(data)), Level.B_LTA, DigestAlgorithm.SHA256)
+
+
+XML = sign(files("a", "b"), "ASIC_E", "XADES")
+P7S = Container.read(MADE).get("META-INF/signature001.p7s")
+MANIFEST = Container.read(MADE).get("META-INF/ASiCManifest001.xml")
+XADES = Container.read(XML).get("META-INF/signatures001.xml")
+CHANGED: dict[str, tuple[bytes, str, str]] = {
+    "a content, CAdES": (_with(MADE, a=CONTENT + b"x"), "CADES", "not those that"),
+    "a content, XAdES": (_with(XML, b=CONTENT + b"x"), "XADES", "not those that"),
+    "a content taken out": (_with(MADE, b=None), "CADES", "not those that"),
+    "the manifest": (
+        _with(MADE, META_INF_ASiCManifest001_xml=MANIFEST.replace(b"octet-stream", b"octet_stream")),
+        "CADES",
+        "not what was signed",
+    ),
+    "no manifest": (_with(MADE, META_INF_ASiCManifest001_xml=None), "CADES", "no manifest"),
+    "the value, CAdES": (
+        _with(MADE, META_INF_signature001_p7s=P7S[:-1] + bytes((P7S[-1] ^ 1,))),
+        "CADES",
+        "not by the key",
+    ),
+    "the value, XAdES": (
+        _with(
+            XML,
+            META_INF_signatures001_xml=re.sub(
+                rb"(<ds:SignatureValue[^>]*>)(.)",
+                lambda found: found[1] + (b"A" if found[2] != b"A" else b"B"),
+                XADES,
+            ),
+        ),
+        "XADES",
+        "XML signature does not verify",
+    ),
+    "the signing time, XAdES": (
+        _with(XML, META_INF_signatures001_xml=re.sub(rb"SigningTime>2026", b"SigningTime>2025", XADES)),
+        "XADES",
+        "not those that",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CHANGED)
+def test_no_signature_joins_those_that_no_longer_fit(name: str) -> None:
+    data, form, reason = CHANGED[name]
+    parameters = signer().parameters(form="ASIC_E", asic_signature=form)
+    with pytest.raises(DocumentDamaged, match=reason):
+        Asic("ASIC_E").prepare(again(data), parameters)
+    with pytest.raises(DocumentDamaged, match=reason):
+        Asic("ASIC_E").next_need(Signed(Document.of(data)), Level.B_T, DigestAlgorithm.SHA256)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_signature_joins_those_that_fit(form: str) -> None:
+    both = sign(again(sign(files("a", "b"), "ASIC_E", form)), "ASIC_E", form)
+    assert len(Container.read(both).signatures) == 2
 
 
 def test_a_signature_under_an_archive_manifest_is_left_alone() -> None:
