@@ -34,6 +34,8 @@ from services.verifier.egress_metrics import EgressMetrics
 MAX_CONNECTIONS = 256
 _BUSY = {429, 500, 502, 503, 504}
 """Answers of a server that may do better the next time."""
+_AWAY = {502, 503, 504}
+"""Those of a host that is not there; any other status is the answer to one address, and no failure of the host."""
 
 
 class Kind(StrEnum):
@@ -104,28 +106,31 @@ class Egress:
 
     async def _ask(self, question: Question) -> bytes:
         target = target_of(question.url, self._settings.hosts)
-        gate = self._gates.of(target.host)
+        gate = self._gates.of(target, question.kind.value)
         limit = asyncio.timeout(self._settings.total_seconds)
         try:
             async with limit, gate.turn(target.host):
                 try:
                     answer = await self._repeated(question, target)
                 except EgressError as error:
-                    if error.reason is not Reason.UNREACHABLE:
+                    if error.answered or error.reason is not Reason.UNREACHABLE:
                         gate.answered()
                     elif gate.failed():
-                        self._log.warning("egress_host_paused", host=target.host)
+                        self._log_pause(question, target)
                     raise
                 except asyncio.CancelledError:
                     # By the limit above: the host had its time. By a caller that went away: nobody's fault.
                     if limit.expired() and gate.failed():
-                        self._log.warning("egress_host_paused", host=target.host)
+                        self._log_pause(question, target)
                     raise
                 gate.answered()
                 return answer
         except TimeoutError as error:
             seconds = self._settings.total_seconds
             raise EgressError(Reason.UNREACHABLE, f"{target.host} took longer than {seconds:g} s") from error
+
+    def _log_pause(self, question: Question, target: Target) -> None:
+        self._log.warning("egress_host_paused", host=target.host, port=target.port, kind=question.kind.value)
 
     async def _repeated(self, question: Question, target: Target) -> bytes:
         tries = 1 + (self._settings.retries if question.repeatable else 0)
@@ -184,7 +189,8 @@ async def _body(response: httpx.Response, question: Question, target: Target) ->
         busy = response.status_code in _BUSY
         word = "redirects are not followed" if response.is_redirect else "expected 200"
         detail = f"{target.host} answered with HTTP status {response.status_code} ({word})"
-        raise EgressError(Reason.UNREACHABLE if busy else Reason.BAD_ANSWER, detail)
+        answered = response.status_code not in _AWAY
+        raise EgressError(Reason.UNREACHABLE if busy else Reason.BAD_ANSWER, detail, answered=answered)
     if response.headers.get("Content-Encoding", "identity").lower() != "identity":
         raise EgressError(Reason.BAD_ANSWER, f"{target.host} compressed its answer, which was not asked for")
     received = bytearray()

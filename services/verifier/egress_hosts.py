@@ -15,6 +15,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from weakref import WeakValueDictionary
 
 import httpx
 
@@ -42,10 +43,10 @@ class Reason(StrEnum):
 class EgressError(Exception):
     """Something outside could not be had; `detail` is a clause without a full stop and names hosts, never contents."""
 
-    def __init__(self, reason: Reason, detail: str) -> None:
-        """Take the stable reason and the clause for people."""
+    def __init__(self, reason: Reason, detail: str, *, answered: bool = False) -> None:
+        """Take the stable reason and the clause for people; `answered`: the host is there and said this itself."""
         super().__init__(f"{reason}: {detail}")
-        self.reason, self.detail = reason, detail
+        self.reason, self.detail, self.answered = reason, detail, answered
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,16 +130,17 @@ def _embedded(address: IPv4Address | IPv6Address) -> list[IPv4Address]:
 
 
 class Gate:
-    """One host's door: so many at a time, and a pause after failures in a row.
+    """A host's door for one kind of question: so many at a time, and a pause after failures in a row.
 
     After the pause one caller may try; the others wait for the outcome of no try, they are refused until it went well.
     """
 
-    def __init__(self, settings: EgressSettings, clock: Callable[[], float]) -> None:
-        """`clock` is monotonic, in seconds."""
+    def __init__(
+        self, settings: EgressSettings, clock: Callable[[], float], places: asyncio.Semaphore
+    ) -> None:
+        """`clock` is monotonic, in seconds; `places` are the host's, shared by all its doors."""
         self._limit, self._pause = settings.failures_to_pause, settings.pause_seconds
-        self._places = asyncio.Semaphore(settings.connections_per_host)
-        self._clock = clock
+        self._places, self._clock = places, clock
         self._failures = 0
         self._until = 0.0
         self._trying = False
@@ -190,27 +192,40 @@ class Gate:
         return True
 
 
+_Door = tuple[str, int, str, str]
+"""Host, port, scheme, kind of question."""
+
+
 class Gates:
-    """The gates of the hosts that were asked lately; bounded, because a list entry may cover any number of names."""
+    """The gates that were asked for lately; bounded, because a list entry may cover any number of names.
+
+    Addresses come from certificates that anybody may send. So failures count for what was asked alone: who names a
+    slow address, or plain HTTP on a TLS port, has this kind of question left alone there, and nothing else of the host.
+    """
 
     def __init__(self, settings: EgressSettings, clock: Callable[[], float]) -> None:
         """Start with none."""
         self._settings, self._clock = settings, clock
-        self._gates: OrderedDict[str, Gate] = OrderedDict()
+        self._gates: OrderedDict[_Door, Gate] = OrderedDict()
+        self._places: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
 
-    def of(self, host: str) -> Gate:
-        """Return the gate of a host."""
-        gate = self._gates.get(host)
+    def of(self, target: Target, kind: str) -> Gate:
+        """Return the gate for a kind of question to a host, by scheme and port."""
+        door = (target.host, target.port, target.url.scheme, kind)
+        gate = self._gates.get(door)
         if gate is None:
-            gate = self._gates[host] = Gate(self._settings, self._clock)
-        self._gates.move_to_end(host)
+            places = self._places.get(target.host)
+            if places is None:
+                places = self._places[target.host] = asyncio.Semaphore(self._settings.connections_per_host)
+            gate = self._gates[door] = Gate(self._settings, self._clock, places)
+        self._gates.move_to_end(door)
         if len(self._gates) > MAX_GATES:
             self._forget_one()
         return gate
 
     def paused(self) -> int:
-        """Return how many hosts are left alone now."""
-        return sum(gate.paused for gate in self._gates.values())
+        """Return of how many hosts something is left alone now."""
+        return len({host for (host, *_), gate in self._gates.items() if gate.paused})
 
     def _forget_one(self) -> None:
         name = next((name for name, gate in self._gates.items() if gate.idle), None)

@@ -250,6 +250,37 @@ async def test_a_host_that_fails_again_and_again_is_left_alone_for_a_while(serve
         assert door.metric("paused_hosts") == 0
 
 
+async def test_a_kind_of_question_that_fails_pauses_no_other(server: OutsideServer) -> None:
+    server.handlers["/down"] = hanging_up
+    async with open_door(server.port, failures_to_pause=1, retries=0) as door:
+        await door.refused(server.url("/down"))
+        assert "left alone" in (await door.refused(server.url("/down"))).detail
+        url = server.answer("/ocsp", b"yes")
+        assert await door.get(url, Kind.OCSP, body=b"abc") == b"yes"
+        assert await door.get(url, Kind.TIME_STAMP, body=b"abc") == b"yes"
+        assert door.metric("paused_hosts") == 1
+
+
+async def test_another_scheme_on_a_port_pauses_no_questions_of_the_right_one(server: OutsideServer) -> None:
+    async with open_door(server.port, failures_to_pause=1, retries=0) as door:
+        url = server.answer("/x", b"yes")
+        wrong = url.replace("http:", "https:")
+        await door.refused(wrong)
+        assert "left alone" in (await door.refused(wrong)).detail
+        assert await door.get(url) == b"yes"
+
+
+@pytest.mark.parametrize(("status", "paused"), [(404, 0), (429, 0), (500, 0), (502, 1), (503, 1), (504, 1)])
+async def test_only_a_status_of_a_host_that_is_away_counts(
+    server: OutsideServer, status: int, paused: int
+) -> None:
+    async with open_door(server.port, failures_to_pause=2, retries=0) as door:
+        url = server.answer("/x", b"", status)
+        for _ in range(3):
+            await door.refused(url)
+        assert door.metric("paused_hosts") == paused
+
+
 async def test_while_one_tries_after_the_pause_the_others_are_refused(server: OutsideServer) -> None:
     server.handlers["/down"] = hanging_up
     reached, go_on = asyncio.Event(), asyncio.Event()
@@ -288,7 +319,8 @@ async def test_no_more_connections_at_a_time_than_a_host_is_allowed(server: Outs
 
     server.handlers["/x"] = counted
     async with open_door(server.port, connections_per_host=2, read_seconds=30) as door:
-        assert await asyncio.gather(*(door.get(url) for _ in range(8))) == [b"yes"] * 8
+        kinds = [Kind.CRL, Kind.CERTIFICATE] * 4
+        assert await asyncio.gather(*(door.get(url, kind) for kind in kinds)) == [b"yes"] * 8
     assert most == 2
 
 
