@@ -6,7 +6,8 @@ import socket
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, model_validator
+from cryptography import x509
+from pydantic import Field, field_validator, model_validator
 
 from services.kernel.runtime.config import (
     BusSettings,
@@ -112,6 +113,19 @@ class TimeStampSettings(Settings):
         default="2.25.276143064756067490626061319986090920208.10", pattern=r"^[0-2](\.(0|[1-9][0-9]*)){1,30}$"
     )
     """Object identifier of the time-stamp policy, in every token; the default is this project's own."""
+
+    @field_validator("policy")
+    @classmethod
+    def _can_be(cls, policy: str) -> str:
+        # Such as 1.40.3 (X.660 section 7.6: below the arcs 0 and 1 lie 40), or an arc above 128 bits.
+        try:
+            return x509.ObjectIdentifier(policy).dotted_string
+        except ValueError as error:
+            raise ValueError(
+                "policy is no object identifier that can be written: the first arc is 0 to 2, the second below 40 "
+                "where the first is 0 or 1, and no arc has more than 128 bits"
+            ) from error
+
     accuracy_milliseconds: int = Field(default=1000, ge=1, le=60_000)
     """How far genTime may be from UTC: what the machine's time synchronisation keeps, never less."""
     serial_block: int = Field(default=1000, ge=1, le=1_000_000)

@@ -158,3 +158,14 @@ def test_the_authority_needs_a_key_of_its_role() -> None:
         SignerSettings.model_validate(tomllib.loads(text + 'role = "issuing"'))
     with pytest.raises(ValidationError, match="policy"):
         TimeStampSettings(policy="1.02.3")
+
+
+@pytest.mark.parametrize("policy", ["1.40.3", "0.40", "3.1", "2.25." + "9" * 60, "1", ""])
+def test_a_policy_that_no_token_can_name_is_refused(policy: str) -> None:
+    with pytest.raises(ValidationError, match="policy"):
+        TimeStampSettings(policy=policy)
+
+
+@pytest.mark.parametrize("policy", ["0.39", "1.39.1", "2.40.1", "2.999"])
+def test_a_policy_at_the_edge_of_what_can_be_is_taken(policy: str) -> None:
+    assert TimeStampSettings(policy=policy).policy == policy
