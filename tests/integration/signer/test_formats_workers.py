@@ -18,6 +18,7 @@ from services.kernel.errors import (
     DocumentEncrypted,
     DocumentNotPdf,
     DomainError,
+    EvidenceUnavailable,
     IdempotencyConflict,
     Overloaded,
 )
@@ -243,7 +244,7 @@ async def test_what_does_not_fit_into_an_answer_is_refused_and_harms_no_worker(
     async with workers.session() as session:
         await feed(session, container)
         assert await session.recognise() == "CADES"
-        with pytest.raises(BodyTooLarge) as caught:
+        with pytest.raises(EvidenceUnavailable) as caught:
             await raise_to_the_end(session)
     assert caught.value.data["limit"] == MAX_BODY_BYTES
     assert {worker.process.pid for worker in workers._running} == running
