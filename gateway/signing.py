@@ -18,6 +18,7 @@ MAX_POINTS = 14_400.0
 """ISO 32000-1 annex C: the longest side of a page."""
 MAX_MILLIMETRES = 500.0
 MAX_PAGE = 100_000
+MAX_FIELD_NAME = 128
 MAX_PATH = 512
 MAX_DIGEST = 64
 MODES = {"sync": "sync", "async": "async"}
@@ -100,7 +101,7 @@ def read_header(fields: Fields, key: str) -> messages.SignDocumentHeader:
         context=context(fields),
         reason=fields.optional_text("reason"),
         location=fields.optional_text("location"),
-        field_name=fields.optional_text("field_name"),
+        field_name=fields.optional_text("field_name", MAX_FIELD_NAME),
         level_options=level_options(fields),
         json_serialization=fields.choice(
             "json_serialization",

@@ -50,7 +50,7 @@ _ENVELOPE: Mapping[str, Schema] = {
     "scheme": _SCHEME,
     "reason": text("PDF /Reason.", maxLength=200),
     "location": text("PDF /Location.", maxLength=200),
-    "field_name": text("PDF signature field to fill; absent: a new one.", maxLength=200),
+    "field_name": text("PDF signature field to fill; absent: a new one.", maxLength=128),
     "pdf": ref("PdfOptions"),
     "xml": ref("XmlOptions"),
     "json_serialization": words(

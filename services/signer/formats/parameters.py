@@ -32,8 +32,9 @@ PACKAGINGS: dict[FormatName, tuple[PackagingName, ...]] = {
 
 MAX_CHAIN = 8
 MAX_CERTIFICATE_BYTES = 32 * 1024
-MAX_TEXT_CHARACTERS = 512
+MAX_TEXT_CHARACTERS = 200
 MAX_FIELD_NAME_CHARACTERS = 128
+MAX_PATH_CHARACTERS = 512
 MAX_ANCHOR_CHARACTERS = 100
 MAX_LINES = 8
 MAX_LINE_CHARACTERS = 200
@@ -222,7 +223,7 @@ class Envelope:
         _check_text("location", self.location, MAX_TEXT_CHARACTERS)
         _check_text("field_name", self.field_name, MAX_FIELD_NAME_CHARACTERS)
         _check_text("xml.target_id", self.xml_target_id or None, MAX_TEXT_CHARACTERS)
-        _check_text("xml.parent", self.xml_parent or None, MAX_TEXT_CHARACTERS)
+        _check_text("xml.parent", self.xml_parent or None, MAX_PATH_CHARACTERS)
         _check_text("level_options.time_stamp_authority", self.time_stamp_authority or None, 64)
         self._refuse_strangers()
 
