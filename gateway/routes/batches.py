@@ -41,13 +41,20 @@ if TYPE_CHECKING:
     from kyso.v1.signer_pb2_grpc import SignerServiceAsyncStub
 
 WHY = (
-    "send part 'request' (application/json) first, then parts 'image' where every document shows one, then one part for"
+    "send part 'request' (application/json) first, then the parts 'image' that the documents show, then one part for"
     " each item, its name the item's key"
 )
 RESERVED = frozenset({"request", "image"})
 MAX_KEY = 200
 MAX_IMAGES = 4
 PART_BYTES = 2 * 1024
+WITHOUT_IMAGE = frozenset({
+    messages.VISIBLE_PROFILE_ND30_ATTACHMENT,
+    messages.VISIBLE_PROFILE_ND30_COPY,
+    messages.VISIBLE_PROFILE_ARCHIVE05,
+    messages.VISIBLE_PROFILE_BLOCK,
+})  # fmt: skip
+"""Profiles of text alone."""
 FIRST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 1.0
 LAST_LOOK_SECONDS = 5.0
@@ -65,6 +72,8 @@ class Item:
 
     key: str
     header: messages.SignDocumentHeader | None = None
+    image: str = ""
+    """File name of the shared image that it shows; empty: the only one, where its profile shows one."""
     error: DomainError | None = None
     came: bool = False
     operation_id: str = ""
@@ -167,9 +176,15 @@ class Batches:
         if item.header is None:
             await part.discard()
             return None
+        try:
+            chosen = _chosen(item.image, item.header, images)
+        except DomainError as error:
+            item.error = error
+            await part.discard()
+            return None
         call = self._signer.SubmitDocument(timeout=self._timeout, metadata=caller.metadata)
         try:
-            await forward(cast("Upstream", call), self._requests(item.header, part, images))
+            await forward(cast("Upstream", call), self._requests(item.header, part, chosen))
         except DomainError as error:
             if parts.broken:
                 raise
@@ -180,7 +195,7 @@ class Batches:
         return call
 
     async def _requests(
-        self, header: messages.SignDocumentHeader, part: Part, images: Sequence[tuple[Part, bytes]]
+        self, header: messages.SignDocumentHeader, part: Part, shown: tuple[Part, bytes] | None
     ) -> AsyncIterator[messages.SignDocumentRequest]:
         header.file_name = header.file_name or part.file_name
         yield messages.SignDocumentRequest(header=header)
@@ -190,7 +205,8 @@ class Batches:
         async for piece in part.pieces(self._limits.max_document_bytes):
             size += len(piece)
             yield messages.SignDocumentRequest(chunk=piece)
-        for image, content in images if header.pdf.HasField("visible") else ():
+        if shown is not None:
+            image, content = shown
             size += len(content)
             yield messages.SignDocumentRequest(next=document_part(image, messages.PART_ROLE_IMAGE))
             for start in range(0, len(content), body.PIECE_BYTES):
@@ -234,6 +250,31 @@ class Batches:
             return
 
 
+def _chosen(
+    name: str, header: messages.SignDocumentHeader, images: Sequence[tuple[Part, bytes]]
+) -> tuple[Part, bytes] | None:
+    """Return the shared image that an item shows, or None. Raises FieldInvalid where it is not one of them."""
+    shows = header.pdf.HasField("visible") and header.pdf.visible.profile not in WITHOUT_IMAGE
+    if name and not shows:
+        raise FieldInvalid(
+            "field 'image' is for a visible signature by a profile that shows one: leave it out",
+            field="image",
+        )
+    if not shows or not images:
+        if name:
+            raise FieldInvalid(f"no part 'image' has the file name {name!r}: none came", field="image")
+        return None
+    found = [image for image in images if not name or image[0].file_name == name]
+    if len(found) != 1:
+        what = (
+            f"{len(found)} parts 'image' have the file name {name!r}" if name else f"{len(found)} images came"
+        )
+        raise FieldInvalid(
+            f"{what}: say in field 'image' the file name that one of them alone has", field="image"
+        )
+    return found[0]
+
+
 async def _accepted(item: Item, call: Any, places: asyncio.Semaphore) -> None:
     try:
         answer = await call
@@ -271,7 +312,7 @@ def read_batch(fields: Fields, key: str, limits: LimitSettings) -> tuple[dict[st
             )
         items[item.key] = item
         try:
-            item.header = _item_header({**common, **own.rest()}, path, item_key(key, item.key))
+            item.header, item.image = _item_header({**common, **own.rest()}, path, item_key(key, item.key))
         except DomainError as error:
             item.error = error
     refused = [item.error for item in items.values() if item.error is not None]
@@ -281,13 +322,15 @@ def read_batch(fields: Fields, key: str, limits: LimitSettings) -> tuple[dict[st
     return items, wait_seconds
 
 
-def _item_header(members: dict[str, Any], path: str, key: str) -> messages.SignDocumentHeader:
+def _item_header(members: dict[str, Any], path: str, key: str) -> tuple[messages.SignDocumentHeader, str]:
+    """Read an item's header, and the file name of the image that it shows."""
     fields = Fields(members, path)
     file_name = safe_file_name(fields.optional_text("file_name", 255))
+    image = safe_file_name(fields.optional_text("image", 255))
     header = read_header(fields, key)
     fields.done()
     header.file_name = file_name
-    return header
+    return header, image
 
 
 def item_key(batch_key: str, key: str) -> str:

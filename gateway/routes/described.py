@@ -212,8 +212,8 @@ BATCH = openapi.operation(
     body=_multipart("BatchRequest", BATCH_EXAMPLES, image=_FILES),
     parameters=[openapi.IDEMPOTENCY_KEY],
     description=(
-        "Part `request` first, then up to four parts `image` that every document with a visible signature shows, then"
-        " one part for each item, in any order, its name the item's key. Fields of an item stand in place of the common"
+        "Part `request` first, then up to four parts `image` for the visible signatures (field `image` says which, where"
+        " there are several), then one part for each item, in any order, its name the item's key. Fields of an item stand in place of the common"
         " ones. Every document is accepted to be signed later, as with mode async; an item that fails stops no other."
         " To go on after a break, send the same call again with the same Idempotency-Key, whole or with the missing"
         " items only: nothing is signed twice."

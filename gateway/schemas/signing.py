@@ -67,6 +67,10 @@ _ENVELOPE: Mapping[str, Schema] = {
     **_LEVEL_OPTIONS,
     **_CONTEXT,
 }
+_IMAGE = text(
+    "File name of the part `image` that the visible signature shows. Absent: the only one, where the profile shows one.",
+    maxLength=255,
+)
 _POINTS = "points of 1/72 inch"
 
 OPTION_SCHEMAS: Mapping[str, Schema] = {
@@ -214,12 +218,14 @@ SIGNING_SCHEMAS: Mapping[str, Schema] = {
             "default": 0,
             "description": "How long to wait for the signatures.",
         },
+        image=_IMAGE,
         **_ENVELOPE,
     ),
     "BatchItem": asked(
         ["key"],
         key=text("The item's own in this batch, and the name of its part.", minLength=1, maxLength=200),
         file_name=text("Absent: that of the part.", maxLength=255),
+        image=_IMAGE,
         **_ENVELOPE,
     ),
     "BatchAnswer": answered(outcomes=rows(ref("BatchOutcome"), "In the order of the items.")),

@@ -294,6 +294,38 @@ async def test_a_batch_shares_its_images(door: Door) -> None:
     assert door.services.signer.completed == 3
 
 
+async def test_an_item_of_a_batch_names_the_image_that_it_shows(door: Door) -> None:
+    seal = {"visible": {"profile": "nd30.agency", "image_width_mm": 36, "image_height_mm": 36}}
+    person, text = {"visible": {"profile": "nd30.person"}}, {"visible": {"profile": "nd30.attachment"}}
+    items = [
+        {"key": "a", "image": "ký.png", "pdf": person}, {"key": "b"}, {"key": "c", "pdf": text, "image": None},
+        {"key": "d", "image": None}, {"key": "e", "image": "none.png"}, {"key": "f", "pdf": text},
+        {"key": "g", "image": "two.png"},
+    ]  # fmt: skip
+    images = [
+        ("image", name, bytes(size), "image/png")
+        for name, size in (("dấu.png", 600), ("ký.png", 700), ("two.png", 1), ("two.png", 2))
+    ]
+    request = {"items": items, "pdf": seal, "image": "dấu.png"}
+    outcomes = await batch(door, "day-6", request, *images, *letters(*"abcdefg"))
+    assert [row["error"] and row["error"]["code"] for row in outcomes] == [
+        None, None, None, "FIELD_INVALID", "FIELD_INVALID", "FIELD_INVALID", "FIELD_INVALID",
+    ]  # fmt: skip
+    assert [[file.size for file in files if file.role == IMAGE] for files in door.services.signer.files] == [
+        [700],
+        [600],
+        [],
+    ]
+
+
+async def test_the_only_image_of_a_batch_goes_to_profiles_that_show_one(door: Door) -> None:
+    profiles = ["nd30.person", "nd30.agency", "free", "nd30.attachment", "nd30.copy", "archive05", "block"]
+    items = [{"key": name, "pdf": {"visible": {"profile": name}}} for name in profiles]
+    seal = ("image", "dấu.png", bytes(600), "image/png")
+    await batch(door, "day-7", {"items": items}, seal, *letters(*profiles))
+    assert [len(files) for files in door.services.signer.files] == [2, 2, 2, 1, 1, 1, 1]
+
+
 async def test_a_batch_waits_for_its_signatures(door: Door) -> None:
     door.services.signer.asked_before_end = 3
     outcomes = await batch(
