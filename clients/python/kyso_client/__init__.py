@@ -6,7 +6,7 @@ with KysoClient("https://kyso.example.gov.vn", ClientSecret("cl_…", secret)) a
 
 from kyso_client.client import KysoClient
 from kyso_client.errors import KysoError, KysoUnreachable
-from kyso_client.options import Anchor, Box, PdfOptions, SigningOptions, Visible, XmlOptions
+from kyso_client.options import Anchor, BatchItemOptions, Box, PdfOptions, SigningOptions, Visible, XmlOptions
 from kyso_client.results import (
     BatchOutcome,
     Credential,
@@ -24,6 +24,7 @@ from kyso_client.transfer import File
 
 __all__ = [
     "Anchor",
+    "BatchItemOptions",
     "BatchOutcome",
     "Box",
     "ClientProof",

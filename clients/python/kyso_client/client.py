@@ -14,7 +14,7 @@ import httpx
 
 from kyso_client.connection import Connection, unreachable
 from kyso_client.errors import KysoError
-from kyso_client.options import SigningOptions, as_json
+from kyso_client.options import BatchItemOptions, SigningOptions, as_json
 from kyso_client.results import (
     BatchOutcome,
     Credential,
@@ -99,7 +99,7 @@ class KysoClient(Connection):
         credential_id: str,
         idempotency_key: str,
         images: Sequence[Source] = (),
-        items: Mapping[str, SigningOptions] | None = None,
+        items: Mapping[str, SigningOptions | BatchItemOptions] | None = None,
         wait_seconds: float = 0,
         **options: Unpack[SigningOptions],
     ) -> list[BatchOutcome]:

@@ -103,6 +103,13 @@ class SigningOptions(TypedDict, total=False):
     asic_signature: Literal["", "xades", "cades"]
 
 
+class BatchItemOptions(SigningOptions, total=False):
+    """What differs for one document of a batch."""
+
+    image: str
+    """File name of the shared image that its visible signature shows."""
+
+
 def as_json(value: Any) -> Any:
     """Return what goes into the request: members without a value are left out, bytes become base64."""
     if is_dataclass(value) and not isinstance(value, type):

@@ -139,6 +139,20 @@ def test_a_batch_has_an_outcome_for_each_document(kyso: KysoClient, door: Door) 
     assert (again[0].operation_id, again[0].replayed) == (outcomes[0].operation_id, True)
 
 
+def test_an_item_of_a_batch_names_its_image(kyso: KysoClient, door: Door) -> None:
+    outcomes = kyso.sign_batch(
+        {"a": File(PDF, "a.pdf"), "b": File(PDF, "b.pdf")},
+        credential_id="cr_1",
+        idempotency_key="day",
+        images=[File(bytes(600), "one.png"), File(bytes(700), "two.png")],
+        items={"a": {"image": "two.png"}, "b": {"image": "one.png"}},
+        format="pades",
+        pdf=PdfOptions(visible=Visible("nd30.person")),
+    )
+    assert [one.error_code for one in outcomes] == ["", ""]
+    assert [files[1].size for files in door.services.signer.files] == [700, 600]
+
+
 # --- the command --------------------------------------------------------------------------------------------------
 
 
