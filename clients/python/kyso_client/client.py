@@ -99,7 +99,7 @@ class KysoClient(Connection):
         credential_id: str,
         idempotency_key: str,
         images: Sequence[Source] = (),
-        items: Mapping[str, SigningOptions | BatchItemOptions] | None = None,
+        items: Mapping[str, BatchItemOptions] | None = None,
         wait_seconds: float = 0,
         **options: Unpack[SigningOptions],
     ) -> list[BatchOutcome]:
