@@ -13,6 +13,7 @@ from services.verifier.domain import (
     Notice,
     SignatureKind,
     SubIndication,
+    TimeSource,
 )
 from services.verifier.formats.cms import SignerInfo
 
@@ -56,11 +57,29 @@ class Fault:
 
 
 @dataclass(frozen=True, slots=True)
+class FoundTimeStamp:
+    """A time-stamp token (RFC 3161, DER or BER ContentInfo) that goes with a signature, read but not judged.
+
+    `imprint` computes the digest of what the token has to be over, by algorithm label; None when that is not at hand.
+    `covers` are the SHA-256 of the values that existed too when this token was made: certificates, CRLs, OCSP
+    responses (each in DER) and earlier tokens. `kind` says what the token is for; a content time-stamp proves nothing
+    of the signature. `fault` says why the token cannot be used, empty where nothing was found.
+    """
+
+    kind: TimeSource
+    token: bytes
+    imprint: Callable[[str], bytes] | None = None
+    covers: frozenset[bytes] = frozenset()
+    fault: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class FoundSignature:
     """One signature of a document, read but not judged.
 
     `digest` computes the digest of what is signed, by algorithm label ("SHA-256"); None when the content is not at
-    hand. `certificates` are those that travel with the signature (DER).
+    hand. `certificates`, `crls` and `ocsps` are those that travel with the signature or in the document's store (DER).
+    `time_stamps` are the tokens that go with it, whatever their order.
     """
 
     name: str
@@ -72,6 +91,8 @@ class FoundSignature:
     digest: Callable[[str], bytes] | None = None
     certificates: tuple[bytes, ...] = ()
     crls: tuple[bytes, ...] = ()
+    ocsps: tuple[bytes, ...] = ()
+    time_stamps: tuple[FoundTimeStamp, ...] = ()
     claimed_time: datetime | None = None
     notices: tuple[Notice, ...] = ()
     fault: Fault | None = None
