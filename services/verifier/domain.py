@@ -85,6 +85,8 @@ class Code(StrEnum):
     LIMIT_REACHED = "LIMIT_REACHED"
     UNOWNED_BYTES = "UNOWNED_BYTES"
     TRUST_LEFT_OUT = "TRUST_LEFT_OUT"
+    PARTLY_SIGNED = "PARTLY_SIGNED"
+    WRAPPING = "WRAPPING"
 
 
 class Coverage(StrEnum):
@@ -249,7 +251,14 @@ class SignatureReport:
     @property
     def stained(self) -> bool:
         """Something that came later, or was left unsigned, has to be warned about."""
-        stains = {Code.DOC_EXTENDED, Code.DOC_MODIFIED, Code.UNOWNED_BYTES, Code.TS_BAD}
+        stains = {
+            Code.DOC_EXTENDED,
+            Code.DOC_MODIFIED,
+            Code.UNOWNED_BYTES,
+            Code.TS_BAD,
+            Code.PARTLY_SIGNED,
+            Code.WRAPPING,
+        }
         return bool(stains & {notice.code for notice in self.notices})
 
     @property

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
+
+from services.verifier.algorithms import SignatureAlgorithm
 from services.verifier.domain import (
     CoverageReport,
     Indication,
@@ -74,12 +77,27 @@ class FoundTimeStamp:
 
 
 @dataclass(frozen=True, slots=True)
+class Proof:
+    """The signature value of a format whose reader has itself compared the digests of all that is signed.
+
+    `holds` says whether the value is a key's; it raises AlgorithmError where the two do not fit. `weak` are warnings
+    for algorithms beside the scheme's own. `key` came bare with the signature: it shows integrity and no signer.
+    """
+
+    scheme: SignatureAlgorithm
+    holds: Callable[[PublicKeyTypes], bool]
+    weak: tuple[Notice, ...] = ()
+    key: PublicKeyTypes | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class FoundSignature:
     """One signature of a document, read but not judged.
 
     `digest` computes the digest of what is signed, by algorithm label ("SHA-256"); None when the content is not at
     hand. `certificates`, `crls` and `ocsps` are those that travel with the signature or in the document's store (DER).
-    `time_stamps` are the tokens that go with it, whatever their order.
+    `time_stamps` are the tokens that go with it, whatever their order. With a `proof`, `signer` only names the
+    certificate, and `digest` is not asked for.
     """
 
     name: str
@@ -96,6 +114,7 @@ class FoundSignature:
     claimed_time: datetime | None = None
     notices: tuple[Notice, ...] = ()
     fault: Fault | None = None
+    proof: Proof | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -91,6 +91,14 @@ _CODES: dict[Code, tuple[str, str]] = {
         "Chỉ kiểm tra tính toàn vẹn; độ tin cậy của chứng thư số không được xét.",
         "Only integrity was checked; the trust in the certificate was left out.",
     ),
+    Code.PARTLY_SIGNED: (
+        "Cảnh báo: chỉ một phần tài liệu được ký; phần còn lại không được chữ ký bảo vệ.",
+        "Warning: only a part of the document is signed; no signature protects the rest.",
+    ),
+    Code.WRAPPING: (
+        "Cảnh báo: phần được ký không nằm ở nơi người đọc tìm thấy nó; có thể chữ ký đã bị tráo.",
+        "Warning: what is signed is not what a reader would take for it; the signature may have been moved.",
+    ),
 }
 
 _REASONS: dict[SubIndication, tuple[str, str]] = {

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 
 from services.verifier import algorithms, certificates
 from services.verifier.algorithms import AlgorithmError, SignatureAlgorithm
@@ -38,6 +39,7 @@ from services.verifier.path import PathResult, PathValidator
 from services.verifier.ports import (
     Findings,
     FoundSignature,
+    Proof,
     SignatureFormat,
     SubmittedDocument,
     TrustMaterial,
@@ -125,6 +127,9 @@ class VerificationService:
 
     def _steps(self, case: _Case, at: datetime) -> None:
         signer = self._1_format(case)
+        if self._integrity_only and self._bare_key_holds(case, signer):
+            self._4_document(case)
+            return
         certificate = self._2_identification(case, signer)
         weak = self._3_cryptography(case, signer, certificate)
         self._4_document(case)
@@ -144,6 +149,30 @@ class VerificationService:
         if signer is None:
             raise _Stop(Indication.INDETERMINATE, SubIndication.GENERIC, "the signature has no signer")
         return signer
+
+    def _bare_key_holds(self, case: _Case, signer: SignerInfo) -> bool:
+        """Where no trust is asked for, a key that comes without a certificate shows integrity (XMLDSig KeyValue)."""
+        proof = case.found.proof
+        if proof is None or proof.key is None or self._named_by(signer, case.found) is not None:
+            return False
+        self._proven(case, proof, proof.key)
+        return True
+
+    def _proven(self, case: _Case, proof: Proof, key: PublicKeyTypes) -> tuple[Notice, ...]:
+        """Clause 5.2.7 where the reader has compared the digests: the value is left."""
+        case.scheme = proof.scheme
+        try:
+            held = proof.holds(key)
+        except AlgorithmError as error:
+            raise _Stop(Indication.TOTAL_FAILED, SubIndication.SIG_CRYPTO_FAILURE, str(error)) from error
+        if not held:
+            case.integrity = Integrity.BROKEN
+            detail = "the signature value does not fit the signed data and the signer's key"
+            raise _Stop(Indication.TOTAL_FAILED, SubIndication.SIG_CRYPTO_FAILURE, detail)
+        case.integrity = Integrity.INTACT
+        scheme = proof.scheme
+        weak = algorithms.weaknesses(key, scheme.family, scheme.digest)
+        return tuple(dict.fromkeys((*weak, *proof.weak)))
 
     def _named_by(self, signer: SignerInfo, found: FoundSignature) -> Certificate | None:
         for candidate in (*_loadable(found.certificates), *self._known):
@@ -174,6 +203,12 @@ class VerificationService:
         self, case: _Case, signer: SignerInfo, certificate: Certificate
     ) -> tuple[Notice, ...]:
         """Clause 5.2.7: digest of the signed data, then the signature value. Answers the algorithms' weaknesses."""
+        if case.found.proof is not None:
+            try:
+                bearer = certificate.public_key()
+            except CertificateError as error:
+                raise _Stop(Indication.INDETERMINATE, SubIndication.GENERIC, str(error)) from error
+            return self._proven(case, case.found.proof, bearer)
         if case.found.digest is None:
             raise _Stop(
                 Indication.INDETERMINATE, SubIndication.SIGNED_DATA_NOT_FOUND, "the signed content is missing"
