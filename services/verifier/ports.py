@@ -111,6 +111,8 @@ class FoundSignature:
     crls: tuple[bytes, ...] = ()
     ocsps: tuple[bytes, ...] = ()
     time_stamps: tuple[FoundTimeStamp, ...] = ()
+    own_stamp: FoundTimeStamp | None = None
+    unjudged_time_stamps: bool = False
     claimed_time: datetime | None = None
     notices: tuple[Notice, ...] = ()
     fault: Fault | None = None
