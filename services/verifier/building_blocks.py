@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 
 from services.verifier import algorithms, certificates
 from services.verifier.algorithms import AlgorithmError, SignatureAlgorithm
@@ -17,6 +18,7 @@ from services.verifier.domain import Code, Indication, Notice, SubIndication
 from services.verifier.formats import ber
 from services.verifier.formats.ber import BerError
 from services.verifier.formats.cms import SignerInfo
+from services.verifier.ports import Proof
 
 
 class Stop(Exception):
@@ -109,14 +111,30 @@ def check_value(
     if signer.signed_octets:
         _attributes_fit(signer, content_type, signed)
         signed = algorithms.digest(scheme.digest, signer.signed_octets)
+    _require_fit(lambda: algorithms.holds(key, scheme, signer.signature, signed))
+    return Signed(scheme, algorithms.weaknesses(key, scheme.family, digest_name))
+
+
+def check_proof(proof: Proof, bearer: Certificate | PublicKeyTypes) -> Signed:
+    """Clause 5.2.7 where the reader has compared the digests: the value is left. Raises Stop."""
     try:
-        held = algorithms.holds(key, scheme, signer.signature, signed)
+        key = bearer.public_key() if isinstance(bearer, Certificate) else bearer
+    except CertificateError as error:
+        raise Stop(Indication.INDETERMINATE, SubIndication.GENERIC, str(error)) from error
+    _require_fit(lambda: proof.holds(key))
+    weak = algorithms.weaknesses(key, proof.scheme.family, proof.scheme.digest)
+    return Signed(proof.scheme, tuple(dict.fromkeys((*weak, *proof.weak))))
+
+
+def _require_fit(holds: Callable[[], bool]) -> None:
+    failed = SubIndication.SIG_CRYPTO_FAILURE
+    try:
+        held = holds()
     except AlgorithmError as error:
-        raise Stop(Indication.TOTAL_FAILED, SubIndication.SIG_CRYPTO_FAILURE, str(error)) from error
+        raise Stop(Indication.TOTAL_FAILED, failed, str(error)) from error
     if not held:
         detail = "the signature value does not fit the signed data and the signer's key"
-        raise Stop(Indication.TOTAL_FAILED, SubIndication.SIG_CRYPTO_FAILURE, detail, broken=True)
-    return Signed(scheme, algorithms.weaknesses(key, scheme.family, digest_name))
+        raise Stop(Indication.TOTAL_FAILED, failed, detail, broken=True)
 
 
 def _attributes_fit(signer: SignerInfo, content_type: str, content_digest: bytes) -> None:

@@ -84,6 +84,9 @@ class Procedure:
 
     def _steps(self, case: _Case) -> None:
         signer = self._1_format(case)
+        if self._chains is None and self._bare_key_holds(case, signer):
+            self._4_document(case)
+            return
         certificate = self._2_identification(case, signer)
         self._3_cryptography(case, signer, certificate)
         self._4_document(case)
@@ -111,6 +114,16 @@ class Procedure:
     def _candidates(self, case: _Case) -> list[Certificate]:
         return [*building_blocks.loadable(case.found.certificates), *self._known]
 
+    def _bare_key_holds(self, case: _Case, signer: SignerInfo) -> bool:
+        """Where no trust is asked for, a key that comes without a certificate shows integrity (XMLDSig KeyValue)."""
+        proof = case.found.proof
+        named = building_blocks.named_by(signer, self._candidates(case))
+        if proof is None or proof.key is None or named is not None:
+            return False
+        case.signed = building_blocks.check_proof(proof, proof.key)
+        case.integrity = Integrity.INTACT
+        return True
+
     def _2_identification(self, case: _Case, signer: SignerInfo) -> Certificate:
         """Clause 5.2.3."""
         candidates = self._candidates(case)
@@ -122,7 +135,10 @@ class Procedure:
     def _3_cryptography(self, case: _Case, signer: SignerInfo, certificate: Certificate) -> None:
         """Clause 5.2.7."""
         found = case.found
-        case.signed = building_blocks.check_value(signer, certificate, found.content_type, found.digest)
+        if found.proof is not None:
+            case.signed = building_blocks.check_proof(found.proof, certificate)
+        else:
+            case.signed = building_blocks.check_value(signer, certificate, found.content_type, found.digest)
         case.integrity = Integrity.INTACT
 
     def _4_document(self, case: _Case) -> None:
