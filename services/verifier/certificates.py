@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 import hashlib
 import re
 import unicodedata
@@ -84,7 +86,7 @@ class Certificate:
         """The extensions. Raises CertificateError when one of them is damaged or occurs twice."""
         try:
             return self.parsed.extensions
-        except (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType) as error:
+        except (ValueError, TypeError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType) as error:
             raise CertificateError("an extension of the certificate cannot be read") from error
 
 
@@ -182,6 +184,17 @@ def load_all(data: bytes) -> tuple[Certificate, ...]:
         )
     except ValueError as error:
         raise CertificateError("the PEM file holds a certificate that cannot be read") from error
+
+
+def der_of_pem(data: bytes) -> bytes:
+    """DER in the one PEM block of `data`, not read any further. Raises CertificateError."""
+    blocks = _PEM.findall(data)
+    if len(blocks) != 1:
+        raise CertificateError("one certificate in PEM is expected")
+    try:
+        return base64.b64decode(b"".join(blocks[0].split(b"-----")[2].split()), validate=True)
+    except binascii.Error as error:
+        raise CertificateError("the base64 of the certificate cannot be read") from error
 
 
 def der_of_crl(data: bytes) -> bytes:

@@ -224,13 +224,18 @@ class _CrlSigners:
         self._validator, self._path, self._task = validator, path, task
 
     def named(self, name: NameKey) -> Iterator[Certificate]:
+        """`revocation.Signers`."""
         for candidate in (*self._path[1:], *self._task.pool):
             if candidate.subject_key == name:
                 yield candidate
 
-    def trusted(self, signer: Certificate) -> bool:
+    def trusted(self, signer: Certificate, certificate: Certificate) -> bool:
+        """`revocation.Signers`."""
         # What stands above in the path is judged with the path.
         if signer in self._path[1:]:
+            return True
+        # A CA may name a signer of lists whose own status only these lists tell: all else about it is being judged.
+        if signer == certificate and signer in self._task.above and not signer.self_issued:
             return True
         return self._validator.signs_under(signer, self._path[-1], self._task)
 

@@ -158,7 +158,7 @@ def _profile_fault(certificate: Certificate, *, leaf: bool, anchor: bool) -> str
     if not certificate.issuer_key:
         return "names no issuer (RFC 5280 4.1.2.4)"
     critical = {e.oid: e.critical for e in certificate.extensions()}
-    if not anchor and not _names_key(certificate):
+    if not (anchor and certificate.self_issued) and not _names_key(certificate):
         return "has no key identifier of its issuer (RFC 5280 4.2.1.1)"
     for oid, what in (
         (ExtensionOID.NAME_CONSTRAINTS, "name constraints (RFC 5280 4.2.1.10)"),

@@ -50,8 +50,11 @@ class Signers(Protocol):
         """Certificates with this subject that may have signed a CRL."""
         ...
 
-    def trusted(self, signer: Certificate) -> bool:
-        """True when a valid path leads from it to the anchor of the path that is judged (6.3.3 f)."""
+    def trusted(self, signer: Certificate, certificate: Certificate) -> bool:
+        """True when a valid path leads from it to the anchor of the path that is judged (6.3.3 f).
+
+        `certificate` is the one whose status is asked for.
+        """
         ...
 
 
@@ -96,7 +99,7 @@ def status_of(
     `signers` None: only lists by `issuer`'s own key count. `strict`: lists without the extensions that RFC 5280 5.2
     demands (authority key identifier, CRL number) do not count.
     """
-    question = _Question(certificate, issuer, at, signers, _points(certificate))
+    question = _Question(certificate, issuer, at, signers, _points(certificate, issuer))
     lists = [crl for crl in _readable(crls) if crl.parsed.last_update_utc <= at]
     if strict:
         lists = [c for c in lists if c.number is not None and c.authority_key is not None]
@@ -158,9 +161,9 @@ def _decide(usable: list[_Usable]) -> Answer | None:
     return newest
 
 
-def _points(certificate: Certificate) -> tuple[_Point, ...]:
+def _points(certificate: Certificate, issuer: Certificate) -> tuple[_Point, ...]:
     """The certificate's distribution points, and the one that 6.3.3 adds: the issuer's name, every reason."""
-    implied = _Point(frozenset({("directoryName", certificate.issuer_key)}), _ALL_REASONS, frozenset())
+    implied = _Point(frozenset({("directoryName", issuer.subject_key)}), _ALL_REASONS, frozenset())
     try:
         stated = certificate.extensions().get_extension_for_class(x509.CRLDistributionPoints).value
     except (x509.ExtensionNotFound, CertificateError):
@@ -174,7 +177,7 @@ def _points(certificate: Certificate) -> tuple[_Point, ...]:
         elif point.relative_name is not None:
             bases = [
                 name_key(n.value) for n in point.crl_issuer or () if isinstance(n, x509.DirectoryName)
-            ] or [certificate.issuer_key]
+            ] or [issuer.subject_key]
             names = frozenset(_below(base, point.relative_name) for base in bases)
         found.append(_Point(names, frozenset(point.reasons or _ALL_REASONS), issuers))
     return (*found, implied)
@@ -204,18 +207,18 @@ def _scope(question: _Question, crl: RevocationList) -> frozenset[x509.ReasonFla
             reasons = frozenset(idp.only_some_reasons)
     found: frozenset[x509.ReasonFlags] = frozenset()
     for point in question.points:
-        if _serves(question.certificate, crl, point):
+        if _serves(question.issuer, crl, point):
             found |= point.reasons & reasons
     return found
 
 
-def _serves(certificate: Certificate, crl: RevocationList, point: _Point) -> bool:
+def _serves(issuer: Certificate, crl: RevocationList, point: _Point) -> bool:
     """6.3.3 (b) (1) and (2) (i): the list's issuer and distribution point are those that the point names."""
     idp = crl.point
     if point.issuers:
         if ("directoryName", crl.issuer_key) not in point.issuers or idp is None or not idp.indirect_crl:
             return False
-    elif crl.issuer_key != certificate.issuer_key:
+    elif crl.issuer_key != issuer.subject_key:
         return False
     own = {_key(n) for n in (idp.full_name if idp is not None else None) or ()}
     if idp is not None and idp.relative_name is not None:
@@ -237,7 +240,7 @@ def _signer(question: _Question, crl: RevocationList) -> Certificate | None:
             candidate.key_info != own.key_info
             and _may_sign_crls(candidate)
             and revocation_lists.signed_by(crl.der, candidate)
-            and question.signers.trusted(candidate)
+            and question.signers.trusted(candidate, question.certificate)
         ):
             return candidate
     return None
@@ -275,7 +278,7 @@ def speaks_of(crl: x509.CertificateRevocationList, certificate: Certificate, iss
         return False
     if listed.base_number is not None or listed.issuer_key != issuer.subject_key:
         return False
-    question = _Question(certificate, issuer, crl.last_update_utc, None, _points(certificate))
+    question = _Question(certificate, issuer, crl.last_update_utc, None, _points(certificate, issuer))
     direct = listed.point is None or not listed.point.indirect_crl
     return direct and _may_sign_crls(issuer) and _scope(question, listed) >= _ALL_REASONS
 
