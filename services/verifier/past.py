@@ -23,6 +23,7 @@ from services.verifier import ocsp, revocation
 from services.verifier.certificates import Certificate
 from services.verifier.domain import Code, Notice, StatusReport, StatusSource, SubIndication
 from services.verifier.path import PathResult, PathValidator
+from services.verifier.path_rules import PathRules
 from services.verifier.poe import Proofs
 
 CLOCK_SKEW = timedelta(seconds=60)
@@ -75,9 +76,14 @@ class ChainJudge:
     """Judges certificates for now and, where that fails, for a proved time. Keeps nothing of a document."""
 
     def __init__(
-        self, anchors: Iterable[Certificate], known: Iterable[Certificate], crls: Iterable[bytes]
+        self,
+        anchors: Iterable[Certificate],
+        known: Iterable[Certificate],
+        crls: Iterable[bytes],
+        rules: PathRules | None = None,
     ) -> None:
         """`known` are CA certificates at hand, `crls` the lists at hand; documents bring their own beside them."""
+        self.rules = rules or PathRules()
         self._anchors, self._known, self._crls = tuple(anchors), tuple(known), tuple(crls)
 
     def judge(
@@ -85,7 +91,7 @@ class ChainJudge:
     ) -> PathResult:
         """Best path as of `at`, or as of `proved`, the time by which what the leaf's key signed existed."""
         crls = tuple(dict.fromkeys((*self._crls, *material.crls)))
-        validator = PathValidator(self._anchors, self._known, crls)
+        validator = PathValidator(self._anchors, self._known, crls, self.rules)
         now = validator.validate(leaf, material.certificates, at)
         if now.failure is None and not material.ocsps:
             return now
@@ -100,7 +106,8 @@ class ChainJudge:
         self, leaf: Certificate, material: Material, proofs: Proofs, proved: datetime, at: datetime
     ) -> PathResult:
         # Without lists nothing is said of any status: what remains is the path itself, as of the proved time.
-        built = PathValidator(self._anchors, self._known, ()).validate(leaf, material.certificates, proved)
+        validator = PathValidator(self._anchors, self._known, (), self.rules)
+        built = validator.validate(leaf, material.certificates, proved)
         if built.failure not in (None, SubIndication.TRY_LATER):
             return built
         horizon, report = at, StatusReport()

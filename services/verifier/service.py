@@ -13,6 +13,7 @@ from datetime import datetime
 from services.verifier import building_blocks
 from services.verifier.domain import Code, DocumentReport, Notice, SignatureReport, Verdict, worst
 from services.verifier.past import ChainJudge, Material
+from services.verifier.path_rules import PathRules
 from services.verifier.poe import Proofs
 from services.verifier.ports import Findings, SignatureFormat, SubmittedDocument, TrustMaterial
 from services.verifier.procedure import Procedure
@@ -23,13 +24,18 @@ class VerificationService:
     """Judges documents against one set of trust material. Keeps nothing of a document; safe to use again."""
 
     def __init__(
-        self, formats: Sequence[SignatureFormat], trust: TrustMaterial, *, integrity_only: bool = False
+        self,
+        formats: Sequence[SignatureFormat],
+        trust: TrustMaterial,
+        *,
+        integrity_only: bool = False,
+        rules: PathRules | None = None,
     ) -> None:
         """`integrity_only` leaves trust out: chain, status, key usage and algorithm policy are not asked for."""
         self._formats = formats
         self._integrity_only = integrity_only
         self._known = tuple(building_blocks.loadable((*trust.intermediates, *trust.anchors)))
-        self._chains = ChainJudge(building_blocks.loadable(trust.anchors), self._known, trust.crls)
+        self._chains = ChainJudge(building_blocks.loadable(trust.anchors), self._known, trust.crls, rules)
 
     def verify(self, document: SubmittedDocument, at: datetime) -> DocumentReport:
         """Report on a document as of `at` (aware UTC). Raises nothing on account of the document."""
