@@ -39,6 +39,10 @@ _CURABLE = frozenset(
     }
 )
 _REVOKED = frozenset({SubIndication.REVOKED_NO_POE, SubIndication.REVOKED_CA_NO_POE})
+_TOLD = {
+    SubIndication.REVOKED_NO_POE: (Code.CERT_REVOKED,),
+    SubIndication.REVOKED_CA_NO_POE: (Code.CA_REVOKED,),
+}
 _WEAK = frozenset({Code.ALG_SHA1, Code.ALG_WEAK})
 
 
@@ -100,7 +104,13 @@ class ChainJudge:
         then = self._past(leaf, replace(material, crls=crls), proofs, proved, at)
         if now.failure is None:
             return then if then.failure in _REVOKED else now
-        return then if then.failure is None or then.failure in _REVOKED else now
+        told = then.failure in _REVOKED and now.failure not in _REVOKED
+        return then if then.failure is None or told else now
+
+    def with_working_key(self, leaf: Certificate, more: Iterable[Certificate]) -> Certificate:
+        """The certificate with a key whose parameters its issuers state, where it has none of its own."""
+        validator = PathValidator(self._anchors, self._known, (), self.rules)
+        return validator.with_working_key(leaf, more)
 
     def _past(
         self, leaf: Certificate, material: Material, proofs: Proofs, proved: datetime, at: datetime
@@ -118,8 +128,10 @@ class ChainJudge:
             failure, word = _status(words, certificate, proved, leaf=index == 0)
             report = word.report if word is not None else StatusReport()
             if failure is not None:
+                detail = "the status at the proved time is not good"
+                told = tuple(Notice(code) for code in _TOLD.get(failure, ()))
                 return replace(
-                    built, failure=failure, status=report, detail="the status at the proved time is not good"
+                    built, failure=failure, status=report, detail=detail, notices=(*told, *built.notices)
                 )
             if proofs.of(certificate.der) > horizon:
                 failure = SubIndication.CERTIFICATE_CHAIN_GENERAL_FAILURE

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from services.verifier import building_blocks, certificates, levels, timestamps
+from services.verifier import algorithms, building_blocks, certificates, levels, timestamps
 from services.verifier.building_blocks import Signed, Stop
 from services.verifier.certificates import Certificate
 from services.verifier.domain import (
@@ -135,6 +135,8 @@ class Procedure:
     def _3_cryptography(self, case: _Case, signer: SignerInfo, certificate: Certificate) -> None:
         """Clause 5.2.7."""
         found = case.found
+        if self._chains is not None:
+            certificate = self._chains.with_working_key(certificate, self._candidates(case))
         if found.proof is not None:
             case.signed = building_blocks.check_proof(found.proof, certificate)
         else:
@@ -201,11 +203,21 @@ class Procedure:
             )
             detail = "the certificate is not for signing documents"
             raise Stop(Indication.INDETERMINATE, SubIndication.CHAIN_CONSTRAINTS_FAILURE, detail)
-        weak = case.signed.weak if case.signed is not None else ()
+        weak = self._refused(case, certificate)
         if weak:
             case.notices.extend(weak)
             detail = f"not allowed any more: {', '.join(n.detail for n in weak)}"
             raise Stop(Indication.INDETERMINATE, SubIndication.CRYPTO_CONSTRAINTS_FAILURE_NO_POE, detail)
+
+    def _refused(self, case: _Case, certificate: Certificate) -> tuple[Notice, ...]:
+        """What is weak about the signature by the policy for algorithms that paths are judged by too."""
+        signed = case.signed
+        policy = self._chains.rules.algorithms if self._chains is not None else algorithms.NATIONAL
+        if signed is None or not signed.weak or policy is algorithms.NATIONAL:
+            return signed.weak if signed is not None else ()
+        # Without parameters of its own the key cannot be measured; its issuer's, which states them, was.
+        key = None if certificate.inherits_parameters else certificate.public_key()
+        return algorithms.weaknesses(key, signed.scheme.family, signed.scheme.digest, policy, self._at)
 
     def _report(self, case: _Case, stop: Stop | None) -> SignatureReport:
         found = case.found
