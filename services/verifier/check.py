@@ -45,7 +45,12 @@ class _OutOfTime(BaseException):
 
 def main(arguments: Sequence[str]) -> int:
     """Run the command; the answer goes to standard output, problems with usage to standard error."""
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if options.record:
+        return _record(options)
+    if options.file is None:
+        parser.error("name a file, or use --record")
     try:
         document = SubmittedDocument(
             _read(options.file, options.max_bytes),
@@ -68,19 +73,24 @@ def _parser() -> argparse.ArgumentParser:
         epilog=_HELP,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("file", type=Path, help="PDF, or CMS in BER, PEM or base64")
+    parser.add_argument("file", type=Path, nargs="?", help="PDF, or CMS in BER, PEM or base64")
+    parser.add_argument(
+        "--record",
+        action="store_true",
+        help="judge the path or S/MIME record on standard input instead of a file",
+    )
     parser.add_argument(
         "--detached", type=Path, metavar="F", help="the content that a detached signature signs"
     )
     parser.add_argument("--integrity", action="store_true", help="leave trust out: check integrity only")
     parser.add_argument(
-        "--anchor", type=Path, action="append", default=[], help="trust anchors, PEM or DER (repeatable)"
+        "--anchor", type=Path, action="append", default=[], help="trust anchors, PEM or DER, file or folder"
     )
     parser.add_argument(
-        "--intermediate", type=Path, action="append", default=[], help="CA certificates (repeatable)"
+        "--intermediate", type=Path, action="append", default=[], help="CA certificates, file or folder"
     )
     parser.add_argument(
-        "--crl", type=Path, action="append", default=[], help="revocation list, PEM or DER (repeatable)"
+        "--crl", type=Path, action="append", default=[], help="revocation lists, file or folder"
     )
     parser.add_argument("--json", action="store_true", help="print one line of JSON")
     parser.add_argument("--timeout", type=float, default=25, metavar="SECONDS", help="limit (default 25)")
@@ -104,12 +114,42 @@ def _read(path: Path, limit: int) -> bytes:
 def _trust(options: argparse.Namespace) -> TrustMaterial:
     limit = options.max_bytes
     return TrustMaterial(
-        anchors=tuple(c.der for p in options.anchor for c in certificates.load_all(_read(p, limit))),
-        intermediates=tuple(
-            c.der for p in options.intermediate for c in certificates.load_all(_read(p, limit))
-        ),
-        crls=tuple(certificates.der_of_crl(_read(p, limit)) for p in options.crl),
+        anchors=_certificates(options.anchor, limit),
+        intermediates=_certificates(options.intermediate, limit),
+        crls=tuple(certificates.der_of_crl(_read(p, limit)) for p in _files(options.crl)),
     )
+
+
+def _certificates(paths: Sequence[Path], limit: int) -> tuple[bytes, ...]:
+    return tuple(c.der for p in _files(paths) for c in certificates.load_all(_read(p, limit)))
+
+
+def _files(paths: Sequence[Path]) -> list[Path]:
+    """The files named, and those in the folders named."""
+    return [f for p in paths for f in (sorted(c for c in p.iterdir() if c.is_file()) if p.is_dir() else [p])]
+
+
+def _record(options: argparse.Namespace) -> int:
+    """One record from standard input, one line of JSON to standard output."""
+    # Imported for records only, as most callers have none.
+    from services.verifier import records
+
+    now = datetime.now(UTC)
+    signal.signal(signal.SIGALRM, _on_alarm)
+    try:
+        try:
+            signal.setitimer(signal.ITIMER_REAL, options.timeout)
+            record = json.loads(sys.stdin.buffer.read(options.max_bytes))
+            answer = records.answer(record, _trust(options), now)
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+    except _OutOfTime:
+        answer = {"verdict": Verdict.INDETERMINATE.value, "clean": False, "detail": "out of time"}
+    except (OSError, ValueError) as error:
+        sys.stderr.write(f"kyso verifier: {error}\n")
+        return _UNREADABLE
+    sys.stdout.write(json.dumps(answer, ensure_ascii=False) + "\n")
+    return _EXIT[Verdict(answer["verdict"])]
 
 
 def _verify(document: SubmittedDocument, trust: TrustMaterial, options: argparse.Namespace) -> dict[str, Any]:
