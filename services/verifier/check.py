@@ -16,6 +16,7 @@ from typing import Any
 from services.verifier import certificates, rendering
 from services.verifier.certificates import CertificateError
 from services.verifier.domain import DocumentReport, Verdict
+from services.verifier.formats import xml_input
 from services.verifier.formats.cms_file import CmsFormat
 from services.verifier.ports import SubmittedDocument, TrustMaterial
 from services.verifier.service import VerificationService
@@ -54,7 +55,8 @@ def main(arguments: Sequence[str]) -> int:
     try:
         document = SubmittedDocument(
             _read(options.file, options.max_bytes),
-            _read(options.detached, options.max_bytes) if options.detached else None,
+            _read(options.detached[0], options.max_bytes) if options.detached else None,
+            {one.name: _read(one, options.max_bytes) for one in reversed(options.detached)},
         )
         trust = _trust(options)
     except (OSError, CertificateError, ValueError) as error:
@@ -69,18 +71,23 @@ def main(arguments: Sequence[str]) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m services.verifier check",
-        description="Verify the signatures of a PDF or CMS file.",
+        description="Verify the signatures of a PDF, CMS or XML file.",
         epilog=_HELP,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("file", type=Path, nargs="?", help="PDF, or CMS in BER, PEM or base64")
+    parser.add_argument("file", type=Path, nargs="?", help="PDF, XML, or CMS in BER, PEM or base64")
     parser.add_argument(
         "--record",
         action="store_true",
         help="judge the path or S/MIME record on standard input instead of a file",
     )
     parser.add_argument(
-        "--detached", type=Path, metavar="F", help="the content that a detached signature signs"
+        "--detached",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="F",
+        help="the content that a detached signature signs (repeatable: found by file name)",
     )
     parser.add_argument("--integrity", action="store_true", help="leave trust out: check integrity only")
     parser.add_argument(
@@ -159,6 +166,10 @@ def _verify(document: SubmittedDocument, trust: TrustMaterial, options: argparse
         from services.verifier.formats.pdf import PdfFormat
 
         formats.insert(0, PdfFormat())
+    elif xml_input.looks_like(document.data):
+        from services.verifier.formats.xml_signature import XmlFormat
+
+        formats.append(XmlFormat())
     now = datetime.now(UTC)
     signal.signal(signal.SIGALRM, _on_alarm)
     service = VerificationService(formats, trust, integrity_only=options.integrity)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
@@ -43,10 +43,14 @@ class TrustSource(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class SubmittedDocument:
-    """A document as it came in, and for a detached signature the content that it signs. Limits are the caller's."""
+    """A document as it came in, and for a detached signature the content that it signs. Limits are the caller's.
+
+    `named` are contents by file name, for signatures that name several; `detached` is then the first of them.
+    """
 
     data: bytes
     detached: bytes | None = None
+    named: Mapping[str, bytes] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

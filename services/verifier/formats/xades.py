@@ -44,7 +44,10 @@ class Properties:
 
 
 def qualifying(signature: etree._Element) -> etree._Element | None:
-    """The one QualifyingProperties of a signature; None where there is none. Raises XmlError."""
+    """The one QualifyingProperties of a signature; None where there is none. Raises XmlError.
+
+    Its Target is not asked: what counts is that it stands in the signature and that a reference covers what is signed.
+    """
     found = [
         one
         for container in signature.findall(f"{DS}Object")
@@ -55,10 +58,15 @@ def qualifying(signature: etree._Element) -> etree._Element | None:
         raise XmlError("a signature with more than one QualifyingProperties")
     if not found:
         return None
-    target, identifier = found[0].get("Target"), signature.get("Id")
-    if target is not None and target.removeprefix("#") != (identifier or ""):
-        raise XmlError("QualifyingProperties are meant for another signature")
     return found[0]
+
+
+def countersigned(signature: etree._Element) -> etree._Element | None:
+    """The signature of which this one is a counter-signature (EN 319 132-1 5.2.7); None where it is not one."""
+    parent = signature.getparent()
+    if parent is None or local_name(parent) != "CounterSignature":
+        return None
+    return next(signature.iterancestors(f"{DS}Signature"), None)
 
 
 def signed_properties(properties: etree._Element) -> etree._Element | None:

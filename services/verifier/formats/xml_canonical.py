@@ -65,7 +65,7 @@ class NodeSet:
 
 def canonical(nodes: NodeSet, form: Form) -> bytes:
     """Octets of the canonical form. Raises XmlError (relative namespace names, xml:base in form 1.1)."""
-    if nodes.cuts is None:
+    if nodes.cuts is None or "#default" in form.prefixes:
         return xml_nodes.write(nodes.source, nodes.apex, nodes.intervals, _options(nodes, form))
     cuts = [cut for cut in nodes.cuts if cut is not nodes.apex]
     if len(cuts) != len(nodes.cuts) or not nodes.intervals:

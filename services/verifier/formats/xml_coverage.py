@@ -62,7 +62,7 @@ def report(
 ) -> tuple[CoverageReport, tuple[Notice, ...]]:
     """Coverage of one signature of which every reference holds, and what has to be warned about."""
     data = data_references(source, references, signature)
-    notices = [*_partly(source, left), *_wrapped(source, data, left)]
+    notices = [*_partly(source, left), *_wrapped(source, signature, data, left)]
     outside = bool(data) and all(one.outside for one in data)
     whole = outside or not notices
     own = union(*(one.intervals for one in data))
@@ -118,8 +118,10 @@ def _is_data(element: etree._Element) -> bool:
 
 
 def _is_properties(element: etree._Element) -> bool:
+    """An Object with nothing but properties or keys, as signatures have them."""
     inside = children(element)
-    return bool(inside) and all(local_name(one).startswith("QualifyingProperties") for one in inside)
+    names = {local_name(one) for one in inside}
+    return bool(inside) and names <= {"QualifyingProperties", "QualifyingPropertiesReference", "KeyInfo"}
 
 
 def _says_something(source: Source, element: etree._Element, protected: Intervals) -> bool:
@@ -139,34 +141,40 @@ def _partly(source: Source, left: Leftover) -> list[Notice]:
         more = f" and {len(named) - MAX_NAMED} more" if len(named) > MAX_NAMED else ""
         detail = f"not signed: {', '.join(named[:MAX_NAMED])}{more}"
         notices.append(Notice(Code.PARTLY_SIGNED, detail))
-    if left.split_text:
-        detail = "comments, which no signature covers, stand in the middle of text"
-        notices.append(Notice(Code.PARTLY_SIGNED, detail))
     return notices
 
 
-def _wrapped(source: Source, data: Sequence[Reference], left: Leftover) -> list[Notice]:
-    """The forms that signature wrapping takes: a double beside what is signed, or what is signed put out of sight."""
-    rivals = {
-        local_name(one): one for element in left.elements for one in (element, *element.iterancestors())
-    }
-    bodiless = not common(((0, len(source.elements)),), union(*(one.intervals for one in data)))
-    found = []
+def _wrapped(
+    source: Source, signature: etree._Element, data: Sequence[Reference], left: Leftover
+) -> list[Notice]:
+    """The forms that signature wrapping takes. Only references by id can be led astray, so only those are looked at."""
+    rivals = _by_name(left.elements)
+    found: list[str] = []
     for one in data:
-        if one.apex is None or one.apex is source.root or bodiless:
+        if one.apex is None or one.apex is source.root or one.apex is signature:
             continue
-        name = local_name(one.apex)
-        rival = rivals.get(name)
-        if rival is not None and rival is not one.apex and rival not in set(one.apex.iterancestors()):
-            detail = f"{source.path(rival)} is not signed, {source.path(one.apex)} of the same name is"
-            found.append(Notice(Code.WRAPPING, detail))
-        hidden = any(up.tag == f"{DS}Object" for up in (one.apex, *one.apex.iterancestors()))
-        if hidden and left.elements:
-            detail = (
-                f"what is signed, {source.path(one.apex)}, stands in a signature inside an unsigned document"
+        path, above = source.path(one.apex), list(one.apex.iterancestors())
+        own = signature in above
+        doubles = [rival for rival in rivals.get(local_name(one.apex), ()) if rival not in above]
+        if doubles:
+            found.append(f"{source.path(doubles[0])} is not signed, {path} of the same name is")
+        if own and (left.elements or left.objects):
+            found.append(f"what is signed, {path}, stands in the signature, and beside it what is not signed")
+        elif not own and len(above) > 1 and one.apex.tag != f"{DS}SignatureValue":
+            found.append(
+                f"what is signed, {path}, stands deep in the document, at a place that is not signed"
             )
-            found.append(Notice(Code.WRAPPING, detail))
-    return found[:MAX_NAMED]
+    if left.split_text:
+        found.append("comments, which no signature covers, stand in the middle of text")
+    return [Notice(Code.WRAPPING, detail) for detail in dict.fromkeys(found)][:MAX_NAMED]
+
+
+def _by_name(elements: Sequence[etree._Element]) -> dict[str, list[etree._Element]]:
+    """These elements and all that they stand in, by local name."""
+    found: dict[str, list[etree._Element]] = {}
+    for element in dict.fromkeys(up for one in elements for up in (one, *one.iterancestors())):
+        found.setdefault(local_name(element), []).append(element)
+    return found
 
 
 def _comment_splits_text(source: Source) -> bool:

@@ -19,6 +19,7 @@ from services.verifier.formats.xml_transforms import Data, UnsupportedTransform
 
 MAX_REFERENCES = 500
 MAX_HASHED = 512 << 20
+OBJECT = "http://www.w3.org/2000/09/xmldsig#Object"
 MANIFEST = "http://www.w3.org/2000/09/xmldsig#Manifest"
 _POINTER_ID = re.compile(r"""#xpointer\(id\((?:'([^']+)'|"([^"]+)")\)\)""")
 

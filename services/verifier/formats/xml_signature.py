@@ -7,7 +7,8 @@ compared. The procedure gets the canonical SignedInfo, the value, and a fault wh
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from urllib.parse import unquote
 
 from lxml import etree
 
@@ -36,7 +37,7 @@ from services.verifier.formats.xml_algorithms import (
 from services.verifier.formats.xml_canonical import Form, NodeSet, canonical
 from services.verifier.formats.xml_input import DS, Source, XmlError, XmlLimit, children, looks_like, union
 from services.verifier.formats.xml_keys import Keys
-from services.verifier.formats.xml_references import MANIFEST, Reference, Resolve, Resolver, State
+from services.verifier.formats.xml_references import MANIFEST, OBJECT, Reference, Resolve, Resolver, State
 from services.verifier.ports import Fault, Findings, FoundSignature, Proof, SubmittedDocument
 
 MAX_SIGNATURES = 500
@@ -61,7 +62,17 @@ class XmlFormat:
 
     def find(self, document: SubmittedDocument) -> Findings:
         """One finding for each Signature element; content handed in beside it answers references to the outside."""
-        return self.find_with(document.data, lambda _: document.detached)
+        used: set[str] = set()
+        named = document.named or ({"": document.detached} if document.detached is not None else {})
+
+        def outside(uri: str) -> bytes | None:
+            name = next(iter(named), "") if len(named) < 2 else unquote(uri).rpartition("/")[2]
+            used.add(name)
+            return named.get(name)
+
+        findings = self.find_with(document.data, outside)
+        spare = sorted(set(named) - used) if used else []
+        return replace(findings, signatures=[_with_spare(one, spare) for one in findings.signatures])
 
     def find_with(self, data: bytes, outside: Resolve) -> Findings:
         """As `find`, with content outside the document by the name that a reference gives (a container's files)."""
@@ -123,7 +134,7 @@ def _understood(
         properties = xades.read(qualifying, is_signed=_is_signed(source, qualifying, references))
     references += _manifests(resolver, signature, references)
     data = xml_coverage.data_references(source, references, signature)
-    fault = _fault_of(references)
+    fault = _fault_of(references) or _misplaced(signature, references)
     if fault is None and not data:
         detail = "the signature covers nothing but itself"
         fault = Fault(Indication.TOTAL_FAILED, SubIndication.FORMAT_FAILURE, detail)
@@ -192,6 +203,56 @@ def _fault_of(references: Sequence[Reference]) -> Fault | None:
                 notices = (Notice(code, one.detail),) if code is not None else ()
                 return Fault(indication, sub, one.detail, notices)
     return None
+
+
+def _with_spare(found: FoundSignature, spare: Sequence[str]) -> FoundSignature:
+    """Content that was handed in and that no signature names must not look signed."""
+    if not spare or found.fault is not None:
+        return found
+    detail = f"content that was handed in is not signed: {', '.join(spare)[:120] or 'the detached content'}"
+    fault = Fault(Indication.INDETERMINATE, SubIndication.SIGNED_DATA_NOT_FOUND, detail)
+    return replace(found, fault=fault, coverage=CoverageReport(Coverage.UNKNOWN))
+
+
+def _misplaced(signature: etree._Element, references: Sequence[Reference]) -> Fault | None:
+    """A reference that names what it is for, and resolves to something else: the mark of things moved about.
+
+    XMLDSig 4.5 (Object), 5.1 (Manifest); EN 319 132-1 4.3.1 (SignedProperties) and 5.2.7 (counter-signature).
+    """
+    above = xades.countersigned(signature)
+    if above is not None:
+        value = above.find(f"{DS}SignatureValue")
+        if not any(one.apex is value for one in references):
+            detail = "the counter-signature is not over the value of the signature that it stands in"
+            return Fault(Indication.TOTAL_FAILED, SubIndication.HASH_FAILURE, detail)
+    for one in references:
+        if one.apex is None or one.outside:
+            continue
+        parent = one.apex.getparent()
+        above = parent.getparent() if parent is not None else None
+        if one.type == OBJECT and parent is not signature and not _is_apart(one.apex):
+            what = "an Object of the signature"
+        elif one.type == MANIFEST and signature not in (parent, above):
+            what = "a Manifest of the signature"
+        elif one.type.endswith("#SignedProperties") and not _in_own_object(signature, one.apex):
+            what = "the signature's own SignedProperties"
+        else:
+            continue
+        detail = f'the reference "{one.uri[:80]}" is said to be to {what}, and is not'
+        notice = Notice(Code.WRAPPING, detail)
+        return Fault(Indication.INDETERMINATE, SubIndication.SIG_CONSTRAINTS_FAILURE, detail, (notice,))
+    return None
+
+
+def _is_apart(element: etree._Element) -> bool:
+    """True for an Object outside of all signatures, as documents with a signature beside their objects have it."""
+    return element.tag == f"{DS}Object" and next(element.iterancestors(f"{DS}Signature"), None) is None
+
+
+def _in_own_object(signature: etree._Element, element: etree._Element) -> bool:
+    """True for what stands in an Object of this very signature, or is one."""
+    line = [element, *element.iterancestors()]
+    return signature in line and line[line.index(signature) - 1].tag == f"{DS}Object"
 
 
 def _found(source: Source, read: _Read, left: xml_coverage.Leftover, index: int) -> FoundSignature:
