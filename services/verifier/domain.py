@@ -250,13 +250,14 @@ class SignatureReport:
 
     @property
     def stained(self) -> bool:
-        """Something that came later, or was left unsigned, has to be warned about."""
+        """Something that came later, or was left unsigned, has to be warned about.
+
+        A time-stamp that does not hold is none of it: it proves nothing, and takes nothing from what was signed.
+        """
         stains = {
             Code.DOC_EXTENDED,
             Code.DOC_MODIFIED,
             Code.UNOWNED_BYTES,
-            Code.TS_BAD,
-            Code.PARTLY_SIGNED,
             Code.WRAPPING,
         }
         return bool(stains & {notice.code for notice in self.notices})

@@ -22,6 +22,8 @@ from cryptography.x509 import ocsp as ocsp_values
 from services.verifier import ocsp, revocation
 from services.verifier.certificates import Certificate
 from services.verifier.domain import Code, Notice, StatusReport, StatusSource, SubIndication
+from services.verifier.formats import ber
+from services.verifier.formats.ber import BerError
 from services.verifier.path import PathResult, PathValidator
 from services.verifier.path_rules import PathRules
 from services.verifier.poe import Proofs
@@ -39,6 +41,7 @@ _CURABLE = frozenset(
     }
 )
 _REVOKED = frozenset({SubIndication.REVOKED_NO_POE, SubIndication.REVOKED_CA_NO_POE})
+_EXPIRED_CERTIFICATES_ON_CRL = "2.5.29.60"
 _TOLD = {
     SubIndication.REVOKED_NO_POE: (Code.CERT_REVOKED,),
     SubIndication.REVOKED_CA_NO_POE: (Code.CA_REVOKED,),
@@ -57,19 +60,24 @@ class Material:
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """What one CRL or OCSP response says of a certificate. `proved`: by when it existed; `held`: it may come back."""
+    """What one CRL or OCSP response says of a certificate. `proved`: by when it existed; `held`: it may come back.
+
+    `remembers`: of certificates that expired after this it still says that they were revoked.
+    """
 
     report: StatusReport
     this_update: datetime
     proved: datetime
     held: bool = False
+    remembers: datetime | None = None
 
     def speaks_for(self, moment: datetime, certificate: Certificate) -> bool:
         """True where it shows that the certificate was good at a moment."""
         revoked = self.report.revoked_at
         if revoked is not None:
             return revoked > moment
-        if self.this_update > certificate.not_after:
+        forgets = self.remembers is None or certificate.not_after < self.remembers
+        if self.this_update > certificate.not_after and forgets:
             # A CA need not remember certificates that have expired (RFC 5280 3.3).
             return False
         until = self.report.next_update or self.this_update
@@ -144,6 +152,17 @@ class ChainJudge:
         return PathResult(built.path, failure, "", report, (*weak, *later))
 
 
+def _not_good(built: PathResult, failure: SubIndication, report: StatusReport, index: int) -> PathResult:
+    codes = {
+        SubIndication.REVOKED_NO_POE: Code.CERT_REVOKED,
+        SubIndication.REVOKED_CA_NO_POE: Code.CA_REVOKED,
+    }
+    who = "the signer's certificate" if index == 0 else f"CA certificate {index} of the path"
+    told = Notice(codes.get(failure, Code.STATUS_NOT_CHECKED))
+    detail = f"{who} was not good by the time that is proved"
+    return PathResult(built.path, failure, detail, report, (told,))
+
+
 def _revocations(words: Iterable[Word]) -> list[datetime]:
     return [word.report.revoked_at for word in words if word.report.revoked_at is not None and not word.held]
 
@@ -215,18 +234,34 @@ def _word_of_crl(der: bytes, certificate: Certificate, issuer: Certificate) -> W
             return None
         entry = crl.get_revoked_certificate_by_serial_number(certificate.parsed.serial_number)
         reason = _reason(entry) if entry is not None else None
+        remembers = _cutoff(crl.extensions)
     except revocation.UNREADABLE:
         # A list that cannot be read says nothing of any certificate.
         return None
     if entry is None or reason is x509.ReasonFlags.remove_from_crl:
         report = StatusReport(StatusSource.CRL, crl.last_update_utc, crl.next_update_utc)
-        return Word(report, crl.last_update_utc, crl.last_update_utc)
+        return Word(report, crl.last_update_utc, crl.last_update_utc, remembers=remembers)
     stated = x509.ReasonFlags.unspecified if reason is None else reason
     report = StatusReport(
         StatusSource.CRL, crl.last_update_utc, crl.next_update_utc, entry.revocation_date_utc, stated.value
     )
     held = reason is x509.ReasonFlags.certificate_hold
     return Word(report, crl.last_update_utc, crl.last_update_utc, held)
+
+
+def _cutoff(extensions: x509.Extensions) -> datetime | None:
+    """ExpiredCertsOnCRL (X.509 9.5.2.8): since when the list keeps certificates that have expired."""
+    for extension in extensions:
+        value = extension.value
+        if (
+            isinstance(value, x509.UnrecognizedExtension)
+            and value.oid.dotted_string == _EXPIRED_CERTIFICATES_ON_CRL
+        ):
+            try:
+                return ber.time(ber.load(value.value)[0])
+            except BerError:
+                return None
+    return None
 
 
 @lru_cache(maxsize=1024)

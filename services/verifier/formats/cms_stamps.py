@@ -19,6 +19,7 @@ MAX_HASHES = 20_000
 """In one hash index."""
 ARCHIVE_TIMESTAMP_V3 = "0.4.0.1733.2.4"
 HASH_INDEX_V3 = "0.4.0.19122.1.5"
+OLDER_HASH_INDEXES = frozenset({"0.4.0.1733.2.5", "0.4.0.19122.1.4"})
 OLDER_ARCHIVE_TIMESTAMPS = frozenset({"1.2.840.113549.1.9.16.2.27", "1.2.840.113549.1.9.16.2.48"})
 """Forms before EN 319 122-1, which are named and not judged."""
 
@@ -31,7 +32,7 @@ def of_signer(
     for value in signer.unsigned:
         if value.oid == cms.SIGNATURE_TIMESTAMP:
             found.append(FoundTimeStamp(TimeSource.SIGNATURE, value.value, _digest_of(signer.signature)))
-        elif value.oid == ARCHIVE_TIMESTAMP_V3:
+        elif value.oid == ARCHIVE_TIMESTAMP_V3 and not _indexed_before_v3(value.value):
             found.append(_archive(message, signer, content, value))
     return tuple(found[:MAX_TIME_STAMPS])
 
@@ -40,7 +41,23 @@ def has_unjudged(signer: SignerInfo) -> bool:
     """True where the signer carries time-stamps of a form that is not judged, or more than are."""
     kinds = {cms.SIGNATURE_TIMESTAMP, ARCHIVE_TIMESTAMP_V3}
     count = len(signer.content_stamps) + sum(value.oid in kinds for value in signer.unsigned)
-    return count > MAX_TIME_STAMPS or any(value.oid in OLDER_ARCHIVE_TIMESTAMPS for value in signer.unsigned)
+    return count > MAX_TIME_STAMPS or any(map(_is_older, signer.unsigned))
+
+
+def _is_older(value: UnsignedValue) -> bool:
+    if value.oid == ARCHIVE_TIMESTAMP_V3:
+        return _indexed_before_v3(value.value)
+    return value.oid in OLDER_ARCHIVE_TIMESTAMPS
+
+
+def _indexed_before_v3(token: bytes) -> bool:
+    """True for an archive time-stamp with a hash index of a form before EN 319 122-1 (ETSI TS 101 733) alone."""
+    try:
+        signers = cms.parse(token)[0].signers
+    except BerError:
+        return False
+    kinds = {v.oid for s in signers if not isinstance(s, BerError) for v in s.unsigned}
+    return HASH_INDEX_V3 not in kinds and bool(kinds & OLDER_HASH_INDEXES)
 
 
 def _digest_of(data: bytes) -> Callable[[str], bytes]:
