@@ -130,6 +130,8 @@ def _understood(
     keys = xml_keys.read(source, signature)
     qualifying = xades.qualifying(signature)
     properties = Properties()
+    if qualifying is None and any(one.type.endswith("#SignedProperties") for one in references):
+        raise XmlError("signed properties are referred to, and none are where XAdES has them")
     if qualifying is not None:
         properties = xades.read(qualifying, is_signed=_is_signed(source, qualifying, references))
     references += _manifests(resolver, signature, references)
