@@ -48,6 +48,7 @@ class Certificate:
     subject_key: tuple[tuple[tuple[str, str], ...], ...]
     issuer_key: tuple[tuple[tuple[str, str], ...], ...]
     key_info: bytes
+    serial: int
     tbs: bytes = field(compare=False, repr=False)
     inherits_parameters: bool = field(default=False, compare=False)
     inherited_key: PublicKeyTypes | None = field(default=None, compare=False, repr=False)
@@ -119,10 +120,12 @@ def load(der: bytes) -> Certificate:
             tbs, key_info, inherits = _own_reading(der)
             parsed = x509.load_der_x509_certificate(_with_placeholder(der) if inherits else der)
             keys = name_key(parsed.subject), name_key(parsed.issuer)
-            _ = parsed.not_valid_before_utc, parsed.not_valid_after_utc, parsed.serial_number
+            _ = parsed.not_valid_before_utc, parsed.not_valid_after_utc
+            # Here, where a number below one raises no warning.
+            serial = parsed.serial_number
     except (ValueError, IndexError, x509.InvalidVersion, UnsupportedAlgorithm) as error:
         raise CertificateError("the certificate cannot be read") from error
-    return Certificate(der, parsed, hashlib.sha256(der).hexdigest(), *keys, key_info, tbs, inherits)
+    return Certificate(der, parsed, hashlib.sha256(der).hexdigest(), *keys, key_info, serial, tbs, inherits)
 
 
 def _own_reading(der: bytes) -> tuple[bytes, bytes, bool]:
@@ -219,7 +222,7 @@ def summary(certificate: Certificate) -> CertificateSummary:
     return CertificateSummary(
         subject=subject.rfc4514_string(),
         issuer=issuer.rfc4514_string(),
-        serial=f"{certificate.parsed.serial_number:x}",
+        serial=f"{certificate.serial:x}",
         sha256=certificate.sha256,
         not_before=certificate.not_before,
         not_after=certificate.not_after,

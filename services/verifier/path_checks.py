@@ -153,7 +153,7 @@ def _is_authority(certificate: Certificate) -> bool:
 
 def _profile_fault(certificate: Certificate, *, leaf: bool, anchor: bool) -> str:
     """What RFC 5280 section 4 demands of conforming CAs and relying parties may overlook."""
-    if (certificate.parsed.serial_number.bit_length() + 8) // 8 > MAX_SERIAL_OCTETS:
+    if (certificate.serial.bit_length() + 8) // 8 > MAX_SERIAL_OCTETS:
         return "has a serial number of more than 20 octets (RFC 5280 4.1.2.2)"
     if not certificate.issuer_key:
         return "names no issuer (RFC 5280 4.1.2.4)"

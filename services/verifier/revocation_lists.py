@@ -51,7 +51,7 @@ class RevocationList:
 
     def entry(self, certificate: Certificate) -> x509.RevokedCertificate | None:
         """What the list says of a certificate, the entry's issuer taken into account. Raises one of UNREADABLE."""
-        serial = certificate.parsed.serial_number
+        serial = certificate.serial
         if self.point is None or not self.point.indirect_crl:
             return self.parsed.get_revoked_certificate_by_serial_number(serial)
         return _indirect_entries(self.der).get((certificate.issuer_key, serial))
