@@ -100,7 +100,10 @@ def _copy(nodes: NodeSet) -> etree._ElementTree:
         else etree.tostring(nodes.apex, encoding="UTF-8", with_tail=False, xml_declaration=True)
     )
     parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False)
-    return etree.fromstring(octets, parser).getroottree()
+    try:
+        return etree.fromstring(octets, parser).getroottree()
+    except etree.XMLSyntaxError as error:
+        raise XmlError("a part of the document cannot be read by itself") from error
 
 
 def _take_out(copy: etree._ElementTree, nodes: NodeSet, cuts: list[etree._Element]) -> None:

@@ -68,6 +68,10 @@ def parse(data: bytes) -> etree._ElementTree:
     info: Any = tree.docinfo
     if info.doctype or info.internalDTD is not None:
         raise XmlError("a document type declaration is refused")
+    errors: Any = parser.error_log
+    if any(one.domain_name == "NAMESPACE" and one.level > etree.ErrorLevels.WARNING for one in errors):
+        # The parser lets a prefix without a namespace pass as a part of the name.
+        raise XmlError("not well-formed XML: a prefix is not declared")
     return tree
 
 
