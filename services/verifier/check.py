@@ -18,6 +18,8 @@ from services.verifier.certificates import CertificateError
 from services.verifier.domain import DocumentReport, Verdict
 from services.verifier.formats import xml_input
 from services.verifier.formats.cms_file import CmsFormat
+from services.verifier.formats.smime import SmimeFormat
+from services.verifier.path_rules import GOVERNMENT_G1_LINKS
 from services.verifier.ports import SubmittedDocument, TrustMaterial
 from services.verifier.service import VerificationService
 
@@ -99,6 +101,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--crl", type=Path, action="append", default=[], help="revocation lists, file or folder"
     )
+    parser.add_argument(
+        "--legacy-sha1",
+        action="store_true",
+        help="bear, with a warning, the government's first-generation CA certificates, which SHA-1 signs",
+    )
     parser.add_argument("--json", action="store_true", help="print one line of JSON")
     parser.add_argument("--timeout", type=float, default=25, metavar="SECONDS", help="limit (default 25)")
     parser.add_argument(
@@ -124,6 +131,7 @@ def _trust(options: argparse.Namespace) -> TrustMaterial:
         anchors=_certificates(options.anchor, limit),
         intermediates=_certificates(options.intermediate, limit),
         crls=tuple(certificates.der_of_crl(_read(p, limit)) for p in _files(options.crl)),
+        sha1_links=tuple(sorted(GOVERNMENT_G1_LINKS)) if options.legacy_sha1 else (),
     )
 
 
@@ -160,7 +168,7 @@ def _record(options: argparse.Namespace) -> int:
 
 
 def _verify(document: SubmittedDocument, trust: TrustMaterial, options: argparse.Namespace) -> dict[str, Any]:
-    formats: list[Any] = [CmsFormat()]
+    formats: list[Any] = [CmsFormat(), SmimeFormat()]
     if b"%PDF-" in document.data[:1024]:
         # Imported for PDF only: the library takes longer to load than a CMS file takes to check.
         from services.verifier.formats.pdf import PdfFormat

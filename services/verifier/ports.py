@@ -23,11 +23,17 @@ from services.verifier.formats.cms import SignerInfo
 
 @dataclass(frozen=True, slots=True)
 class TrustMaterial:
-    """Certificates and CRLs to judge by, all DER."""
+    """Certificates and CRLs to judge by, all DER.
+
+    `sha1_links`: SHA-256, in lower-case hex, of CA certificates whose own SHA-1 signature is borne with a warning;
+    `sha1_cutoff`: until when certificates that those signed with SHA-1 are borne too (None: never).
+    """
 
     anchors: tuple[bytes, ...] = ()
     intermediates: tuple[bytes, ...] = ()
     crls: tuple[bytes, ...] = ()
+    sha1_links: tuple[str, ...] = ()
+    sha1_cutoff: datetime | None = None
 
 
 class TrustSource(Protocol):

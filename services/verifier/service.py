@@ -13,7 +13,7 @@ from datetime import datetime
 from services.verifier import building_blocks
 from services.verifier.domain import Code, DocumentReport, Notice, SignatureReport, Verdict, worst
 from services.verifier.past import ChainJudge, Material
-from services.verifier.path_rules import PathRules
+from services.verifier.path_rules import LegacyLinks, PathRules
 from services.verifier.poe import Proofs
 from services.verifier.ports import Findings, SignatureFormat, SubmittedDocument, TrustMaterial
 from services.verifier.procedure import Procedure
@@ -35,7 +35,9 @@ class VerificationService:
         self._formats = formats
         self._integrity_only = integrity_only
         self._known = tuple(building_blocks.loadable((*trust.intermediates, *trust.anchors)))
-        self._chains = ChainJudge(building_blocks.loadable(trust.anchors), self._known, trust.crls, rules)
+        self._chains = ChainJudge(
+            building_blocks.loadable(trust.anchors), self._known, trust.crls, rules or _rules(trust)
+        )
 
     def verify(self, document: SubmittedDocument, at: datetime) -> DocumentReport:
         """Report on a document as of `at` (aware UTC). Raises nothing on account of the document."""
@@ -90,6 +92,11 @@ class VerificationService:
         supported = ", ".join(f.name for f in self._formats)
         detail = f"the content is none of the supported formats ({supported})"
         return Findings("unknown", obstacle=Notice(Code.FORMAT_UNSUPPORTED, detail))
+
+
+def _rules(trust: TrustMaterial) -> PathRules:
+    legacy = LegacyLinks(frozenset(trust.sha1_links), trust.sha1_cutoff) if trust.sha1_links else None
+    return PathRules(legacy=legacy)
 
 
 def _document_verdict(

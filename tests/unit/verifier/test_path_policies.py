@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -12,14 +13,17 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from services.verifier import algorithms, certificates
+from services.verifier import algorithms, certificates, wire
 from services.verifier.algorithms import DATED, UNRESTRICTED
 from services.verifier.certificates import Certificate
-from services.verifier.domain import Code, SubIndication
+from services.verifier.domain import Code, SubIndication, Verdict
 from services.verifier.formats import ber
+from services.verifier.formats.cms_file import CmsFormat
 from services.verifier.path import PathResult, PathValidator
 from services.verifier.path_rules import LegacyLinks, PathRules
 from services.verifier.policy_graph import ANY_POLICY, CertificatePolicy, PolicyError, PolicyGraph
+from services.verifier.ports import SubmittedDocument, TrustMaterial
+from services.verifier.service import VerificationService
 from tests.unit.verifier.authority import NOW, Authority, subject
 
 P1, P2, P3 = "1.3.6.1.4.1.99999.1", "1.3.6.1.4.1.99999.2", "1.3.6.1.4.1.99999.3"
@@ -250,3 +254,17 @@ def test_the_dated_table_allows_what_was_allowed_then() -> None:
     assert algorithms.weaknesses(None, "RSA", "SHA-1", DATED, NOW)
     assert not algorithms.weaknesses(None, "RSA", "MD5", UNRESTRICTED, NOW)
     assert algorithms.weaknesses(None, "RSA", "SHA-1", at=NOW.replace(year=2010))
+
+
+def test_documents_are_judged_by_the_links_that_the_settings_name() -> None:
+    root = Authority("Root CA")
+    issuing = Authority("Issuing CA", root)
+    link = with_sha1(issuing.certificate, root.key)
+    document = SubmittedDocument(issuing.signer().cms(b"content"))
+    plain = TrustMaterial((root.der,), (link.der,), (root.crl(), issuing.crl()))
+    named = replace(plain, sha1_links=(link.sha256,), sha1_cutoff=NOW)
+    assert wire.read_trust(wire.trust(named)[wire.HEADER.size :]) == named
+    assert VerificationService((CmsFormat(),), plain).verify(document, NOW).verdict is Verdict.INDETERMINATE
+    report = VerificationService((CmsFormat(),), named).verify(document, NOW)
+    assert report.verdict is Verdict.VALID
+    assert Code.ALG_SHA1 in {n.code for n in report.signatures[0].notices}
