@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
@@ -12,11 +13,13 @@ from services.signer.formats.format import Document, Signed
 from services.signer.formats.pades import PadesBaseline
 from services.signer.formats.parameters import Level
 from services.verifier import rendering
+from services.verifier.config import LimitSettings
 from services.verifier.domain import Code, DocumentReport, Indication, SignatureKind, SubIndication
 from services.verifier.formats.cms_file import CmsFormat
 from services.verifier.formats.pdf import PdfFormat
 from services.verifier.ports import SubmittedDocument, TrustMaterial
 from services.verifier.service import VerificationService
+from services.verifier.workers import WorkerPool
 from tests.support import stamping
 from tests.support.document_signers import authority, signed
 from tests.support.pdfs import one_page_pdf
@@ -162,3 +165,29 @@ def test_a_document_time_stamp_is_judged_for_itself() -> None:
     assert (stamp.indication, stamp.signing_time.best) == (Indication.TOTAL_PASSED, START)
     late = verify(document, days(40), stamping.crl(days(40))).signatures[-1]
     assert late.sub_indication is SubIndication.OUT_OF_BOUNDS_NO_POE
+
+
+async def test_a_confined_worker_judges_time_stamps_too() -> None:
+    """Nothing that judging them needs is loaded from a file only then: a worker reaches none."""
+    anchor = authority()[1].public_bytes(Encoding.DER)
+    trust = TrustMaterial((anchor,), (), (stamping.crl(days(10)),))
+    async with WorkerPool.open(LimitSettings(workers=1)) as pool:
+        for kind in KINDS:
+            report = await pool.judge(make(kind, Level.B_LTA), trust, days(10), integrity_only=False)
+            first = report["signatures"][0]
+            assert first["indication"] == "TOTAL-PASSED", first["detail"]
+            assert first["format"] == f"{NAMES[kind]}-B-LTA"
+            assert first["status"]["source"] in ("crl", "ocsp")
+
+
+def test_local_time_written_as_utc_is_told() -> None:
+    form, who = CadesBaseline(), brief_signer()
+    parameters = replace(
+        who.parameters(form="CADES", level=Level.B_T), signing_time=START + timedelta(hours=7)
+    )
+    addition = signed(form, CONTENT, who, parameters)
+    raised = stamping.raise_to(form, Signed(Document.of(CONTENT), addition), Level.B_T, at=START, unit=unit())
+    report = verify(SubmittedDocument(raised, CONTENT), START)
+    assert outcome(report) is None
+    assert Code.TIME_LOCAL_AS_UTC in codes(report)
+    assert report.signatures[0].signing_time.best == START
