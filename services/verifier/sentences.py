@@ -76,8 +76,8 @@ _CODES: dict[Code, tuple[str, str]] = {
         "The document is encrypted; hand in a copy without a password.",
     ),
     Code.FORMAT_UNSUPPORTED: (
-        "Định dạng này chưa được hỗ trợ; hãy gửi tệp PDF hoặc CMS.",
-        "This format is not supported; hand in a PDF or CMS file.",
+        "Định dạng này chưa được hỗ trợ; hãy gửi tệp PDF, CMS hoặc XML.",
+        "This format is not supported; hand in a PDF, CMS or XML file.",
     ),
     Code.LIMIT_REACHED: (
         "Tài liệu vượt quá giới hạn kiểm tra; hãy chia nhỏ hoặc giảm kích thước.",

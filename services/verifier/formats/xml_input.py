@@ -26,6 +26,8 @@ _ID_ATTRIBUTES = (
 )
 _START = re.compile(r"<(?:[?!]|[^\W\d])")
 _CHUNK = 1 << 16
+# What libxml2 answers where its own limits end: 256 levels, 10,000,000 octets of text or attribute in one place.
+_RESOURCE_LIMIT = 114
 
 Interval = tuple[int, int]
 Intervals = tuple[Interval, ...]
@@ -64,6 +66,8 @@ def parse(data: bytes) -> etree._ElementTree:
     try:
         tree = etree.fromstring(data, parser).getroottree()
     except (etree.XMLSyntaxError, ValueError) as error:
+        if getattr(error, "code", 0) == _RESOURCE_LIMIT:
+            raise XmlLimit("XML with more levels, or longer text in one place, than is read") from error
         raise XmlError(f"not well-formed XML: {str(error)[:120]}") from error
     info: Any = tree.docinfo
     if info.doctype or info.internalDTD is not None:
