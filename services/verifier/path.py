@@ -200,6 +200,11 @@ class PathValidator:
                 return PathResult(path, failure[0], detail, report, (*failure[1], *notices))
         return PathResult(path, None, "", report, tuple(notices))
 
+    def relies_on(self, digest: str, at: datetime) -> bool:
+        """True when a CRL signed over this digest counts: hierarchies with SHA-1 links sign lists with SHA-1 too."""
+        rules = self._rules
+        return rules.algorithms.digest_allowed(digest, at) or (digest == "SHA-1" and rules.legacy is not None)
+
     def signs_under(self, signer: Certificate, anchor: Certificate, task: _Task) -> bool:
         """True when a valid path leads from a signer of CRLs to this anchor (RFC 5280 6.3.3 f)."""
         if signer in task.above or len(task.above) >= MAX_NESTED:
@@ -222,6 +227,10 @@ class _CrlSigners:
 
     def __init__(self, validator: PathValidator, path: tuple[Certificate, ...], task: _Task) -> None:
         self._validator, self._path, self._task = validator, path, task
+
+    def rely_on(self, digest: str) -> bool:
+        """`revocation.Signers`."""
+        return self._validator.relies_on(digest, self._task.at)
 
     def named(self, name: NameKey) -> Iterator[Certificate]:
         """`revocation.Signers`."""

@@ -44,7 +44,11 @@ class Answer:
 
 
 class Signers(Protocol):
-    """Whose CRLs count besides those of the certificate's own issuer with its own key."""
+    """Whose CRLs count besides those of the certificate's own issuer with its own key, and by which algorithms."""
+
+    def rely_on(self, digest: str) -> bool:
+        """True when signatures over this digest, such as "SHA-256", may tell a status."""
+        ...
 
     def named(self, name: NameKey) -> Iterable[Certificate]:
         """Certificates with this subject that may have signed a CRL."""
@@ -231,6 +235,8 @@ def _serves(issuer: Certificate, crl: RevocationList, point: _Point) -> bool:
 def _signer(question: _Question, crl: RevocationList) -> Certificate | None:
     """6.3.3 (f) and (g): who signed the list, and may: the issuer itself, or one with a path of its own."""
     own = question.issuer
+    if question.signers is not None and not question.signers.rely_on(revocation_lists.digest_of(crl.der)):
+        return None
     if crl.issuer_key == own.subject_key and _may_sign_crls(own) and revocation_lists.signed_by(crl.der, own):
         return own
     if question.signers is None:
@@ -261,6 +267,7 @@ def _delta(
             and delta.point == base.point
             and delta.authority_key == base.authority_key
             and _is_fresh(delta, question.at)
+            and (question.signers is None or question.signers.rely_on(revocation_lists.digest_of(delta.der)))
             and revocation_lists.signed_by(delta.der, signer)
         ):
             return delta

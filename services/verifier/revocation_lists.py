@@ -122,6 +122,17 @@ def _indirect_entries(der: bytes) -> dict[tuple[NameKey, int], x509.RevokedCerti
     return found
 
 
+@lru_cache(maxsize=512)
+def digest_of(der: bytes) -> str:
+    """Label of the digest under the list's signature, "" where it cannot be told."""
+    try:
+        identifier = cms.algorithm(ber.load(der)[0].children()[1])
+        return algorithms.signature_algorithm(identifier, "").digest
+    except (BerError, AlgorithmError, IndexError):
+        # What is not known is not relied on.
+        return ""
+
+
 def signed_by(der: bytes, issuer: Certificate) -> bool:
     """True when the issuer's key signed the CRL."""
     # A key with inherited parameters belongs to one path, not to the certificate: it is not remembered.

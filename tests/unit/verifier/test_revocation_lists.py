@@ -9,13 +9,15 @@ from typing import Any
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from services.verifier import certificates
 from services.verifier.certificates import Certificate
 from services.verifier.domain import Code, SubIndication
+from services.verifier.formats import ber
 from services.verifier.path import PathResult, PathValidator
-from services.verifier.path_rules import PathRules
+from services.verifier.path_rules import LegacyLinks, PathRules
 from tests.unit.verifier.authority import NOW, Authority, subject
 
 Reason = x509.ReasonFlags
@@ -182,6 +184,18 @@ def test_a_signer_of_lists_needs_a_path_of_its_own(world: World, fault: str) -> 
     root = world.root.crl(revoked, extensions=[scope(only_contains_ca_certs=True)])
     crls = [root, indirect(world, signer, None, world.root.name)]
     assert world.judge(leaf, crls).failure is SubIndication.TRY_LATER
+
+
+@pytest.mark.parametrize("legacy", [False, True])
+def test_a_list_signed_with_sha1_counts_under_the_legacy_policy_only(world: World, legacy: bool) -> None:
+    tbs, _, _ = ber.load(world.root.crl())[0].children()
+    fields = [f.encoded for f in tbs.children()]
+    fields[1] = algorithm = ber.tlv(ber.SEQUENCE, ber.tlv(ber.OID, bytes.fromhex("2a8648ce3d0401")))
+    body = ber.tlv(ber.SEQUENCE, b"".join(fields))
+    signature = world.root.key.sign(body, ec.ECDSA(hashes.SHA1()))  # noqa: S303 - that it is refused is the test
+    crl = ber.tlv(ber.SEQUENCE, body + algorithm + ber.tlv(ber.BIT_STRING, b"\0" + signature))
+    result = world.judge(world.leaf(), [crl], legacy=LegacyLinks(frozenset()) if legacy else None)
+    assert result.failure is (None if legacy else SubIndication.TRY_LATER)
 
 
 def test_a_list_with_an_unknown_critical_entry_extension_does_not_count(world: World) -> None:
