@@ -103,7 +103,9 @@ class PdfFormat:
             Ownership(reader, document.data),
         )
         placed = [_guarded(shared, field) for field in fields]
-        return Findings(self.name, pdf_stamps.with_time_stamps(placed, document.data, Stores(reader)))
+        return Findings(
+            self.name, pdf_stamps.with_time_stamps(placed, document.data, Stores(reader, document.data))
+        )
 
 
 def _closing(reader: PdfFileReader, fields: list[_Field]) -> Closing:

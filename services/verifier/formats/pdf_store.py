@@ -35,9 +35,9 @@ class Store:
 class Stores:
     """The stores of one document's revisions; each is read once."""
 
-    def __init__(self, reader: PdfFileReader) -> None:
+    def __init__(self, reader: PdfFileReader, data: bytes) -> None:
         """Read nothing yet."""
-        self._reader = reader
+        self._reader, self._data = reader, data
         self._found: dict[int, Store] = {}
 
     def newest(self) -> Store:
@@ -49,13 +49,33 @@ class Stores:
         if revision not in self._found:
             try:
                 root = self._reader.get_historical_resolver(revision).root
-                self._found[revision] = _read(entry(root, "/DSS"))
+                end = self._reader.xrefs.get_xref_container_info(revision).end_location
+                places = _Places(self._reader, self._data, revision, end)
+                self._found[revision] = _read(entry(root, "/DSS"), places)
             except Exception:  # noqa: BLE001 - the parser raises many kinds on hostile files; then there is no material
                 self._found[revision] = Store()
         return self._found[revision]
 
 
-def _read(store: object) -> Store:
+@dataclass(frozen=True, slots=True)
+class _Places:
+    """Where a revision's objects have to lie: cross-references may point beyond it, to what was written later."""
+
+    reader: PdfFileReader
+    data: bytes
+    revision: int
+    end: int
+
+    def hold(self, reference: generic.Reference, stream: generic.StreamObject) -> bool:
+        """True where the stream's data lie before the end of the revision's cross-references."""
+        offset = self.reader.xrefs.get_historical_ref(reference, self.revision)
+        if not isinstance(offset, int):
+            return False
+        start = self.data.find(b"stream", offset, self.end)
+        return start >= 0 and start + len(b"stream") + len(stream.encoded_data) <= self.end
+
+
+def _read(store: object, places: _Places) -> Store:
     if not isinstance(store, generic.DictionaryObject):
         return Store()
     related = entry(store, "/VRI")
@@ -65,21 +85,23 @@ def _read(store: object) -> Store:
     left = MAX_VALUES
     kinds: list[tuple[bytes, ...]] = []
     for whole, of_one in _KINDS:
-        values = dict.fromkeys(_values(entry(store, whole), left))
+        values = dict.fromkeys(_values(entry(store, whole), left, places))
         for one in entries:
             if isinstance(one, generic.DictionaryObject):
-                values |= dict.fromkeys(_values(entry(one, of_one), left - len(values)))
+                values |= dict.fromkeys(_values(entry(one, of_one), left - len(values), places))
         left -= len(values)
         kinds.append(tuple(values))
     return Store(*kinds)
 
 
-def _values(array: object, most: int) -> Iterator[bytes]:
+def _values(array: object, most: int, places: _Places) -> Iterator[bytes]:
     if not isinstance(array, generic.ArrayObject):
         return
     for index in range(min(len(array), max(most, 0))):
-        value = array[index]
-        if not isinstance(value, generic.StreamObject):
+        raw, value = array.raw_get(index), array[index]
+        if not isinstance(raw, generic.IndirectObject) or not isinstance(value, generic.StreamObject):
+            continue
+        if not places.hold(raw.reference, value):
             continue
         data = value.data
         if 0 < len(data) <= MAX_VALUE_BYTES:
