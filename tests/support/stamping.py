@@ -87,14 +87,12 @@ def token(
     unit = unit or time_stamp_unit()
     certificate = asn1_x509.Certificate.load(unit.certificate)
     moment = (at or datetime.now(UTC)).replace(microsecond=0)
+    hashed = {"algorithm": digest.hashlib_name}
     info = tsp.TSTInfo(
         {
             "version": "v1",
             "policy": POLICY,
-            "message_imprint": {
-                "hash_algorithm": {"algorithm": digest.hashlib_name},
-                "hashed_message": imprint,
-            },
+            "message_imprint": {"hash_algorithm": hashed, "hashed_message": imprint},
             "serial_number": next(_serials),
             "gen_time": core.GeneralizedTime(moment),
             "accuracy": {"seconds": 1},
