@@ -19,7 +19,7 @@ from functools import lru_cache
 from cryptography import x509
 from cryptography.x509 import ocsp as ocsp_values
 
-from services.verifier import ocsp, revocation
+from services.verifier import algorithms, ocsp, revocation, revocation_lists
 from services.verifier.certificates import Certificate
 from services.verifier.domain import Code, Notice, StatusReport, StatusSource, SubIndication
 from services.verifier.formats import ber
@@ -229,6 +229,9 @@ def _stands(responder: Certificate, issuer: Certificate, material: Material, mom
 @lru_cache(maxsize=1024)
 def _word_of_crl(der: bytes, certificate: Certificate, issuer: Certificate) -> Word | None:
     try:
+        # A list that an algorithm signs which is not allowed any more could be anybody's.
+        if algorithms.weaknesses(None, "", revocation_lists.digest_of(der)):
+            return None
         crl = revocation.load(der)
         if not revocation.speaks_of(crl, certificate, issuer) or not _signed_by(der, issuer):
             return None
