@@ -21,7 +21,7 @@ from services.verifier.formats.xml_signature import XmlFormat
 from services.verifier.ports import SubmittedDocument, TrustMaterial
 from services.verifier.service import VerificationService
 from tests.support.document_signers import ALGORITHMS, authority, signed, signer
-from tests.support.xml_tools import DECLARATION
+from tests.support.xml_tools import DECLARATION, DS
 
 NOW = datetime.now(UTC)
 MUTATIONS = 2000
@@ -129,21 +129,26 @@ def protected(data: bytes, packaging: str) -> list[tuple[int, int]]:
 
 
 def same_to_everybody(data: bytes, other: bytes) -> bool:
-    """True for documents with one canonical form, comments left out: they differ in white space within tags and in declarations of
-    prefixes that nothing uses, and in nothing that any reader sees.
+    """True for documents with one canonical form, comments left out: they differ in white space within tags or in the
+    base64 of the value and the certificate, and in declarations of prefixes that nothing uses.
     """
     try:
-        forms = [
-            etree.tostring(
-                etree.fromstring(one).getroottree(), method="c14n", exclusive=True, with_comments=False
-            )
-            for one in (data, other)
-        ]
+        return _plain_form(data) == _plain_form(other)
     except (etree.LxmlError, ValueError):
         return False
-    return forms[0] == forms[1]
 
 
+def _plain_form(data: bytes) -> bytes:
+    root = etree.fromstring(data)
+    for name in ("SignatureValue", "X509Certificate"):
+        for element in root.iter(f"{{{DS}}}{name}"):
+            element.text = "".join((element.text or "").split())
+    tree = root.getroottree()
+    return bytes(etree.tostring(tree, method="c14n", exclusive=True, with_comments=False))
+
+
+# A mutated certificate may have flaws that the library warns of before it is refused.
+@pytest.mark.filterwarnings("ignore::UserWarning")
 def test_no_mutation_of_protected_octets_comes_out_passed_and_clean(service: VerificationService) -> None:
     """Bits flipped, octets put in, taken out and overwritten in what is protected; 2,000 of them, seeded."""
     dice = random.Random(20261122)  # noqa: S311 - the same mutations in every run
