@@ -150,6 +150,8 @@ def _members(signature: etree._Element) -> tuple[etree._Element, bytes]:
     once = all(names.count(name) == 1 for name in _ORDER[:2]) and names.count("KeyInfo") <= 1
     if not once or set(names) - set(_ORDER) or names != expected:
         raise XmlError("the members of Signature are not those of XML signatures, or in another order")
+    if any(text and text.strip() for text in (signature.text, *(child.tail for child in signature))):
+        raise XmlError("text stands between the members of Signature")
     info = _one(signature, "SignedInfo")
     if next(info.iter(etree.Comment, etree.PI), None) is not None:
         # A comment splits text where some readers stop, and most canonical forms leave it out of what is signed.
