@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
 
-from pydantic import Field, model_validator
+from pydantic import AwareDatetime, Field, model_validator
 
 from services.kernel.runtime.config import ProcessSettings, RpcClientSettings, RpcServerSettings, Settings
 
@@ -39,6 +39,10 @@ class TrustSettings(Settings):
     """Material older than this is fetched anew before a document is judged by it."""
     max_age_seconds: float = Field(default=900, gt=0, le=86_400)
     """While the registry is out of reach, material up to this age is used; after it nothing is judged."""
+    sha1_links: tuple[Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")], ...] = ()
+    """SHA-256 of CA certificates that their root signed with SHA-1 and that are borne with a warning."""
+    sha1_cutoff: AwareDatetime | None = None
+    """Until this time of validation, certificates that those CAs signed with SHA-1 are borne too; unset: never."""
 
 
 class OutsideHostSettings(Settings):

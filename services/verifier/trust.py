@@ -73,6 +73,8 @@ class RegistryTrust:
             anchors=tuple(anchor.certificate for anchor in answer.anchors),
             intermediates=tuple(answer.intermediates),
             crls=tuple(answer.crls),
+            sha1_links=self._settings.sha1_links,
+            sha1_cutoff=self._settings.sha1_cutoff,
         )
         self._fetched_at = self._clock()
         # The same object while nothing changed: by its identity the workers tell whether they have it already.

@@ -20,10 +20,12 @@ from services.verifier import rendering, wire
 from services.verifier.domain import DocumentReport
 from services.verifier.formats.cms_file import CmsFormat
 from services.verifier.formats.pdf import PdfFormat
+from services.verifier.formats.smime import SmimeFormat
+from services.verifier.formats.xml_signature import XmlFormat
 from services.verifier.ports import SubmittedDocument, TrustMaterial
 from services.verifier.service import VerificationService
 
-_FORMATS = (PdfFormat(), CmsFormat())
+_FORMATS = (PdfFormat(), CmsFormat(), XmlFormat(), SmimeFormat())
 
 
 def main() -> None:

@@ -80,19 +80,19 @@ def time_stamp_unit() -> TimeStampUnit:
     return TimeStampUnit(key, certificate.public_bytes(Encoding.DER))
 
 
-def token(imprint: bytes, digest: DigestAlgorithm, at: datetime | None = None) -> bytes:
+def token(
+    imprint: bytes, digest: DigestAlgorithm, at: datetime | None = None, unit: TimeStampUnit | None = None
+) -> bytes:
     """Return a TimeStampToken (RFC 3161 section 2.4.2; DER ContentInfo) over an imprint, of `at` or now."""
-    unit = time_stamp_unit()
+    unit = unit or time_stamp_unit()
     certificate = asn1_x509.Certificate.load(unit.certificate)
     moment = (at or datetime.now(UTC)).replace(microsecond=0)
+    hashed = {"algorithm": digest.hashlib_name}
     info = tsp.TSTInfo(
         {
             "version": "v1",
             "policy": POLICY,
-            "message_imprint": {
-                "hash_algorithm": {"algorithm": digest.hashlib_name},
-                "hashed_message": imprint,
-            },
+            "message_imprint": {"hash_algorithm": hashed, "hashed_message": imprint},
             "serial_number": next(_serials),
             "gen_time": core.GeneralizedTime(moment),
             "accuracy": {"seconds": 1},
@@ -181,6 +181,7 @@ def raise_to(
     level: Level,
     digest: DigestAlgorithm = DigestAlgorithm.SHA256,
     at: datetime | None = None,
+    unit: TimeStampUnit | None = None,
 ) -> bytes:
     """Give a format what it asks for until a level is reached; return the addition then."""
     for _ in range(MAX_STEPS):
@@ -189,7 +190,7 @@ def raise_to(
             return signed.addition
         if isinstance(need, TimeStampNeeded):
             assert len(need.imprint) == digest.size
-            addition = form.add_time_stamp(signed, need, token(need.imprint, digest, at))
+            addition = form.add_time_stamp(signed, need, token(need.imprint, digest, at, unit))
         else:
             addition = form.add_evidence(signed, need, evidence(need.certificates, at))
         signed = Signed(signed.document, addition)
