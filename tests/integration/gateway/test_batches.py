@@ -7,6 +7,7 @@ import json
 from typing import Any
 
 import pytest
+from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
 from gateway.routes.batches import item_key
 from kyso.v1 import signer_pb2 as signer
