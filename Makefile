@@ -66,15 +66,22 @@ tools: install
 	@$(PY) -m deploy.local tools
 
 # Programs that were unpacked for a user who may not install are found here.
-test-unit test faults bench: export PATH := $(CURDIR)/var/packages/bin:$(PATH)
+test-unit test conformance faults bench pictures: export PATH := $(CURDIR)/var/packages/bin:$(PATH)
 
 .PHONY: test-unit
 test-unit: tools  ## Run the tests that need no server
 	$(BIN)/pytest tests/unit tests/architecture
 
 .PHONY: test
-test: tools  ## Run the whole suite against real parts
-	$(BIN)/pytest
+test: tools  ## Run the whole suite against real parts, a file at a time on each core
+	$(BIN)/pytest --numprocesses logical --maxprocesses 4 --dist loadfile
+
+# Documents that nobody here made; they are not part of the repository.
+CORPORA ?= ../shared/corpora
+
+.PHONY: conformance
+conformance: tools  ## Sign and judge documents that others made; CORPORA= names their folder
+	CORPORA=$(CORPORA) $(BIN)/pytest tests/conformance
 
 .PHONY: faults
 faults: tools  ## Run the fault tests with their full counts
@@ -83,6 +90,10 @@ faults: tools  ## Run the fault tests with their full counts
 .PHONY: bench
 bench: tools  ## Measure, print a table, write var/bench.json
 	$(PY) -m bench
+
+.PHONY: pictures
+pictures: tools  ## Draw an example of each visible signature into var/pictures
+	$(PY) -m tests.support.pictures var/pictures
 
 .PHONY: run
 run: platform  ## Start the platform on this machine, with demo data; it stays up

@@ -29,7 +29,7 @@ from pyhanko.sign.fields import SigSeedSubFilter
 from services.kernel.values import DigestAlgorithm, SignatureScheme, SigningAlgorithm
 from services.signer.formats.format import Document
 from services.signer.formats.pades import PadesBaseline
-from services.signer.formats.parameters import SignatureParameters
+from services.signer.formats.parameters import Envelope, SignatureParameters
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -65,9 +65,8 @@ class Contest:
     def ours(self) -> bytes:
         """Sign with this project's format code."""
         algorithm = SigningAlgorithm(SignatureScheme.RSA_PKCS1V15, DigestAlgorithm.SHA256)
-        parameters = SignatureParameters(
-            (self.certificate,), algorithm, datetime.now(UTC), reason="Phê duyệt"
-        )
+        envelope = Envelope("PADES", reason="Phê duyệt")
+        parameters = SignatureParameters((self.certificate,), algorithm, datetime.now(UTC), envelope)
         form, document = PadesBaseline(), Document.of(self.pdf)
         prepared = form.prepare(document, parameters)
         value = self.key.sign(prepared.digest, padding.PKCS1v15(), utils.Prehashed(hashes.SHA256()))

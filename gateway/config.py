@@ -49,6 +49,20 @@ class LimitSettings(Settings):
 
     max_document_bytes: int = Field(default=100 * MIB, ge=1024)
     """Largest document, to sign or to verify."""
+    max_files: int = Field(default=100, ge=2, le=1000)
+    """Most files in one signing request; all of them together are at most `max_document_bytes`."""
+    max_image_bytes: int = Field(default=MIB, ge=1024)
+    """Largest image of a visible signature."""
+    max_batch_items: int = Field(default=1000, ge=1, le=1000)
+    """Most documents in one batch."""
+    max_batch_bytes: int = Field(default=1024 * MIB, ge=1024)
+    """Largest batch, all documents together."""
+    batch_seconds: float = Field(default=1800, gt=0, le=7200)
+    """Longest time for a whole batch to come in, the time for handing its documents in included."""
+    max_batch_wait_seconds: float = Field(default=60, ge=0, le=300)
+    """How long a batch may ask to wait for its signatures."""
+    batch_calls: int = Field(default=8, ge=1, le=64)
+    """Documents of one batch that wait for the signer's word, or operations asked for, at once."""
     max_json_bytes: int = Field(default=512 * 1024, ge=64 * 1024)
     """Largest JSON body; 1,000 SHA-512 digests in base64 take about 95 kB."""
     body_idle_seconds: float = Field(default=20, gt=0, le=600)

@@ -69,12 +69,18 @@ def _operation(path: str, method: str, operation: Mapping[str, Any]) -> str:
         )
     for media_type, content in operation.get("requestBody", {}).get("content", {}).items():
         lines.append(f"<p>Body <code>{escape(media_type)}</code> {_link(content.get('schema', {}))}</p>")
+        lines += [_example(example) for example in content.get("examples", {}).values()]
     answers = [
         f"<tr><td>{escape(status)}</td><td>{_answer(answer)}</td></tr>"
         for status, answer in operation["responses"].items()
     ]
     lines.append("<table><tr><th>Status</th><th>Answer</th></tr>" + "".join(answers) + "</table>")
     return "".join(lines)
+
+
+def _example(example: Mapping[str, Any]) -> str:
+    value = json.dumps(example["value"], ensure_ascii=False, indent=1)
+    return f"<details><summary>{escape(example['summary'])}</summary><pre>{escape(value)}</pre></details>"
 
 
 def _answer(answer: Mapping[str, Any]) -> str:
@@ -110,7 +116,7 @@ def _kind(value: Mapping[str, Any]) -> str:
     if "$ref" in value:
         return _link(value)
     if "enum" in value:
-        return escape(" | ".join(value["enum"]))
+        return escape(" | ".join(str(word) for word in value["enum"]))
     if value.get("type") == "array":
         return "list of " + _kind(value["items"])
     kind = value.get("type", value.get("const", "any"))

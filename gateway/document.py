@@ -13,7 +13,9 @@ from grpc.aio import EOF
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from gateway import translate
 from gateway.edge import DocumentBroken
+from kyso.v1 import signer_pb2 as messages
 from services.kernel.errors import DomainError, ServiceUnavailable
 
 SEND_SECONDS = 60.0
@@ -93,9 +95,60 @@ def content_disposition(file_name: str) -> str:
     return f"attachment; filename=\"{ascii_name}\"; filename*=UTF-8''{quote(file_name, safe='')}"
 
 
-def signed_name(file_name: str, media_type: str) -> str:
+EXTENSIONS = {
+    "application/pdf": ".pdf",
+    "application/pkcs7-signature": ".p7s",
+    "application/pkcs7-mime": ".p7m",
+    "application/xml": ".xml",
+    "application/jose": ".jws",
+    "application/jose+json": ".json",
+    "application/vnd.etsi.asic-s+zip": ".asics",
+    "application/vnd.etsi.asic-e+zip": ".asice",
+    "message/rfc822": ".eml",
+}
+"""Media type of a signed document -> the extension of its file name."""
+_CMS = (".p7s", ".p7m")
+
+
+def signed_name(file_name: str, media_type: str, mark: str = "signed") -> str:
     """Return the name of the signed document: "letter.pdf" becomes "letter-signed.pdf" or "letter.pdf.p7s"."""
-    if media_type != "application/pdf":
-        return f"{file_name or 'document'}.p7s"
-    stem = file_name[:-4] if file_name.lower().endswith(".pdf") else file_name
-    return f"{stem or 'document'}-signed.pdf"
+    extension = EXTENSIONS.get(media_type, ".p7s")
+    if extension in _CMS:
+        # What was a signature apart stays one, whatever else is known of it.
+        extension = next((known for known in _CMS if file_name.lower().endswith(known)), extension)
+    if file_name.lower().endswith(extension):
+        return f"{file_name[: -len(extension)] or 'document'}-{mark}{extension}"
+    if media_type == "application/pdf":
+        return f"{file_name or 'document'}-{mark}.pdf"
+    return f"{file_name or 'document'}{extension}"
+
+
+_CODE = re.compile(r"[A-Z][A-Z0-9_]{2,60}")
+
+
+def document_headers(result: messages.SignDocumentResult, file_name: str) -> dict[str, str]:
+    """Return what stands beside a signed document: receipt, name, the level reached, and what to know about it."""
+    headers = {"Content-Disposition": content_disposition(file_name)}
+    if result.operation_id:
+        headers["X-Kyso-Operation-Id"] = result.operation_id
+    level = translate.level(result.level)
+    if level is not None:
+        headers["X-Kyso-Level"] = level
+    if result.HasField("level_missed"):
+        missed = _CODE.match(result.level_missed.code)
+        headers["X-Kyso-Level-Missed"] = missed[0] if missed else "LEVEL_NOT_REACHED"
+    # Codes alone: their sentences hold Vietnamese, and header values are ASCII.
+    codes = [found[0] for warning in result.warnings if (found := _CODE.match(warning))]
+    if codes:
+        headers["X-Kyso-Warning"] = ", ".join(dict.fromkeys(codes))
+    return headers
+
+
+async def answer_document(
+    call: Upstream, requests: AsyncIterator[Any], file_name: str, mark: str = "signed"
+) -> DocumentResponse:
+    """Write the requests, then answer what the service streams back under a name made of `file_name`."""
+    await forward(call, requests)
+    result = await first_message(call)
+    name = signed_name(file_name, result.media_type, mark)
+    return DocumentResponse(call, result.size, result.media_type, document_headers(result, name))

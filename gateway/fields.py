@@ -71,20 +71,25 @@ def clean_text(name: str, value: str, maximum: int) -> str:
 class Fields:
     """The members of one JSON object. Each is taken once; `done()` refuses what nobody took."""
 
-    __slots__ = ("_rest",)
+    __slots__ = ("_path", "_rest")
 
-    def __init__(self, members: dict[str, Any]) -> None:
-        """Take the members."""
+    def __init__(self, members: dict[str, Any], path: str = "") -> None:
+        """Take the members, and where they stand in the body, such as "pdf.visible."; errors name fields by it."""
         self._rest = members
+        self._path = path
 
     def _take(self, name: str) -> Any:
         return self._rest.pop(name, None)
+
+    def __contains__(self, name: str) -> bool:
+        """Tell whether a member is there, and not null, and not taken yet."""
+        return self._rest.get(name) is not None
 
     def text(self, name: str, maximum: int = MAX_TEXT) -> str:
         """Return a required text."""
         value = self._take(name)
         if value is None or value == "":
-            raise FieldInvalid(f"field {name!r} is required", field=name)
+            raise self._wrong(name, "is required")
         return self._checked(name, value, maximum)
 
     def optional_text(self, name: str, maximum: int = MAX_TEXT) -> str:
@@ -92,11 +97,14 @@ class Fields:
         value = self._take(name)
         return "" if value is None else self._checked(name, value, maximum)
 
-    @staticmethod
-    def _checked(name: str, value: Any, maximum: int) -> str:
+    def _wrong(self, name: str, what: str, **data: int) -> FieldInvalid:
+        field = self._path + name
+        return FieldInvalid(f"field {field!r} {what}", field=field, **data)
+
+    def _checked(self, name: str, value: Any, maximum: int) -> str:
         if not isinstance(value, str):
-            raise FieldInvalid(f"field {name!r} must be text", field=name)
-        return clean_text(name, value, maximum)
+            raise self._wrong(name, "must be text")
+        return clean_text(self._path + name, value, maximum)
 
     def choice(
         self,
@@ -110,21 +118,34 @@ class Fields:
         value = self._take(name)
         if value is None:
             if default is None:
-                raise FieldInvalid(f"field {name!r} is required: one of {', '.join(options)}", field=name)
+                raise self._wrong(name, f"is required: one of {', '.join(options)}")
             return default
         if not isinstance(value, str) or value not in options:
-            shown = clean_text(name, value, MAX_TEXT)[:40] if isinstance(value, str) else type(value).__name__
-            raise error(f"field {name!r} is {shown!r}, not one of {', '.join(options)}", field=name)
+            field = self._path + name
+            shown = (
+                clean_text(field, value, MAX_TEXT)[:40] if isinstance(value, str) else type(value).__name__
+            )
+            raise error(f"field {field!r} is {shown!r}, not one of {', '.join(options)}", field=field)
         return options[value]
 
-    def integer(self, name: str, low: int, high: int, default: int) -> int:
-        """Return a whole number within bounds, or `default` where it is absent or null."""
+    def integer(self, name: str, low: int, high: int, default: int | None) -> int:
+        """Return a whole number within bounds, or `default` where it is absent or null; None: it is required."""
         value = self._take(name)
-        if value is None:
+        if value is None and default is not None:
             return default
         if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
-            raise FieldInvalid(f"field {name!r} must be a whole number from {low} to {high}", field=name)
+            raise self._wrong(name, f"must be a whole number from {low} to {high}")
         return value
+
+    def number(self, name: str, low: float, high: float, default: float | None) -> float:
+        """Return a number within bounds, or `default` where it is absent or null; None: it is required."""
+        value = self._take(name)
+        if value is None and default is not None:
+            return default
+        # Bounds also refuse what JSON writes as 1e999 and Python reads as infinity.
+        if not isinstance(value, int | float) or isinstance(value, bool) or not low <= value <= high:
+            raise self._wrong(name, f"must be a number from {low:g} to {high:g}")
+        return float(value)
 
     def flag(self, name: str, *, default: bool = False) -> bool:
         """Return true or false."""
@@ -132,7 +153,7 @@ class Fields:
         if value is None:
             return default
         if not isinstance(value, bool):
-            raise FieldInvalid(f"field {name!r} must be true or false", field=name)
+            raise self._wrong(name, "must be true or false")
         return value
 
     def time(self, name: str) -> datetime | None:
@@ -140,13 +161,24 @@ class Fields:
         value = self._take(name)
         if value is None:
             return None
-        return parse_time(name, self._checked(name, value, 64))
+        return parse_time(self._path + name, self._checked(name, value, 64))
+
+    def binary(self, name: str, maximum: int) -> bytes | None:
+        """Return at most `maximum` bytes that are given in base64, or None where they are absent or null."""
+        value = self._take(name)
+        if value is None:
+            return None
+        field = self._path + name
+        (decoded,) = base64_values(field, [self._checked(name, value, 4 * -(-maximum // 3))])
+        if len(decoded) > maximum:
+            raise self._wrong(name, f"is longer than {maximum} bytes", maximum=maximum)
+        return decoded
 
     def required_items(self, name: str) -> list[Any]:
         """Return a required list as it is, however long."""
         value = self._take(name)
         if not isinstance(value, list):
-            raise FieldInvalid(f"field {name!r} is required: a list", field=name)
+            raise self._wrong(name, "is required: a list")
         return value
 
     def items(self, name: str, maximum: int) -> list[Any]:
@@ -155,9 +187,9 @@ class Fields:
         if value is None:
             return []
         if not isinstance(value, list):
-            raise FieldInvalid(f"field {name!r} must be a list", field=name)
+            raise self._wrong(name, "must be a list")
         if len(value) > maximum:
-            raise FieldInvalid(f"field {name!r} has more than {maximum} items", field=name, maximum=maximum)
+            raise self._wrong(name, f"has more than {maximum} items", maximum=maximum)
         return value
 
     def texts(self, name: str, maximum: int = 100, length: int = MAX_TEXT) -> list[str]:
@@ -170,14 +202,25 @@ class Fields:
         """Return a JSON object as it is, or None where it is absent or null."""
         value = self._take(name)
         if value is not None and not isinstance(value, dict):
-            raise FieldInvalid(f"field {name!r} must be an object", field=name)
+            raise self._wrong(name, "must be an object")
         return value
+
+    def nested(self, name: str) -> Fields | None:
+        """Return the fields of an object within this one, or None where it is absent or null."""
+        value = self.optional_object(name)
+        # A copy: an object that several items share is read once for each of them.
+        return None if value is None else Fields(dict(value), f"{self._path}{name}.")
+
+    def rest(self) -> dict[str, Any]:
+        """Return every member that nobody took, as it is; they count as taken then."""
+        members, self._rest = self._rest, {}
+        return members
 
     def done(self) -> None:
         """Refuse members that nobody took: a misspelt name must not silently do nothing."""
         if self._rest:
             name = next(iter(self._rest))
-            shown = "".join(c if c.isprintable() else "?" for c in name[:60])
+            shown = self._path + "".join(c if c.isprintable() else "?" for c in name[:60])
             raise FieldInvalid(f"field {shown!r} is not known here", field=shown)
 
 

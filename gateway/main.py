@@ -14,13 +14,16 @@ from gateway.edge import Gateway, GatewayMetrics
 from gateway.endpoint import Endpoint, Table
 from gateway.routes.agencies import Agencies
 from gateway.routes.audit import Audit
+from gateway.routes.batches import Batches
 from gateway.routes.clients import Clients
 from gateway.routes.credentials import Credentials
+from gateway.routes.documents import Documents
 from gateway.routes.hashes import Hashes
 from gateway.routes.pki import Pki
 from gateway.routes.platform import Platform
 from gateway.routes.signatures import Signatures
 from gateway.routes.subscribers import Subscribers
+from gateway.routes.timestamp import TimeStamps
 from gateway.routes.token import Token
 from gateway.routes.verifications import Verifications
 from gateway.server import serve_http
@@ -71,6 +74,8 @@ def build(settings: GatewaySettings, runtime: Runtime, channels: Mapping[str, Ch
         *Token(token_service, settings).endpoints(),
         *Hashes(signer, limits).endpoints(),
         *Signatures(signer, limits).endpoints(),
+        *Batches(signer, limits).endpoints(),
+        *Documents(signer, limits).endpoints(),
         *Verifications(verifier, limits).endpoints(),
         *Credentials(registry, limits, pki.forget).endpoints(),
         *Agencies(registry, limits).endpoints(),
@@ -78,6 +83,7 @@ def build(settings: GatewaySettings, runtime: Runtime, channels: Mapping[str, Ch
         *Clients(registry, limits).endpoints(),
         *Audit(registry).endpoints(),
         *pki.endpoints(),
+        *TimeStamps(signer, limits).endpoints(),
         *platform.endpoints(),
     ]
     platform.describe(endpoints)

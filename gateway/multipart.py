@@ -16,14 +16,14 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import parse_options_header
 
 from gateway.problems import MultipartInvalid
-from services.kernel.errors import BodyTooLarge, PartOrder
+from services.kernel.errors import BodyTooLarge, FieldInvalid, PartOrder
 
-MAX_PARTS = 4
 MAX_HEADERS = 8
 MAX_HEADER_BYTES = 4096
 MAX_BOUNDARY = 70
 """RFC 2046 section 5.1.1."""
 MAX_FILE_NAME = 255
+MAX_NAME = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,8 @@ class Part:
         if encoding not in {b"binary", b"8bit", b"7bit"}:
             raise MultipartInvalid("a part has a Content-Transfer-Encoding; send the bytes as they are")
         self._owner = owner
-        self.name = options[b"name"].decode("utf-8", "replace")[:100]
+        self._ended = False
+        self.name = options[b"name"].decode("utf-8", "replace")[:MAX_NAME]
         self.file_name = safe_file_name(options.get(b"filename", b"").decode("utf-8", "replace"))
         self.media_type = parse_options_header(headers.get(b"content-type"))[0].decode("latin-1")
 
@@ -64,6 +65,7 @@ class Part:
         while True:
             event = await self._owner.next_event()
             if not isinstance(event, bytes):
+                self._ended = True
                 return
             received += len(event)
             if received > limit:
@@ -78,12 +80,17 @@ class Part:
         """Read the part whole, at most `limit` bytes."""
         return b"".join([piece async for piece in self.pieces(limit)])
 
+    async def discard(self) -> None:
+        """Throw away what was not read of the part, so that the next one can be asked for."""
+        while not self._ended:
+            self._ended = not isinstance(await self._owner.next_event(), bytes)
+
 
 class MultipartBody:
     """The parts of a body, in the order in which they come."""
 
-    def __init__(self, content_type: str, body: AsyncIterator[bytes]) -> None:
-        """Take the request's Content-Type and its bytes, which are read only as parts are asked for."""
+    def __init__(self, content_type: str, body: AsyncIterator[bytes], max_parts: int) -> None:
+        """Take the request's Content-Type, its bytes, which are read only as parts are asked for, and the most parts."""
         _, options = parse_options_header(content_type)
         boundary = options.get(b"boundary", b"")
         if not 1 <= len(boundary) <= MAX_BOUNDARY:
@@ -91,6 +98,9 @@ class MultipartBody:
         self._body = body
         self._events: deque[_Event] = deque()
         self._parts = 0
+        self._max_parts = max_parts
+        self.broken = False
+        """Whether reading it failed: nothing more can be had of it then."""
         self._headers: dict[bytes, bytes] = {}
         self._name = bytearray()
         self._value = bytearray()
@@ -139,6 +149,8 @@ class MultipartBody:
     async def next_event(self) -> _Event:
         """Return what comes next on the wire; feed the parser for as long as that takes."""
         while not self._events:
+            # Until all of this has gone well.
+            self.broken = True
             data = await anext(self._body, None)
             if data is None:
                 raise MultipartInvalid("the body ends before its closing boundary")
@@ -147,6 +159,7 @@ class MultipartBody:
             except FormParserError as error:
                 raise MultipartInvalid(f"the body is not well-formed multipart/form-data: {error}") from None
             self._flush()
+            self.broken = False
         return self._events.popleft()
 
     def _flush(self) -> None:
@@ -158,8 +171,8 @@ class MultipartBody:
 
     def _on_part_begin(self) -> None:
         self._parts += 1
-        if self._parts > MAX_PARTS:
-            raise MultipartInvalid(f"the body has more than {MAX_PARTS} parts")
+        if self._parts > self._max_parts:
+            raise MultipartInvalid(f"the body has more than {self._max_parts} parts")
         self._headers = {}
 
     def _on_header_field(self, data: bytes, start: int, end: int) -> None:
@@ -193,9 +206,13 @@ class MultipartBody:
 def safe_file_name(name: str) -> str:
     """Return the last component of a file name as NFC, without control and direction characters, at most 255 long.
 
-    The name is only shown and given back; it is never used as a path.
+    The name is shown, given back and written into containers; it is never used as a path. Raises FieldInvalid where it
+    tries to be one that climbs.
     """
-    last = name.replace("\\", "/").rpartition("/")[2]
+    components = name.replace("\\", "/").split("/")
+    if ".." in components:
+        raise FieldInvalid('a file name must not have ".." as a component', field="filename")
+    last = components[-1]
     kept = "".join(
         c for c in unicodedata.normalize("NFC", last) if unicodedata.category(c) not in {"Cc", "Cf", "Cs"}
     )

@@ -49,8 +49,30 @@ ISSUERS = _words(registry.IssuerKind, "ISSUER_KIND_")
 HOLD_REASONS = _words(registry.HoldReason, "HOLD_REASON_")
 REVOCATION_GROUNDS = _words(registry.RevocationGround, "REVOCATION_GROUND_")
 FORMATS = _words(signer.SignatureFormat, "SIGNATURE_FORMAT_")
-LEVELS = {"B-B": signer.SIGNATURE_LEVEL_B_B}
+LEVELS = {
+    "B-B": signer.SIGNATURE_LEVEL_B_B,
+    "B-T": signer.SIGNATURE_LEVEL_B_T,
+    "B-LT": signer.SIGNATURE_LEVEL_B_LT,
+    "B-LTA": signer.SIGNATURE_LEVEL_B_LTA,
+}
+HIGHER_LEVELS = {word: value for word, value in LEVELS.items() if value != signer.SIGNATURE_LEVEL_B_B}
+LEVEL_RULES = _words(signer.LevelRule, "LEVEL_RULE_")
 PACKAGINGS = _words(signer.SignaturePackaging, "SIGNATURE_PACKAGING_")
+CERTIFICATIONS = _words(signer.PdfCertification, "PDF_CERTIFICATION_")
+VISIBLE_PROFILES = {
+    "nd30.person": signer.VISIBLE_PROFILE_ND30_PERSON,
+    "nd30.agency": signer.VISIBLE_PROFILE_ND30_AGENCY,
+    "nd30.attachment": signer.VISIBLE_PROFILE_ND30_ATTACHMENT,
+    "nd30.copy": signer.VISIBLE_PROFILE_ND30_COPY,
+    "archive05": signer.VISIBLE_PROFILE_ARCHIVE05,
+    "block": signer.VISIBLE_PROFILE_BLOCK,
+    "free": signer.VISIBLE_PROFILE_FREE,
+}
+COPY_FORMS = _words(signer.CopyForm, "COPY_FORM_")
+XML_PLACEMENTS = _words(signer.XmlPlacement, "XML_PLACEMENT_")
+JSON_SERIALIZATIONS = _words(signer.JsonSerialization, "JSON_SERIALIZATION_")
+CMS_RELATIONS = _words(signer.CmsRelation, "CMS_RELATION_")
+ASIC_SIGNATURES = _words(signer.AsicSignature, "ASIC_SIGNATURE_")
 OPERATION_STATES = _words(signer.OperationState, "OPERATION_STATE_")
 VERDICTS = _words(verifier.Verdict, "VERDICT_")
 INDICATIONS = {
@@ -71,6 +93,8 @@ _WORD = {
     "issuer": _backwards(ISSUERS),
     "kind": _backwards(SUBSCRIBER_KINDS),
     "scheme": _backwards(SCHEMES),
+    "digest_algorithm": _backwards(DIGEST_ALGORITHMS),
+    "level": _backwards(LEVELS),
     "state": _backwards(OPERATION_STATES),
     "verdict": _backwards(VERDICTS),
     "indication": _backwards(INDICATIONS),
@@ -147,6 +171,25 @@ def operation(answer: signer.GetOperationResponse) -> dict[str, Any]:
         "document_expires_at": time_text(answer, "document_expires_at"),
         "media_type": answer.media_type or None,
         "file_name": answer.file_name or None,
+        "level": level(answer.level),
+        "level_missed": item_error(answer.level_missed) if answer.HasField("level_missed") else None,
+        "warnings": list(answer.warnings),
+    }
+
+
+def level(value: int) -> str | None:
+    """Return a baseline level in words, or None where there is none."""
+    return _word("level", value)
+
+
+def prepared(answer: signer.PrepareDocumentResponse) -> dict[str, Any]:
+    """Return what a caller must hash, and keep, to sign a document that stays with it."""
+    return {
+        "digest_algorithm": _word("digest_algorithm", answer.digest_algorithm),
+        "hashed": answer.hashed,
+        "contents_bytes": answer.contents_bytes or None,
+        "sub_filter": answer.sub_filter or None,
+        "signing_time": time_text(answer, "signing_time"),
     }
 
 

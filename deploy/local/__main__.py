@@ -13,7 +13,12 @@ from deploy.local.console import PlatformError, say, step
 from deploy.local.platform import stop
 from deploy.local.tools import LAUNCHERS, Tools
 
-TEST_PROGRAMS = {"openssl": ("openssl",), "xmlsec1": ("xmlsec1",), "gcc": ("gcc", "libc6-dev")}
+TEST_PROGRAMS = {
+    "openssl": ("openssl",),
+    "xmlsec1": ("xmlsec1",),
+    "gcc": ("gcc", "libc6-dev"),
+    **dict.fromkeys(("pdftoppm", "pdftotext", "pdffonts"), ("poppler-utils",)),
+}
 """Programs that only tests use, and the packages that bring them."""
 
 

@@ -20,7 +20,7 @@ from deploy.local.processes import Provisions, public_url, waves
 from deploy.local.settings import HOST, Settings
 from deploy.local.supervisor import Supervisor, supervise
 from deploy.local.token import provide_tokens
-from deploy.local.tools import Tools
+from deploy.local.tools import FONT_FILE, Tools
 
 STOP_SECONDS = 120.0
 POLL_SECONDS = 0.1
@@ -89,7 +89,7 @@ def _provide(settings: Settings, tools: Tools, outside_client: str | None) -> Pr
         current.note(", ".join(mesh))
     with step("bus configuration"):
         bus = provide_bus(state / "bus", mesh["nats"], settings.ports, outside_client)
-    return Provisions(tools.nats_server(), tokens, mesh, bus)
+    return Provisions(tools.nats_server(), tokens, mesh, bus, tools.serif_fonts() / FONT_FILE)
 
 
 @contextmanager

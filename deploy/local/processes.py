@@ -13,10 +13,11 @@ from deploy.local.secretfiles import write_private, write_secret
 from deploy.local.settings import HOST, Ports, Settings
 from deploy.local.supervisor import Part
 from deploy.local.token import AUTHORITY, DOCUMENTS, TokenStore
-from deploy.local.toml import Section, toml_text
+from deploy.local.toml import Row, Section, toml_text
 
 OPERATOR_ID = "operator"
 CA_ORGANIZATION = "Kyso (máy thử nghiệm)"
+TSA_KEY = "tsa"
 ROOT_DAYS = 3650
 ISSUING_DAYS = 1826
 CRL_MESSAGE_BYTES = 40 * 1024 * 1024
@@ -31,6 +32,8 @@ class Provisions:
     tokens: TokenStore
     mesh: dict[str, Identity]
     bus: Bus
+    font_file: Path | None = None
+    """What visible signatures print with."""
 
 
 def waves(settings: Settings, provisions: Provisions) -> list[tuple[Part, ...]]:
@@ -77,12 +80,13 @@ def _tls(provisions: Provisions, name: str) -> Section:
 
 def _client(provisions: Provisions, own: str, server: str, port: int) -> Section:
     section: Section = {"target": f"{HOST}:{port}", "server_name": server, "tls": _tls(provisions, own)}
-    return _for_crls(section) if "registry" in {own, server} else section
+    carries_crls = "registry" in {own, server} or {own, server} == {"signer", "verifier"}
+    return _for_crls(section) if carries_crls else section
 
 
 def _server(provisions: Provisions, name: str, port: int) -> Section:
     section: Section = {"listen": f"{HOST}:{port}", "tls": _tls(provisions, name)}
-    return _for_crls(section) if name in {"registry", "signer"} else section
+    return _for_crls(section) if name in {"registry", "signer", "verifier"} else section
 
 
 def _for_crls(section: Section) -> Section:
@@ -144,6 +148,11 @@ def registry(settings: Settings, provisions: Provisions) -> Section:
                 "validity_days": ISSUING_DAYS,
             },
         },
+        "time_stamp": {
+            "key": TSA_KEY,
+            "organization": CA_ORGANIZATION,
+            "common_name": "Kyso Demo Time-Stamp Unit",
+        },
         "tokens": {"key_file": state / "token-keys.jwks"},
         "bootstrap": {"client_id": OPERATOR_ID, "client_secret_file": operator_secret_file(settings)},
     }
@@ -158,25 +167,42 @@ def operator_secret_file(settings: Settings) -> Path:
 
 
 def signer(settings: Settings, provisions: Provisions) -> Section:
-    """Settings of the signer: both token groups, and CA keys that it makes when the registry first asks for them."""
+    """Settings of the signer: both token groups, and the keys of CA and time-stamp authority, made when they are first
+    asked for.
+    """
     ports, workers = settings.ports, settings.workers
+    keys: list[Row] = [{"name": name, "role": name, "create": True} for name in ("root", "issuing")]
+    keys.append(
+        {
+            "name": TSA_KEY,
+            "role": "time_stamping",
+            "algorithm": "ECDSA-P256",
+            "may_sign": ["time_stamp"],
+            "create": True,
+        }
+    )
     return {
         "replica": "signer-1",
         "telemetry": _telemetry(ports.signer_metrics),
         "rpc": _server(provisions, "signer", ports.signer_rpc),
         "registry": _client(provisions, "signer", "registry", ports.registry_rpc),
+        "verifier": _client(provisions, "signer", "verifier", ports.verifier_rpc),
         "bus": _bus(settings, provisions, "signer"),
         "database": _database(settings, "signer"),
         "hsm": {
             "documents": _token_group(provisions.tokens, DOCUMENTS, workers.document_token_workers),
             "authority": _token_group(provisions.tokens, AUTHORITY, workers.authority_token_workers),
         },
-        "documents": {"workers": workers.document_workers},
+        "documents": _documents(settings, provisions),
         "blobs": {"folder": settings.state / "blobs"},
-        "authority": {
-            "keys": [{"name": name, "role": name, "create": True} for name in ("root", "issuing")],
-        },
+        "authority": {"keys": keys},
+        "time_stamp": {"key": TSA_KEY},
     }
+
+
+def _documents(settings: Settings, provisions: Provisions) -> Section:
+    section: Section = {"workers": settings.workers.document_workers}
+    return section if provisions.font_file is None else {**section, "font_file": provisions.font_file}
 
 
 def _token_group(tokens: TokenStore, label: str, workers: int) -> Section:
@@ -190,7 +216,7 @@ def _token_group(tokens: TokenStore, label: str, workers: int) -> Section:
 
 
 def verifier(settings: Settings, provisions: Provisions) -> Section:
-    """Settings of the verifier."""
+    """Settings of the verifier. No host outside may be asked: the CRLs of our own CA come with the registry's trust."""
     ports = settings.ports
     return {
         "telemetry": _telemetry(ports.verifier_metrics),

@@ -1,12 +1,15 @@
-"""Write settings as TOML: nested sections of texts, numbers, booleans, lists, and lists of flat tables. The standard library only reads it."""
+"""Write settings as TOML: nested sections of texts, numbers, booleans, lists, and lists of
+flat tables. The standard library only reads it.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-Value = str | int | float | bool | Path | list[str] | list[dict[str, str | bool]]
+Row = Mapping[str, str | bool | Sequence[str]]
+Value = str | int | float | bool | Path | Sequence[str] | Sequence[Row]
 Section = Mapping[str, "Value | Section"]
 
 
@@ -35,7 +38,7 @@ def _value(value: Value) -> str:
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
-def _inline(item: str | dict[str, str | bool]) -> str:
-    if isinstance(item, dict):
+def _inline(item: str | Row) -> str:
+    if isinstance(item, Mapping):
         return "{" + ", ".join(f"{key} = {_value(value)}" for key, value in item.items()) + "}"
     return _value(item)

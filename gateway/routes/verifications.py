@@ -31,6 +31,8 @@ MAX_DETACHED_SIGNATURE = 1024 * 1024
 """The verifier must be told at once whether detached content follows, and a multipart body tells only after the
 first part: so much of that part waits here. A detached signature is smaller; what is larger is a document."""
 MULTIPART_OVERHEAD = 64 * 1024
+MAX_PARTS = 4
+"""One more than may stand there would do; some more let the answer say which one is wrong."""
 WHY = (
     "send part 'document' (the signed document or the signature) first, then part 'detached' if there is one"
 )
@@ -60,7 +62,9 @@ class Verifications:
         maximum = self._limits.max_document_bytes
         if given == "multipart/form-data":
             pieces = body.pieces(request, 2 * maximum + MULTIPART_OVERHEAD, self._limits)
-            requests = self._of_parts(header, MultipartBody(request.headers["content-type"], pieces))
+            requests = self._of_parts(
+                header, MultipartBody(request.headers["content-type"], pieces, MAX_PARTS)
+            )
         else:
             requests = _of_bytes(header, body.pieces(request, maximum, self._limits))
         call = self._verifier.VerifyDocument(timeout=self._timeout, metadata=caller.metadata)

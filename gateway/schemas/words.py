@@ -40,6 +40,16 @@ def number(description: str, low: int = 0, high: int | None = None) -> Schema:
     return {"type": "integer", "description": description, **rules}
 
 
+def maybe_number(description: str) -> Schema:
+    """Return the schema of a whole number that may be null."""
+    return {"type": ["integer", "null"], "minimum": 0, "description": description}
+
+
+def decimal(description: str, low: float, high: float) -> Schema:
+    """Return the schema of a number."""
+    return {"type": "number", "minimum": low, "maximum": high, "description": description}
+
+
 def flag(description: str) -> Schema:
     """Return the schema of true or false."""
     return {"type": "boolean", "description": description}

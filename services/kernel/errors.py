@@ -69,9 +69,6 @@ class Internal(DomainError):
     code = "INTERNAL"
 
 
-# --- who is asking ------------------------------------------------------------------------------------------------
-
-
 class Unauthenticated(DomainError):
     """No access token was shown, or the client's own proof (secret, assertion) was refused."""
 
@@ -106,9 +103,6 @@ class Forbidden(DomainError):
     """The client may not act on this agency's data."""
 
     code, kind = "FORBIDDEN", Kind.FORBIDDEN
-
-
-# --- what is asked ------------------------------------------------------------------------------------------------
 
 
 class FieldInvalid(DomainError):
@@ -201,9 +195,6 @@ class Conflict(DomainError):
     code, kind = "CONFLICT", Kind.CONFLICT
 
 
-# --- the document -------------------------------------------------------------------------------------------------
-
-
 class DocumentNotPdf(DomainError):
     """The bytes are not a PDF file."""
 
@@ -228,7 +219,58 @@ class DocumentLocked(DomainError):
     code, kind = "DOCUMENT_LOCKED", Kind.UNPROCESSABLE
 
 
-# --- the credential -----------------------------------------------------------------------------------------------
+class ImageInvalid(DomainError):
+    """The image of a visible signature is not what VS-30 to VS-35 ask for."""
+
+    code, kind = "IMAGE_INVALID", Kind.UNPROCESSABLE
+
+
+class PlaceInvalid(DomainError):
+    """A visible signature has no place: no such page, the text is not there or there twice, the gap is too small."""
+
+    code, kind = "PLACE_INVALID", Kind.UNPROCESSABLE
+
+
+class FontMissing(DomainError):
+    """This signer has no font to print with: its operator installs one and names it in the settings."""
+
+    code, kind = "FONT_MISSING", Kind.UNAVAILABLE
+
+
+class PersonSignatureMissing(DomainError):
+    """The agency's seal is put only on a document that a person's valid signature covers (VS-41, VS-42)."""
+
+    code, kind = "PERSON_SIGNATURE_MISSING", Kind.UNPROCESSABLE
+
+
+class SenderMismatch(DomainError):
+    """The sender's address of a message is not in the signer's certificate (RFC 8550 section 3)."""
+
+    code, kind = "SENDER_MISMATCH", Kind.UNPROCESSABLE
+
+
+class TargetInvalid(DomainError):
+    """The element that an XML signature names is missing, is there twice, or cannot be signed so."""
+
+    code, kind = "TARGET_INVALID", Kind.UNPROCESSABLE
+
+
+class LevelNotReached(DomainError):
+    """A time-stamp or a revocation value could not be had, and the caller wants no lower level."""
+
+    code, kind = "LEVEL_NOT_REACHED", Kind.UNAVAILABLE
+
+
+class TimeStampUnavailable(DomainError):
+    """The time-stamp authority does not answer, or answers what cannot be used."""
+
+    code, kind, retryable = "TIME_STAMP_UNAVAILABLE", Kind.UNAVAILABLE, True
+
+
+class EvidenceUnavailable(DomainError):
+    """An issuer or a revocation value could not be had."""
+
+    code, kind, retryable = "EVIDENCE_UNAVAILABLE", Kind.UNAVAILABLE, True
 
 
 class CredentialNotFound(DomainError):
@@ -267,9 +309,6 @@ class CredentialStatusUnavailable(DomainError):
     code, kind, retryable = "CREDENTIAL_STATUS_UNAVAILABLE", Kind.UNAVAILABLE, True
 
 
-# --- the operation ------------------------------------------------------------------------------------------------
-
-
 class IdempotencyConflict(DomainError):
     """The idempotency key was used before with another request."""
 
@@ -301,9 +340,6 @@ class OperationNotReady(DomainError):
     """The operation has no document to give yet (or ended without one); its state says which."""
 
     code, kind = "OPERATION_NOT_READY", Kind.CONFLICT
-
-
-# --- the platform -------------------------------------------------------------------------------------------------
 
 
 class HsmUnavailable(DomainError):

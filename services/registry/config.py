@@ -64,6 +64,25 @@ class CaSettings(Settings):
         return self
 
 
+class TimeStampSettings(Settings):
+    """The certificate of our own time-stamp unit. Absent: none is issued."""
+
+    key: str = Field(default="tsa", pattern=r"^[a-z0-9-]{1,64}$")
+    """Name of its key in the signer's settings."""
+    organization: str = Field(default="Kyso", min_length=1, max_length=64)
+    common_name: str = Field(default="Kyso Time-Stamp Unit 1", min_length=1, max_length=64)
+    validity_days: int = Field(default=1826, ge=2, le=1826)
+    """Never longer than the issuing CA's own."""
+    renew_days_before: int = Field(default=90, ge=1, le=1825)
+    """A new certificate is issued so long before the end of the one before, for the same key."""
+
+    @model_validator(mode="after")
+    def _renews_within(self) -> TimeStampSettings:
+        if self.renew_days_before >= self.validity_days:
+            raise ValueError("renew_days_before must be shorter than validity_days")
+        return self
+
+
 class TokenSettings(Settings):
     """Access tokens."""
 
@@ -115,6 +134,7 @@ class RegistrySettings(ProcessSettings):
     bus: BusSettings
     database: DatabaseSettings
     ca: CaSettings
+    time_stamp: TimeStampSettings | None = None
     tokens: TokenSettings
     bootstrap: BootstrapSettings
     directory: DirectorySettings = DirectorySettings()

@@ -37,6 +37,7 @@ from services.registry.service.directory import DirectoryService, Pace
 from services.registry.service.holds import HoldService
 from services.registry.service.issuing import IssuingService
 from services.registry.service.parties import PartyService
+from services.registry.service.time_stamps import TimeStampCertificates, UnitPlan
 from services.registry.service.tokens import TokenService
 from services.registry.servicer.platform import DirectoryServicer, PkiServicer, TokenServicer
 from services.registry.servicer.registry import RegistryServicer, UseCases
@@ -62,6 +63,7 @@ _CALLERS: dict[str, frozenset[str]] = {
     "PkiService/GetCrl": frozenset({_GATEWAY}),
     "PkiService/GetCaCertificate": frozenset({_GATEWAY}),
     "PkiService/GetTrust": frozenset({_VERIFIER}),
+    "PkiService/GetTimeStampCertificate": frozenset({_SIGNER}),
 }
 
 
@@ -86,13 +88,15 @@ class Room:
     authorities: AuthorityService
     issuing: IssuingService
     crls: CrlService
+    time_stamps: TimeStampCertificates
 
     def add(self, server: grpc.aio.Server) -> None:
         """Register the four services."""
         registry_pb2_grpc.add_RegistryServiceServicer_to_server(RegistryServicer(self.use), server)
         registry_pb2_grpc.add_TokenServiceServicer_to_server(TokenServicer(self.use.tokens), server)
         registry_pb2_grpc.add_DirectoryServiceServicer_to_server(DirectoryServicer(self.directory), server)
-        registry_pb2_grpc.add_PkiServiceServicer_to_server(PkiServicer(self.authorities, now), server)
+        pki = PkiServicer(self.authorities, self.time_stamps, now)
+        registry_pb2_grpc.add_PkiServiceServicer_to_server(pki, server)
 
 
 def assemble(
@@ -117,6 +121,7 @@ def assemble(
     crls = CrlService(store, signer, _schedules(settings), chronicle, now, log)
     crls.measure(metrics)
     issuing = IssuingService(store, signer, authorities, directory, chronicle, metrics)
+    units = TimeStampCertificates(store, signer, authorities, chronicle, _unit_plan(settings), (metrics, log))
     keys = TokenKeys.open(settings.tokens.key_file)
     use = UseCases(
         tokens=TokenService(store, keys, settings.tokens.lifetime_seconds, now, metrics),
@@ -126,7 +131,7 @@ def assemble(
         holds=HoldService(store, directory, crls, chronicle, now),
         audit=AuditService(store, signer, metrics, log),
     )
-    return Room(use, directory, authorities, issuing, crls)
+    return Room(use, directory, authorities, issuing, crls, units)
 
 
 def _ca_plan(settings: RegistrySettings) -> CaPlan:
@@ -137,6 +142,18 @@ def _ca_plan(settings: RegistrySettings) -> CaPlan:
 
     outside = read_outside(settings.ca.outside_anchor_files, settings.ca.outside_intermediate_files)
     return CaPlan(plan(settings.ca.root), plan(settings.ca.issuing), settings.ca.public_base_url, outside)
+
+
+def _unit_plan(settings: RegistrySettings) -> UnitPlan | None:
+    unit = settings.time_stamp
+    if unit is None:
+        return None
+    return UnitPlan(
+        unit.key,
+        CaName(unit.organization, unit.common_name),
+        timedelta(days=unit.validity_days),
+        timedelta(days=unit.renew_days_before),
+    )
 
 
 def _schedules(settings: RegistrySettings) -> dict[str, CrlSchedule]:
@@ -214,6 +231,7 @@ async def _start_background(
         "ca": ca_life(),
         "heartbeat": room.directory.beat(),
         "issuing": _again(runtime, settings.ca.reconcile_seconds, lambda: room.issuing.reconcile(log)),
+        "time-stamp-certificate": _again(runtime, settings.ca.reconcile_seconds, room.time_stamps.ensure),
         "readers": _again(runtime, HOUSEKEEPING_SECONDS, room.directory.forget_readers),
         "audit": _audit_consumer(settings, runtime, room, bus).run(),
         "audit-reconciliation": room.use.audit.run(settings.audit.reconcile_seconds),

@@ -24,6 +24,7 @@ from services.registry.domain.credentials import (
 from services.registry.domain.ledger import Entry, Head
 from services.registry.domain.paging import Page
 from services.registry.domain.parties import Agency, Client, SecretHash, Subscriber
+from services.registry.domain.time_stamps import UnitCertificate, UnitState
 
 
 class PartyRows(Protocol):
@@ -150,6 +151,19 @@ class AuthorityRows(Protocol):
         """Write the signed CRL; False where it is there already."""
 
 
+class TimeStampRows(Protocol):
+    """Certificates of our own time-stamp unit."""
+
+    async def newest(self, key: str, state: UnitState) -> UnitCertificate | None:
+        """Return the certificate of a key that ends last among those in this state."""
+
+    async def add(self, reserved: UnitCertificate) -> None:
+        """Insert what is about to be signed."""
+
+    async def finish(self, serial_number: str, certificate: bytes, at: datetime) -> bool:
+        """Write the signed certificate; False where it is there already."""
+
+
 class AuditRows(Protocol):
     """The audit log: one line after the other, positions without a gap."""
 
@@ -175,6 +189,9 @@ class Unit(Protocol):
 
     @property
     def authorities(self) -> AuthorityRows: ...
+
+    @property
+    def time_stamps(self) -> TimeStampRows: ...
 
     @property
     def audit(self) -> AuditRows: ...

@@ -13,7 +13,8 @@ from enum import Enum
 from types import MappingProxyType
 
 POLICY_ARC = "2.25.276143064756067490626061319986090920208"
-"""Arc of this project's own certificate policies; .1 organisation, .2 person, .3 device or service."""
+"""Arc of this project's own certificate policies; .1 organisation, .2 person, .3 device or service, .4 time-stamp unit."""
+TIME_STAMP_POLICY = POLICY_ARC + ".4"
 
 EKU_CLIENT_AUTH = "1.3.6.1.5.5.7.3.2"
 EKU_EMAIL_PROTECTION = "1.3.6.1.5.5.7.3.4"

@@ -15,11 +15,16 @@ from functools import cache
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.x509.oid import AuthorityInformationAccessOID, NameOID, ObjectIdentifier
+from cryptography.x509.oid import (
+    AuthorityInformationAccessOID,
+    ExtendedKeyUsageOID,
+    NameOID,
+    ObjectIdentifier,
+)
 
 from services.kernel.errors import FieldInvalid
 from services.kernel.values import KeyAlgorithm
-from services.registry.profiles import CertificateProfile
+from services.registry.profiles import TIME_STAMP_POLICY, CertificateProfile
 
 _MAX_CERTIFICATE_BYTES = 64 * 1024
 _COUNTRY = "VN"
@@ -29,7 +34,7 @@ _REASONS = {reason.value: reason for reason in x509.ReasonFlags}
 
 @dataclass(frozen=True, slots=True)
 class CaName:
-    """Distinguished name of a CA: C=VN, O, CN."""
+    """Distinguished name of a CA, or of our time-stamp unit: C=VN, O, CN."""
 
     organization: str
     common_name: str
@@ -139,6 +144,30 @@ def build_leaf_tbs(
         names = x509.SubjectAlternativeName([x509.RFC822Name(facts.email)])
         builder = builder.add_extension(names, critical=False)
     builder = builder.add_extension(_subject_key_identifier(spki), critical=False)
+    return _certificate_tbs(_with_links(builder, issuer, links), issuer_algorithm)
+
+
+def build_time_stamp_tbs(
+    name: CaName,
+    spki: bytes,
+    issuer_certificate: bytes,
+    issuer_algorithm: KeyAlgorithm,
+    links: CaLinks,
+    serial: int,
+    validity: tuple[datetime, datetime],
+) -> bytes:
+    """Return the TBSCertificate (DER) of our time-stamp unit: for time-stamping alone (RFC 3161 section 2.3)."""
+    issuer = x509.load_der_x509_certificate(issuer_certificate)
+    usage = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.TIME_STAMPING])
+    policy = x509.PolicyInformation(ObjectIdentifier(TIME_STAMP_POLICY), None)
+    builder = (
+        _base(_ca_subject(name), issuer.subject, spki, serial, *validity)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(_key_usage(leaf=True, enciphers=False), critical=True)
+        .add_extension(usage, critical=True)
+        .add_extension(x509.CertificatePolicies([policy]), critical=False)
+        .add_extension(_subject_key_identifier(spki), critical=False)
+    )
     return _certificate_tbs(_with_links(builder, issuer, links), issuer_algorithm)
 
 

@@ -46,7 +46,7 @@ class AuthorityRule:
     """What the settings allow one key."""
 
     name: str
-    role: Literal["root", "issuing"]
+    role: Literal["root", "issuing", "time_stamping"]
     algorithm: KeyAlgorithm
     may_sign: frozenset[str]
     create: bool
@@ -96,7 +96,7 @@ class Authority:
         """Check and sign; return the whole Certificate or CertificateList, verified under the key and recorded."""
         # 1. What the settings allow.
         rule = self._rule(name)
-        if purpose.value not in rule.may_sign:
+        if purpose.value not in rule.may_sign or rule.role == "time_stamping":
             raise Forbidden(f"authority key {name} may not sign a {purpose.value}, say the signer's settings")
         limit = MAX_CERTIFICATE_BYTES if purpose is Purpose.CERTIFICATE else MAX_CRL_BYTES
         if len(to_be_signed) > limit:
@@ -176,6 +176,9 @@ class Authority:
             profile.check_ca(parsed, max_path_length=0)
             require(subject != key.subject, "must not have the root's name")
             return {} if owner is None else {owner.name: await self._name_of(owner, subject)}
+        if owner is not None and owner.role == "time_stamping":
+            profile.check_time_stamp_unit(parsed, await self._ca_names())
+            return {}
         require(owner is None, "must not certify an authority key")
         profile.check_leaf(parsed, await self._ca_names())
         return {}

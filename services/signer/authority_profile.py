@@ -43,6 +43,8 @@ LEAF_EXTENSIONS = CA_EXTENSIONS | {
     ExtensionOID.EXTENDED_KEY_USAGE,
     ExtensionOID.SUBJECT_ALTERNATIVE_NAME,
 }
+UNIT_EXTENSIONS = CA_EXTENSIONS | {ExtensionOID.EXTENDED_KEY_USAGE}
+UNIT_USAGES = frozenset({"digital_signature", "content_commitment"})
 LEAF_USAGES = frozenset({"digital_signature", "content_commitment", "key_encipherment", "data_encipherment"})
 LEAF_EXTENDED_USAGES = frozenset(
     {
@@ -51,7 +53,8 @@ LEAF_EXTENDED_USAGES = frozenset(
         ExtendedKeyUsageOID.SMARTCARD_LOGON,
     }
 )
-"""Those of the government PKI's second generation (RG-06). Servers, code, time stamps and OCSP are none of our work."""
+"""Those of the government PKI's second generation (RG-06). Servers, code and OCSP are none of our work,
+and time-stamps are the time-stamp key's alone."""
 CRL_EXTENSIONS = frozenset({ExtensionOID.CRL_NUMBER, ExtensionOID.AUTHORITY_KEY_IDENTIFIER})
 CRL_ENTRY_EXTENSIONS = frozenset({CRLEntryExtensionOID.CRL_REASON, CRLEntryExtensionOID.INVALIDITY_DATE})
 
@@ -102,15 +105,7 @@ def check_ca(parsed: x509.Certificate, max_path_length: int | None) -> None:
 def check_leaf(parsed: x509.Certificate, ca_names: Iterable[x509.Name]) -> None:
     """Check a subscriber's certificate; raise FieldInvalid. `ca_names` are those that nobody else may have."""
     _require_known(parsed.extensions, LEAF_EXTENSIONS)
-    taken = {comparable(name) for name in ca_names}
-    require(comparable(parsed.subject) not in taken, "must not have a CA's name as its subject")
-    basic = _extension(parsed, ExtensionOID.BASIC_CONSTRAINTS)
-    if basic is not None and isinstance(basic.value, x509.BasicConstraints):
-        require(not basic.value.ca, "must not be a CA")
-    usage = _extension(parsed, ExtensionOID.KEY_USAGE)
-    require(usage is not None and isinstance(usage.value, x509.KeyUsage), "must have a key usage")
-    if usage is not None and isinstance(usage.value, x509.KeyUsage):
-        require(_usages(usage.value) <= LEAF_USAGES, "must have a key usage of signing or encipherment only")
+    _check_end_entity(parsed, ca_names, LEAF_USAGES)
     extended = _extension(parsed, ExtensionOID.EXTENDED_KEY_USAGE)
     require(
         extended is not None
@@ -123,6 +118,35 @@ def check_leaf(parsed: x509.Certificate, ca_names: Iterable[x509.Name]) -> None:
     if names is not None and isinstance(names.value, x509.SubjectAlternativeName):
         mailboxes = all(isinstance(name, x509.RFC822Name) for name in names.value)
         require(mailboxes, "must have mailboxes only as alternative names")
+
+
+def check_time_stamp_unit(parsed: x509.Certificate, ca_names: Iterable[x509.Name]) -> None:
+    """Check the certificate of our own time-stamp key (RFC 3161 section 2.3); raise FieldInvalid."""
+    _require_known(parsed.extensions, UNIT_EXTENSIONS)
+    _check_end_entity(parsed, ca_names, UNIT_USAGES)
+    extended = _extension(parsed, ExtensionOID.EXTENDED_KEY_USAGE)
+    require(
+        extended is not None
+        and extended.critical
+        and isinstance(extended.value, x509.ExtendedKeyUsage)
+        and list(extended.value) == [ExtendedKeyUsageOID.TIME_STAMPING],
+        "must have the critical extended key usage timeStamping, and no other: it certifies the time-stamp key",
+    )
+
+
+def _check_end_entity(
+    parsed: x509.Certificate, ca_names: Iterable[x509.Name], usages: frozenset[str]
+) -> None:
+    taken = {comparable(name) for name in ca_names}
+    require(comparable(parsed.subject) not in taken, "must not have a CA's name as its subject")
+    basic = _extension(parsed, ExtensionOID.BASIC_CONSTRAINTS)
+    if basic is not None and isinstance(basic.value, x509.BasicConstraints):
+        require(not basic.value.ca, "must not be a CA")
+    usage = _extension(parsed, ExtensionOID.KEY_USAGE)
+    require(usage is not None and isinstance(usage.value, x509.KeyUsage), "must have a key usage")
+    if usage is not None and isinstance(usage.value, x509.KeyUsage):
+        words = "signing" if usages == UNIT_USAGES else "signing or encipherment"
+        require(_usages(usage.value) <= usages, f"must have a key usage of {words} only")
     require(
         parsed.not_valid_after_utc - parsed.not_valid_before_utc <= MAX_LEAF_LIFE,
         "must not be valid for more than five years and a day",

@@ -8,9 +8,12 @@ import os
 import socket
 import sys
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from services.signer.document_wire import HEAD, WireError, pack, unpack_head
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 START_SECONDS = 60
 """Long enough to load the parsers on a machine that is busy with starting everything else."""
@@ -30,7 +33,7 @@ class Worker:
         self._connection = connection
 
     @classmethod
-    async def start(cls, memory_bytes: int) -> Worker:
+    async def start(cls, memory_bytes: int, font_file: Path | None = None) -> Worker:
         """Spawn a worker and wait until it has loaded its parsers.
 
         It gets our import path and nothing else of our environment.
@@ -39,7 +42,7 @@ class Worker:
         with theirs:
             ours.setblocking(False)
             try:
-                process = await _spawn(theirs.fileno(), memory_bytes)
+                process = await _spawn(theirs.fileno(), memory_bytes, font_file)
             except BaseException:
                 ours.close()
                 raise
@@ -47,6 +50,8 @@ class Worker:
         try:
             async with asyncio.timeout(START_SECONDS):
                 greeting, _ = await worker._receive()
+            if "unfit" in greeting:
+                raise OSError(str(greeting["unfit"])[:500])
             worker.given_up = frozenset(greeting["given_up"])
         except EOFError as error:
             await worker.kill()
@@ -107,7 +112,7 @@ class Worker:
         await self.process.wait()
 
 
-async def _spawn(descriptor: int, memory_bytes: int) -> asyncio.subprocess.Process:
+async def _spawn(descriptor: int, memory_bytes: int, font_file: Path | None) -> asyncio.subprocess.Process:
     return await asyncio.create_subprocess_exec(
         sys.executable,
         "-P",
@@ -115,6 +120,7 @@ async def _spawn(descriptor: int, memory_bytes: int) -> asyncio.subprocess.Proce
         "services.signer.document_worker",
         str(descriptor),
         str(memory_bytes),
+        *(() if font_file is None else (str(font_file),)),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.DEVNULL,

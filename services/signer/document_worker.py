@@ -1,7 +1,8 @@
 """A document worker: parses documents and builds signatures, one request at a time.
 
 It has no PIN, no PKCS#11 module, no database and no network; all it gets is a read-only descriptor of one document.
-Started as `python -m services.signer.document_worker FD MEMORY_BYTES`, FD being its end of a Unix socket pair.
+Started as `python -m services.signer.document_worker FD MEMORY_BYTES [FONT_FILE]`, FD being its end of a Unix socket
+pair.
 """
 
 from __future__ import annotations
@@ -13,15 +14,30 @@ import logging
 import os
 import socket
 import sys
-from io import BytesIO
+from dataclasses import replace
+from io import BufferedReader, BytesIO
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from services.kernel.errors import DocumentDamaged, DomainError, Internal
 from services.kernel.runtime import confinement
-from services.signer.document_wire import HEAD, pack, unpack_head
-from services.signer.formats.parameters import SignatureParameters
+from services.kernel.values import Digest, DigestAlgorithm
+from services.signer.document_wire import HEAD, pack, split, unpack_head
+from services.signer.formats.format import (
+    Document,
+    Evidence,
+    EvidenceNeeded,
+    FileWindow,
+    Role,
+    Signed,
+    TimeStampNeeded,
+)
+from services.signer.formats.parameters import Level, SignatureParameters
+from services.signer.formats.recognise import recognise
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from services.signer.formats.format import SignatureFormat
 
 IN_MEMORY_BYTES = 8 << 20
@@ -91,34 +107,145 @@ class Worker:
         return pack(json.dumps(failure).encode(), b"")
 
     def _step(self, meta: dict[str, Any], body: bytes, descriptor: int) -> bytes:
-        from services.signer.formats.format import Document
+        with _opened(descriptor, meta) as document:
+            if meta["step"] == "recognise":
+                return pack(json.dumps({"format": recognise(document)}).encode(), b"")
+            chosen = self._formats[meta["format"]]
+            if meta["step"] in {"prepare", "complete"}:
+                return _sign(chosen, document, meta, body)
+            return _raise_level(chosen, document, meta, body)
 
-        parameters = SignatureParameters.from_json(meta["parameters"])
-        chosen = self._formats[meta["format"]]
-        with _opened(descriptor, meta["size"]) as stream:
-            document = Document(stream, meta["size"])
-            if meta["step"] == "prepare":
-                prepared = chosen.prepare(document, parameters)
-                return pack(json.dumps({"digest": prepared.digest.hex()}).encode(), prepared.state)
-            signature = bytes.fromhex(meta["signature"])
-            return pack(b"{}", chosen.complete(document, parameters, body, signature))
+
+def _sign(chosen: SignatureFormat, document: Document, meta: dict[str, Any], body: bytes) -> bytes:
+    parameters = SignatureParameters.from_json(meta["parameters"])
+    if meta["step"] == "prepare":
+        prepared = chosen.prepare(document, parameters)
+        told = {"digest": prepared.digest.hex(), "warnings": prepared.warnings}
+        return pack(json.dumps(told).encode(), prepared.state)
+    signature = bytes.fromhex(meta["signature"])
+    return pack(b"{}", chosen.complete(document, parameters, body, signature))
+
+
+def _raise_level(chosen: SignatureFormat, document: Document, meta: dict[str, Any], body: bytes) -> bytes:
+    """Do one step towards a higher level; the body begins with the addition so far."""
+    parts = split(body, meta["lengths"])
+    signed = Signed(document, parts[0])
+    match meta["step"]:
+        case "next_need":
+            need = chosen.next_need(signed, Level(meta["level"]), DigestAlgorithm[meta["digest"]])
+            if need is None:
+                return pack(b'{"need": ""}', b"")
+            if isinstance(need, TimeStampNeeded):
+                told = {"need": "time_stamp", "imprint": need.imprint.hex()}
+                return pack(json.dumps(told).encode(), need.state)
+            lengths = [len(need.state), *map(len, need.certificates)]
+            asked = {"need": "evidence", "lengths": lengths}
+            return pack(json.dumps(asked).encode(), b"".join((need.state, *need.certificates)))
+        case "add_time_stamp":
+            _, state, token = parts
+            need = TimeStampNeeded(bytes.fromhex(meta["imprint"]), state)
+            return pack(b"{}", chosen.add_time_stamp(signed, need, token))
+    first, second = meta["certificates"], meta["certificates"] + meta["crls"]
+    values = parts[2:]
+    evidence = Evidence(tuple(values[:first]), tuple(values[first:second]), tuple(values[second:]))
+    return pack(b"{}", chosen.add_evidence(signed, EvidenceNeeded((), parts[1]), evidence))
 
 
 def _unexpected(step: str, error: Exception) -> DomainError:
     from pyhanko.pdf_utils.misc import PdfError
 
-    if step != "prepare":
+    if step in {"complete", "add_time_stamp", "add_evidence"}:
         return Internal(f"the signature could not be completed ({type(error).__name__})")
     # pyHanko's messages name structure and positions; those of other exceptions may hold anything.
     detail = str(error)[:MAX_DETAIL_CHARACTERS] if isinstance(error, PdfError) else type(error).__name__
-    return DocumentDamaged(f"the PDF file cannot be read: {detail}", reason=type(error).__name__)
+    return DocumentDamaged(f"the document cannot be read: {detail}", reason=type(error).__name__)
 
 
-def _opened(descriptor: int, size: int) -> BinaryIO:
-    if size <= IN_MEMORY_BYTES:
-        with open(descriptor, "rb", closefd=False) as stream:
-            return BytesIO(stream.read(size + 1))
-    return open(descriptor, "rb", buffering=1 << 16, closefd=False)
+@contextlib.contextmanager
+def _opened(descriptor: int, meta: dict[str, Any]) -> Iterator[Document]:
+    """Open the files that lie one after the other behind the descriptor, as one document."""
+    files, digest = meta["files"], meta["content_digest"]
+    known = Digest(DigestAlgorithm[digest[0]], bytes.fromhex(digest[1])) if digest else None
+    with contextlib.ExitStack() as stack:
+        total = sum(file["size"] for file in files)
+        whole = os.pread(descriptor, total, 0) if total <= IN_MEMORY_BYTES else None
+        opened, offset = [], 0
+        for file in files:
+            size = file["size"]
+            stream: BinaryIO = (
+                stack.enter_context(BufferedReader(Window(descriptor, offset, size), 1 << 16))
+                if whole is None
+                else BytesIO(whole if size == total else whole[offset : offset + size])
+            )
+            offset += size
+            opened.append(Document(stream, size, file["name"], file["media_type"], Role(file["role"])))
+        yield replace(opened[0], others=tuple(opened[1:]), known_digest=known)
+
+
+class Window(FileWindow):
+    """A part of a file, as a file: reads where it is told, so that several windows share a descriptor."""
+
+    def __init__(self, descriptor: int, offset: int, size: int) -> None:
+        """Show `size` bytes from `offset` on."""
+        self._descriptor, self._offset, self._size, self._at = descriptor, offset, size, 0
+
+    @property
+    def place(self) -> tuple[int, int]:
+        """The file's descriptor, and where in it we begin."""
+        return self._descriptor, self._offset
+
+    def readable(self) -> bool:
+        """It is."""
+        return True
+
+    def seekable(self) -> bool:
+        """It is."""
+        return True
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Move."""
+        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._size}[whence]
+        if base + offset < 0:
+            raise ValueError("a position before the beginning")
+        self._at = base + offset
+        return self._at
+
+    def tell(self) -> int:
+        """Say where we are."""
+        return self._at
+
+    def readinto(self, buffer: Any) -> int:
+        """Read what fits."""
+        wanted = min(len(buffer), max(0, self._size - self._at))
+        count = os.preadv(self._descriptor, [memoryview(buffer)[:wanted]], self._offset + self._at)
+        self._at += count
+        return count
+
+
+def loaded(font_file: Path | None = None) -> dict[str, SignatureFormat]:
+    """Load the formats and the font: after `confinement.leave_files` nothing can be read any more.
+
+    Raises ValueError or OSError where the font cannot be used.
+    """
+    from services.signer.formats import visible
+    from services.signer.formats.asic import Asic
+    from services.signer.formats.cades import CadesBaseline
+    from services.signer.formats.jades import Jades
+    from services.signer.formats.pades import PadesBaseline
+    from services.signer.formats.smime import SmimeMessage
+    from services.signer.formats.xades import XmlSignature
+
+    visible.load(font_file)
+    return {
+        "PADES": PadesBaseline(),
+        "CADES": CadesBaseline(),
+        "XADES": XmlSignature(qualified=True),
+        "XMLDSIG": XmlSignature(qualified=False),
+        "SMIME": SmimeMessage(),
+        "JADES": Jades(),
+        "ASIC_S": Asic("ASIC_S"),
+        "ASIC_E": Asic("ASIC_E"),
+    }
 
 
 def main() -> None:
@@ -129,15 +256,19 @@ def main() -> None:
     confinement.die_with_parent()
     # The libraries' warnings would tell about documents: nobody may read them.
     logging.disable(logging.CRITICAL)
-    from services.signer.formats.cades import CadesDetached
-    from services.signer.formats.pades import PadesBaseline
-
-    given_up |= confinement.leave_files()
-    # What is loaded now stays: the collector need not look at it with every document.
-    gc.collect()
-    gc.freeze()
+    font_file = Path(sys.argv[3]) if len(sys.argv) > 3 else None
     with socket.socket(fileno=descriptor) as connection:
-        Worker(connection, {"PADES": PadesBaseline(), "CADES": CadesDetached()}, given_up).run()
+        try:
+            formats = loaded(font_file)
+        except (OSError, ValueError) as error:
+            unfit = f"the font {font_file} cannot be used: {error}"
+            connection.sendall(pack(json.dumps({"unfit": unfit}).encode(), b""))
+            return
+        given_up |= confinement.leave_files()
+        # What is loaded now stays: the collector need not look at it with every document.
+        gc.collect()
+        gc.freeze()
+        Worker(connection, formats, given_up).run()
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ so a slow upload or a slow token holds no worker, and a worker that hangs or die
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import time
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
@@ -22,46 +21,66 @@ from services.kernel.errors import (
     DocumentLocked,
     DocumentNotPdf,
     DomainError,
+    EvidenceUnavailable,
     FieldInvalid,
-    IdempotencyConflict,
+    FontMissing,
+    ImageInvalid,
     Internal,
     Overloaded,
+    PlaceInvalid,
+    SenderMismatch,
+    TargetInvalid,
+    TimeStampUnavailable,
     error_class,
 )
 from services.kernel.runtime.confinement import FILES, NETWORK, TCP, require_confined
 from services.kernel.runtime.telemetry import LATENCY_BUCKETS
 from services.signer.document_process import Worker, WorkerDied
+from services.signer.document_session import DocumentSession
 from services.signer.document_spool import Spool
-from services.signer.document_wire import WireError
+from services.signer.document_wire import WireError, require_body
 from services.signer.formats.errors import SelfCheckFailed
-from services.signer.formats.parameters import APPENDING_FORMATS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from pathlib import Path
 
     from prometheus_client import CollectorRegistry
 
     from services.kernel.runtime.telemetry import Telemetry
-    from services.signer.formats.parameters import FormatName, SignatureParameters
 
-CHUNK_BYTES = 64 * 1024
 WORKER_MEMORY_BYTES = 1 << 30
 """Address space of one worker."""
 _RESTART_PAUSE_SECONDS = 1.0
 _ATTEMPTS = 3
 """A step signs nothing, so it may be done again: workers also die for reasons that are not the document's."""
 
+READING_STEPS = frozenset({"prepare", "recognise", "next_need"})
+"""What fails in these is the document's fault: nothing of ours was put in yet."""
+
 _WORKER_ERRORS = (
     AlgorithmMismatch,
+    BodyTooLarge,
     DocumentDamaged,
     DocumentEncrypted,
     DocumentLocked,
     DocumentNotPdf,
+    EvidenceUnavailable,
     FieldInvalid,
+    FontMissing,
+    ImageInvalid,
     Internal,
+    PlaceInvalid,
     SelfCheckFailed,
+    SenderMismatch,
+    TargetInvalid,
+    TimeStampUnavailable,
 )
 """What a worker may say: one that was taken over cannot pass off, say, a missing scope."""
+
+
+_MAX_DATA = 16
+"""Fields beside an error's text: they travel in a head of limited size."""
 
 
 class DocumentMetrics:
@@ -103,9 +122,11 @@ class DocumentWorkers:
         telemetry: Telemetry | None = None,
         *,
         require_confinement: bool = False,
+        font_file: Path | None = None,
     ) -> None:
         """Keep the limits; `open` starts the workers."""
         self._require_confinement = require_confinement
+        self._font_file = font_file
         self.timeout_seconds = timeout_seconds
         self.max_document_bytes = max_document_bytes
         self._metrics = DocumentMetrics(telemetry.registry) if telemetry is not None else None
@@ -125,12 +146,20 @@ class DocumentWorkers:
         telemetry: Telemetry | None = None,
         *,
         require_confinement: bool = False,
+        font_file: Path | None = None,
     ) -> AsyncIterator[DocumentWorkers]:
         """Start the workers; on leaving, end them. A step may wait for a worker, and take, `timeout_seconds` each.
 
+        Without a font, visible signatures with text are refused (FontMissing).
         Raises Unconfined where confinement is required and this machine cannot confine a process.
         """
-        pool = cls(timeout_seconds, max_document_bytes, telemetry, require_confinement=require_confinement)
+        pool = cls(
+            timeout_seconds,
+            max_document_bytes,
+            telemetry,
+            require_confinement=require_confinement,
+            font_file=font_file,
+        )
         try:
             async with asyncio.TaskGroup() as group:
                 for _ in range(workers):
@@ -144,7 +173,7 @@ class DocumentWorkers:
         """Take in one document; on leaving, it is forgotten."""
         spool = Spool()
         try:
-            yield DocumentSession(self, spool)
+            yield DocumentSession(self.run, self.max_document_bytes, spool)
         finally:
             spool.close()
 
@@ -153,12 +182,17 @@ class DocumentWorkers:
         return None if self._running else "no document worker is running"
 
     async def run(self, meta: dict[str, Any], body: bytes, spool: Spool) -> tuple[dict[str, Any], bytes]:
-        """Do one step in some worker; a step is done again where the worker died in it."""
+        """Do one step in some worker; a step is done again where the worker died in it.
+
+        Raises BodyTooLarge where `body` is more than a worker takes, and what the worker says.
+        """
+        require_body(len(body))
         started = time.monotonic()
-        meta = {**meta, "size": spool.size}
         answer, result = await self._until_answered(meta, body, spool)
         if self._metrics is not None:
-            self._metrics.seconds.labels(meta["format"], meta["step"]).observe(time.monotonic() - started)
+            self._metrics.seconds.labels(meta.get("format", ""), meta["step"]).observe(
+                time.monotonic() - started
+            )
         if "code" in answer:
             raise _raised(answer)
         return answer, result
@@ -205,7 +239,7 @@ class DocumentWorkers:
             raise Overloaded("all document workers are busy: retry after a pause") from error
 
     async def _add(self) -> None:
-        worker = await Worker.start(WORKER_MEMORY_BYTES)
+        worker = await Worker.start(WORKER_MEMORY_BYTES, self._font_file)
         if self._require_confinement:
             try:
                 require_confined(worker.given_up)
@@ -257,92 +291,8 @@ class DocumentWorkers:
         self._count()
 
 
-class DocumentSession:
-    """One document on its way: fed, prepared, completed (or restored), read out. Not for several tasks at once."""
-
-    def __init__(self, workers: DocumentWorkers, spool: Spool) -> None:
-        """Made by `DocumentWorkers.session`."""
-        self._workers = workers
-        self._spool = spool
-        self._sha256 = hashlib.sha256()
-        self._asked: dict[str, Any] | None = None
-        self._state = b""
-        self._addition: bytes | None = None
-
-    @property
-    def document_digest(self) -> bytes:
-        """SHA-256 of what was fed so far. Computed here and not in a worker, so no document can forge it."""
-        return self._sha256.digest()
-
-    @property
-    def size(self) -> int:
-        """Bytes fed so far."""
-        return self._spool.size
-
-    async def feed(self, chunk: bytes) -> None:
-        """Take the next bytes. Raises BodyTooLarge at the crossing byte."""
-        limit = self._workers.max_document_bytes
-        if self._spool.size + len(chunk) > limit:
-            raise BodyTooLarge(f"the document is larger than {limit} bytes", limit=limit)
-        self._sha256.update(chunk)
-        if self._spool.in_memory(len(chunk)):
-            self._spool.write(chunk)
-        else:
-            await asyncio.to_thread(self._spool.write, chunk)
-
-    async def prepare(self, format: FormatName, parameters: SignatureParameters) -> bytes:  # noqa: A002
-        """Return the digest that the key must sign: of the DER signed attributes, by the algorithm's own hash.
-
-        Raises the DOCUMENT_* errors, FieldInvalid, AlgorithmMismatch, Overloaded.
-        """
-        self._asked = {"format": format, "parameters": parameters.to_json()}
-        answer, self._state = await self._workers.run({**self._asked, "step": "prepare"}, b"", self._spool)
-        digest = bytes.fromhex(answer["digest"])
-        if len(digest) != parameters.algorithm.digest.size:
-            raise Internal("a document worker gave a digest of a wrong length")
-        return digest
-
-    async def complete(self, signature: bytes) -> None:
-        """Embed the signature value (RSA big-endian; ECDSA as DER ECDSA-Sig-Value) and check the finished document.
-
-        Raises SelfCheckFailed where it does not verify.
-        """
-        if self._asked is None:
-            raise RuntimeError("complete() without prepare()")
-        meta = {**self._asked, "step": "complete", "signature": signature.hex()}
-        _, self._addition = await self._workers.run(meta, self._state, self._spool)
-
-    async def increment(self) -> bytes:
-        """Return only what was added: the update of the PDF file, or the container."""
-        if self._addition is None:
-            raise RuntimeError("increment() before complete()")
-        return self._addition
-
-    def restore(self, format: FormatName, increment: bytes, document_digest: bytes) -> None:  # noqa: A002
-        """Take an earlier signature's increment instead of signing: `result()` then gives the same bytes again.
-
-        Raises IdempotencyConflict where `document_digest`, kept with it, is not the SHA-256 of what was fed.
-        """
-        if document_digest != self.document_digest:
-            raise IdempotencyConflict(
-                "the document is not the one that was signed under this idempotency key"
-            )
-        self._asked = {"format": format}
-        self._addition = increment
-
-    async def result(self) -> AsyncIterator[bytes]:
-        """Stream the signed document (PDF) or the container, in pieces of at most 64 KiB."""
-        if self._addition is None or self._asked is None:
-            raise RuntimeError("result() before complete()")
-        if self._asked["format"] in APPENDING_FORMATS:
-            for offset in range(0, self._spool.size, CHUNK_BYTES):
-                yield self._spool.read(offset, CHUNK_BYTES)
-        for offset in range(0, len(self._addition), CHUNK_BYTES):
-            yield self._addition[offset : offset + CHUNK_BYTES]
-
-
 def _stopped(step: str, reason: str, text: str) -> DomainError:
-    if step == "prepare":
+    if step in READING_STEPS:
         return DocumentDamaged(text, reason=reason)
     return Internal(f"the signature could not be completed: {text}")
 
@@ -351,7 +301,7 @@ def _raised(answer: dict[str, Any]) -> DomainError:
     """Make the worker's error again; a code that no document can cause is an internal error."""
     known = error_class(str(answer["code"]))
     text, data = str(answer.get("message"))[:1000], answer.get("data")
-    if known not in _WORKER_ERRORS or not isinstance(data, dict):
+    if known not in _WORKER_ERRORS or not isinstance(data, dict) or len(data) > _MAX_DATA:
         return Internal("a document worker failed")
     return known(
         text,

@@ -7,7 +7,9 @@ as an argument, the time too, and raises the DomainError that the caller gets.
 from __future__ import annotations
 
 import hashlib
+import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum
@@ -29,8 +31,10 @@ from services.kernel.errors import (
     ScopeMissing,
 )
 from services.kernel.errors import Kind as ErrorKind
-from services.kernel.values import DigestAlgorithm, KeyAlgorithm, SignatureScheme
+from services.kernel.values import Digest, DigestAlgorithm, KeyAlgorithm, SignatureScheme
 from services.signer.fields import MAX_FILE_NAME, require_id, require_idempotency_key, require_text
+from services.signer.formats.format import FileStart, Role
+from services.signer.formats.parameters import NAMING_FORMATS, Envelope
 
 MAX_ITEMS = 1000
 """Digests in one call."""
@@ -74,18 +78,6 @@ class Kind(Enum):
 
     HASHES = "hashes"
     DOCUMENT = "document"
-
-
-class Format(Enum):
-    """Signature format of a document, baseline level B-B."""
-
-    PADES = "pades"
-    CADES = "cades"
-
-    @property
-    def media_type(self) -> str:
-        """Media type of the result: a PDF file, or a detached CMS SignedData."""
-        return "application/pdf" if self is Format.PADES else "application/pkcs7-signature"
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,38 +168,61 @@ class DocumentRequest:
 
     credential_id: str
     idempotency_key: str
-    format: Format
+    envelope: Envelope
     digest_algorithm: DigestAlgorithm
     scheme: SignatureScheme | None
     declaration: Declaration
-    reason: str = ""
-    location: str = ""
-    field_name: str = ""
     file_name: str = ""
+    content_digest: Digest | None = None
+    """Of a content that stays with the caller; no bytes follow then."""
 
     def __post_init__(self) -> None:
         """Refuse texts that cannot be what they say."""
         require_id(self.credential_id, "credential_id")
         require_idempotency_key(self.idempotency_key)
-        require_text(self.reason, "reason")
-        require_text(self.location, "location")
-        require_text(self.field_name, "field_name", 128)
+        if self.content_digest is not None:
+            self.envelope.require_digest_fits()
         require_text(self.file_name, "file_name", MAX_FILE_NAME)
 
-    def request_sha256(self, content_sha256: bytes) -> bytes:
-        """SHA-256 over everything that makes this request this one, the document's SHA-256 included."""
+    def require_digest(self) -> None:
+        """Refuse a detached PAdES signature of a content that is sent: it is made of the digest of a byte range."""
+        envelope = self.envelope
+        if envelope.format == "PADES" and envelope.packaging == "DETACHED" and self.content_digest is None:
+            raise FieldInvalid(
+                "a detached PAdES signature is made of the digest of a byte range: send content_digest",
+                field="content_digest",
+            )
+
+    def request_sha256(self, content_sha256: bytes, first: FileStart | None = None) -> bytes:
+        """SHA-256 over everything that makes this request this one, the document's SHA-256 included.
+
+        The first file's name counts where it is signed or stands in the result.
+        """
+        named = first if first is not None and self.envelope.format in NAMING_FORMATS else None
         return _request_sha256(
             "document",
             self.credential_id,
-            self.format.value,
+            self.envelope.to_json(),
             self.digest_algorithm.label,
             self.scheme.label if self.scheme else "",
-            self.reason,
-            self.location,
-            self.field_name,
             content_sha256.hex(),
             *_declared(self.declaration),
+            *((named.name, named.media_type) if named else ()),
         )
+
+
+def content_sha256(
+    payload_sha256: bytes, files: Sequence[tuple[FileStart, int]], known: Digest | None
+) -> bytes:
+    """SHA-256 that names what is to be signed: of the bytes of a lone content; else of that, with what tells files apart.
+
+    `payload_sha256` is of all files' bytes, one after the other; each file comes with its size in bytes.
+    """
+    if known is None and [one.role for one, _ in files] in ([], [Role.CONTENT]):
+        return payload_sha256
+    listed = [[one.role.value, one.name, one.media_type, size] for one, size in files]
+    told = [payload_sha256.hex(), listed, [known.algorithm.label, known.value.hex()] if known else []]
+    return hashlib.sha256(json.dumps(told).encode()).digest()
 
 
 def _declared(declaration: Declaration) -> tuple[str, str, str]:

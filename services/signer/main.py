@@ -31,10 +31,13 @@ from services.signer.hsm import Hsm
 from services.signer.metrics import SignerMetrics
 from services.signer.reconcile import Keeping, Reconciler
 from services.signer.registry_rpc import RegistryRpc
-from services.signer.service.documents import DocumentSigning
+from services.signer.service.documents import DocumentParts, DocumentSigning
+from services.signer.service.extension import Extension
 from services.signer.service.hashes import HashSigning
 from services.signer.service.jobs import JobParts, JobSigning
 from services.signer.service.keys import KeyService
+from services.signer.service.levels import LevelRaising
+from services.signer.service.preparation import Preparing
 from services.signer.service.steps import SigningParts, SigningSteps
 from services.signer.servicer import ALLOW, SERVICE_NAME, SignerServicer
 from services.signer.servicer.rpc import UseCases
@@ -43,7 +46,9 @@ from services.signer.store.jobs import SqlJobStore
 from services.signer.store.keys import SqlKeyStore
 from services.signer.store.signings import SqlSigningStore
 from services.signer.store.tables import outbox
+from services.signer.time_stamps import TimeStampGround, TimeStampService, open_time_stamps
 from services.signer.tokens import TokenVerifier
+from services.signer.verifier_rpc import VerifierRpc
 
 OUTBOX_LAG_SECONDS = 3600.0
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -68,6 +73,8 @@ class _Ground:
     blobs: FileBlobStore
     tokens: TokenVerifier
     directory: CredentialDirectory
+    verifier: VerifierRpc
+    time_stamps: TimeStampService
     metrics: SignerMetrics
     failpoint: Failpoint
 
@@ -119,26 +126,32 @@ async def _open(settings: SignerSettings, runtime: Runtime, stack: AsyncExitStac
     committer = Committer(database, settings.replica, telemetry, metrics, relay.notify, patience)
     _ = await stack.enter_async_context(runtime.background("committer", committer.run()))
     registry = RegistryRpc(await stack.enter_async_context(open_channel(settings.registry)), settings.replica)
+    verifier = VerifierRpc(await stack.enter_async_context(open_channel(settings.verifier)))
     tokens = TokenVerifier(registry.token_keys)
     health.register("tokens", tokens.check)
-    feed = DirectoryFeed(bus, settings.replica, telemetry)
-    directory = _directory(settings, registry, feed)
-    stack.push_async_callback(directory.close)
-    await feed.follow(directory)
-    health.register("directory", directory.check)
-    metrics.directory_age.set_function(lambda: directory.age)
-    metrics.directory_entries.set_function(lambda: len(directory))
+    keys = SqlKeyStore(database)
+    ground = TimeStampGround(
+        database=database,
+        keys=keys,
+        hsm=hsm,
+        fetch_chain=registry.time_stamp_chain,
+        outside=verifier.request_time_stamp,
+        clock=utc_now,
+    )
+    time_stamps = await stack.enter_async_context(open_time_stamps(settings.time_stamp, ground, runtime))
     return _Ground(
         hsm=hsm,
         documents=documents,
         bus=bus,
         relay=relay,
         store=SqlSigningStore(database, committer, settings.replica),
-        keys=SqlKeyStore(database),
+        keys=keys,
         jobs=SqlJobStore(database, relay.notify),
         blobs=FileBlobStore(settings.blobs.folder),
         tokens=tokens,
-        directory=directory,
+        directory=await _directory(settings, runtime, stack, registry, bus, metrics),
+        verifier=verifier,
+        time_stamps=time_stamps,
         metrics=metrics,
         failpoint=failpoint,
     )
@@ -153,6 +166,7 @@ def _document_workers(
         limits.max_document_bytes,
         telemetry,
         require_confinement=limits.require_confinement,
+        font_file=limits.font_file,
     )
 
 
@@ -177,7 +191,8 @@ def _parts(settings: SignerSettings, ground: _Ground) -> SigningParts:
 
 def _use_cases(settings: SignerSettings, ground: _Ground, steps: SigningSteps) -> UseCases:
     hashes = HashSigning(steps)
-    documents = DocumentSigning(steps, ground.documents)
+    levels = LevelRaising(ground.time_stamps, ground.verifier, ground.metrics.levels)
+    documents = DocumentSigning(steps, DocumentParts(ground.documents, levels, ground.verifier))
     parts = JobParts(
         jobs=ground.jobs,
         blobs=ground.blobs,
@@ -197,16 +212,33 @@ def _use_cases(settings: SignerSettings, ground: _Ground, steps: SigningSteps) -
         store=ground.store,
         documents=documents,
         jobs=JobSigning(steps, hashes, documents, parts),
+        extension=Extension(ground.documents, levels, utc_now),
+        preparing=Preparing(steps),
+        time_stamps=ground.time_stamps,
     )
 
 
-def _directory(settings: SignerSettings, registry: RegistryRpc, feed: DirectoryFeed) -> CredentialDirectory:
+async def _directory(
+    settings: SignerSettings,
+    runtime: Runtime,
+    stack: AsyncExitStack,
+    registry: RegistryRpc,
+    bus: Bus,
+    metrics: SignerMetrics,
+) -> CredentialDirectory:
     limits = DirectoryLimits(
         heartbeat=settings.directory.heartbeat_limit_seconds,
         entry=settings.directory.entry_seconds,
         entries=settings.directory.entries,
     )
-    return CredentialDirectory(registry.resolve, feed.confirm, registry.probe, limits)
+    feed = DirectoryFeed(bus, settings.replica, runtime.telemetry)
+    directory = CredentialDirectory(registry.resolve, feed.confirm, registry.probe, limits)
+    stack.push_async_callback(directory.close)
+    await feed.follow(directory)
+    runtime.health.register("directory", directory.check)
+    metrics.directory_age.set_function(lambda: directory.age)
+    metrics.directory_entries.set_function(lambda: len(directory))
+    return directory
 
 
 def _rules(settings: SignerSettings) -> dict[str, AuthorityRule]:

@@ -19,6 +19,7 @@ class SignerMetrics:
     signatures: Counter
     refusals: Counter
     outcome_unknown: Counter
+    levels: Counter
     intents_open: Gauge
     ledger_sequence: Gauge
     commit_seconds: Histogram
@@ -49,6 +50,11 @@ class SignerMetrics:
             ),
             outcome_unknown=counter(
                 "kyso_signer_outcome_unknown_total", "Operations that ended OUTCOME_UNKNOWN."
+            ),
+            levels=counter(
+                "kyso_signer_levels_total",
+                "Documents raised above B-B, by the level asked for and the one reached.",
+                ["wanted", "reached"],
             ),
             intents_open=gauge(
                 "kyso_signer_intents_open", "Operations of this replica between intent and outcome."

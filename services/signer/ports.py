@@ -10,9 +10,17 @@ from typing import Protocol
 
 from services.kernel.errors import DomainError
 from services.kernel.events import Event
-from services.kernel.values import KeyAlgorithm, SigningAlgorithm
+from services.kernel.values import Digest, DigestAlgorithm, KeyAlgorithm, SigningAlgorithm
 from services.signer.domain import CertificateChain, Client, Credential, ItemFailure, Key, Kind, State
-from services.signer.formats.parameters import FormatName, SignatureParameters
+from services.signer.formats.format import (
+    Evidence,
+    EvidenceNeeded,
+    FileStart,
+    Need,
+    Prepared,
+    TimeStampNeeded,
+)
+from services.signer.formats.parameters import FormatName, Level, SignatureParameters
 from services.signer.hsm_types import GeneratedKey, KeyLocator
 from services.signer.ledger import Entry, Facts, Head, LedgerEntry
 
@@ -195,25 +203,55 @@ class Tokens(Protocol):
         """Return whose token it is; Unauthenticated, TokenInvalid, TokenExpired, ServiceUnavailable."""
 
 
+Piece = FileStart | bytes
+"""What a document stream is made of: the beginnings of files, and bytes. A stream that begins with bytes is one file."""
+
+
 class DocumentSession(Protocol):
-    """One document in the document workers (documents.py)."""
+    """One document, with the files that came along, in the document workers (document_session.py)."""
 
     @property
     def document_digest(self) -> bytes:
-        """SHA-256 of what was fed."""
+        """SHA-256 of what was fed (`domain.content_sha256`)."""
+
+    @property
+    def first(self) -> FileStart | None:
+        """The beginning of the first file; None where none was fed."""
 
     @property
     def size(self) -> int:
         """Bytes fed."""
 
-    async def feed(self, chunk: bytes) -> None:
-        """Take the next bytes; BodyTooLarge at the crossing byte."""
+    @property
+    def result_size(self) -> int:
+        """Bytes that `result` gives."""
 
-    async def prepare(self, format: FormatName, parameters: SignatureParameters) -> bytes:  # noqa: A002
+    async def take(self, piece: Piece) -> None:
+        """Take the next piece; BodyTooLarge at the crossing byte, FieldInvalid after too many files."""
+
+    def know(self, digest: Digest) -> None:
+        """Take the digest of a content that stays with the caller, in place of its bytes."""
+
+    def original(self) -> AsyncIterator[bytes]:
+        """Give the first file as it was fed, in chunks."""
+
+    async def prepare(self, parameters: SignatureParameters) -> Prepared:
         """Build what must be signed; return the digest for the key. The DOCUMENT_* errors."""
 
     async def complete(self, signature: bytes) -> None:
         """Put the signature in and check the finished document."""
+
+    async def recognise(self) -> FormatName:
+        """Take what was fed as a signed file, to be extended; DocumentDamaged where it is none."""
+
+    async def next_need(self, level: Level, digest: DigestAlgorithm) -> Need | None:
+        """Say what must be had next to reach the level; None: it is reached."""
+
+    async def add_time_stamp(self, need: TimeStampNeeded, token: bytes) -> None:
+        """Put in a time-stamp token."""
+
+    async def add_evidence(self, need: EvidenceNeeded, evidence: Evidence) -> None:
+        """Put in certificates and revocation values."""
 
     def result(self) -> AsyncIterator[bytes]:
         """Give the signed document or the container, in chunks."""
@@ -303,3 +341,27 @@ class JobStore(Protocol):
 
     async def forget_blobs(self, blob_ids: Sequence[str]) -> None:
         """Remove the records of payloads that were deleted."""
+
+
+class TimeStamps(Protocol):
+    """Time-stamp authorities, our own and outside ones."""
+
+    async def stamp(self, authority: str, digest: Digest) -> bytes:
+        """Return a TimeStampToken (DER ContentInfo) over the digest, checked; "" is our own authority.
+
+        Raises TimeStampUnavailable.
+        """
+
+
+class EvidenceSource(Protocol):
+    """The verifier, as the one that fetches what validates certificates later."""
+
+    async def collect(self, certificates: Sequence[bytes]) -> Evidence:
+        """Return issuers and revocation values for all of them; EvidenceUnavailable where any is missing."""
+
+
+class PersonSignatures(Protocol):
+    """The verifier, as the one that says whether a person signed."""
+
+    async def require(self, chunks: AsyncIterator[bytes]) -> None:
+        """Raise PersonSignatureMissing unless a person's valid signature covers these bytes (VS-41, VS-42)."""

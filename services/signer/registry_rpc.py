@@ -36,6 +36,7 @@ class RegistryRpc:
         """`replica` is what the registry records as the reader of a credential."""
         self._directory = registry_pb2_grpc.DirectoryServiceStub(channel)
         self._tokens = registry_pb2_grpc.TokenServiceStub(channel)
+        self._pki = registry_pb2_grpc.PkiServiceStub(channel)
         self._replica = replica
         self._chains: OrderedDict[bytes, CertificateChain] = OrderedDict()
 
@@ -55,6 +56,12 @@ class RegistryRpc:
         answer = await self._tokens.GetTokenKeys(registry_pb2.GetTokenKeysRequest())
         jwks: str = answer.jwks
         return jwks
+
+    async def time_stamp_chain(self, name: str) -> tuple[bytes, ...]:
+        """Return the certificates of a time-stamp unit, DER, the unit's first; NotFound until they are issued."""
+        request = registry_pb2.GetTimeStampCertificateRequest(name=name)
+        answer = await self._pki.GetTimeStampCertificate(request)
+        return tuple(answer.certificate_chain)
 
     async def probe(self) -> None:
         """Return where the registry answers at all."""

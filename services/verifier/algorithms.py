@@ -8,7 +8,9 @@ still checked, so that an old signature is told apart from a forged one.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
@@ -189,17 +191,92 @@ def holds(key: PublicKeyTypes, scheme: SignatureAlgorithm, signature: bytes, val
     return True
 
 
-def weaknesses(key: PublicKeyTypes | None, family: str, digest_name: str) -> tuple[Notice, ...]:
-    """Warnings for algorithms that are not on the allowed list; empty when all are (P-1.3)."""
+_FAR = datetime.max.replace(tzinfo=UTC)
+_NEVER = datetime.min.replace(tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class AlgorithmPolicy:
+    """Which algorithms may be relied on until when, as ETSI TS 119 312 gives it: by digest, and by key size.
+
+    `digests` maps a label to the moment from which it is not allowed; a digest that is not there never was. `keys` maps
+    RSA, EC and DSA to steps of (smallest bits, moment from which keys of that size and more are not allowed).
+    """
+
+    name: str
+    digests: Mapping[str, datetime]
+    keys: Mapping[str, tuple[tuple[int, datetime], ...]]
+
+    def digest_allowed(self, label: str, at: datetime) -> bool:
+        """True when signatures over this digest could be relied on at `at`."""
+        return at < self.digests.get(label, _NEVER)
+
+    def key_allowed(self, family: str, bits: int, at: datetime) -> bool:
+        """True when keys of this family ("RSA", "EC", "DSA") and size could be relied on at `at`."""
+        ends = [end for minimum, end in self.keys.get(family, ()) if bits >= minimum]
+        return bool(ends) and at < max(ends)
+
+
+NATIONAL = AlgorithmPolicy(
+    "TT 15/2025/TT-BKHCN, Phụ lục I",
+    dict.fromkeys(_ALLOWED_DIGESTS, _FAR),
+    {"RSA": ((MINIMUM_RSA_BITS, _FAR),), "EC": ((MINIMUM_EC_BITS, _FAR),)},
+)
+"""The allowed list of today, which holds for documents of any age."""
+
+DATED = AlgorithmPolicy(
+    "ETSI TS 119 312",
+    {
+        "MD5": datetime(2004, 8, 1, tzinfo=UTC),
+        "SHA-1": datetime(2012, 8, 1, tzinfo=UTC),
+        "SHA-224": datetime(2026, 1, 1, tzinfo=UTC),
+        **dict.fromkeys(_ALLOWED_DIGESTS, _FAR),
+    },
+    {
+        "RSA": (
+            (1024, datetime(2011, 1, 1, tzinfo=UTC)),
+            (1536, datetime(2019, 10, 1, tzinfo=UTC)),
+            (MINIMUM_RSA_BITS, _FAR),
+        ),
+        "EC": (
+            (192, datetime(2011, 1, 1, tzinfo=UTC)),
+            (224, datetime(2021, 10, 1, tzinfo=UTC)),
+            (256, _FAR),
+        ),
+        "DSA": ((1024, datetime(2011, 1, 1, tzinfo=UTC)), (2048, datetime(2026, 1, 1, tzinfo=UTC))),
+    },
+)
+"""Dated table for signatures whose existence at an earlier time is proven."""
+
+UNRESTRICTED = AlgorithmPolicy(
+    "none",
+    dict.fromkeys(_BY_LABEL, _FAR),
+    {"RSA": ((512, _FAR),), "EC": ((160, _FAR),), "DSA": ((512, _FAR),)},
+)
+"""Whatever can be checked is allowed: for collections of test cases that are older than today's rules."""
+
+
+def weaknesses(
+    key: PublicKeyTypes | None,
+    family: str,
+    digest_name: str,
+    policy: AlgorithmPolicy = NATIONAL,
+    at: datetime | None = None,
+) -> tuple[Notice, ...]:
+    """Warnings for algorithms that `policy` does not allow at `at` (None: today); empty when it does (P-1.3)."""
+    moment = _FAR - timedelta(days=1) if at is None else at
     found: list[Notice] = []
-    if digest_name == "SHA-1":
-        found.append(Notice(Code.ALG_SHA1, "SHA-1"))
-    elif digest_name not in _ALLOWED_DIGESTS:
-        found.append(Notice(Code.ALG_WEAK, digest_name))
-    if isinstance(key, rsa.RSAPublicKey) and key.key_size < MINIMUM_RSA_BITS:
-        found.append(Notice(Code.ALG_WEAK, f"RSA of {key.key_size} bits"))
-    elif isinstance(key, ec.EllipticCurvePublicKey) and key.key_size < MINIMUM_EC_BITS:
-        found.append(Notice(Code.ALG_WEAK, f"elliptic curve of {key.key_size} bits"))
-    elif key is not None and not isinstance(key, rsa.RSAPublicKey | ec.EllipticCurvePublicKey):
+    if not policy.digest_allowed(digest_name, moment):
+        found.append(Notice(Code.ALG_SHA1 if digest_name == "SHA-1" else Code.ALG_WEAK, digest_name))
+    if isinstance(key, rsa.RSAPublicKey):
+        if not policy.key_allowed("RSA", key.key_size, moment):
+            found.append(Notice(Code.ALG_WEAK, f"RSA of {key.key_size} bits"))
+    elif isinstance(key, ec.EllipticCurvePublicKey):
+        if not policy.key_allowed("EC", key.key_size, moment):
+            found.append(Notice(Code.ALG_WEAK, f"elliptic curve of {key.key_size} bits"))
+    elif isinstance(key, dsa.DSAPublicKey):
+        if not policy.key_allowed("DSA", key.key_size, moment):
+            found.append(Notice(Code.ALG_WEAK, f"DSA of {key.key_size} bits"))
+    elif key is not None:
         found.append(Notice(Code.ALG_WEAK, family))
     return tuple(found)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 import hashlib
 import re
+import unicodedata
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import lru_cache
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import dsa
 from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.utils import CryptographyDeprecationWarning
@@ -21,6 +25,7 @@ from services.verifier.domain import CertificateSummary
 from services.verifier.formats import ber
 
 MAX_CERTIFICATE_BYTES = 64 * 1024
+_DSA = "1.2.840.10040.4.1"
 _SPACES = re.compile(r"\s+")
 _PEM = re.compile(rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
 
@@ -31,7 +36,11 @@ class CertificateError(ValueError):
 
 @dataclass(frozen=True)
 class Certificate:
-    """A parsed certificate. Equality is by its DER."""
+    """A parsed certificate. Equality is by its DER.
+
+    `inherits_parameters`: a DSA key without parameters, which are those of its issuer's key (RFC 5280 6.1.4 e);
+    `inherited_key` is then the key together with them, once the issuer is known.
+    """
 
     der: bytes
     parsed: x509.Certificate
@@ -39,6 +48,10 @@ class Certificate:
     subject_key: tuple[tuple[tuple[str, str], ...], ...]
     issuer_key: tuple[tuple[tuple[str, str], ...], ...]
     key_info: bytes
+    serial: int
+    tbs: bytes = field(compare=False, repr=False)
+    inherits_parameters: bool = field(default=False, compare=False)
+    inherited_key: PublicKeyTypes | None = field(default=None, compare=False, repr=False)
 
     def __hash__(self) -> int:
         """Hash by fingerprint."""
@@ -61,6 +74,10 @@ class Certificate:
 
     def public_key(self) -> PublicKeyTypes:
         """The subject's public key. Raises CertificateError (unknown type, or damaged such as a negative modulus)."""
+        if self.inherited_key is not None:
+            return self.inherited_key
+        if self.inherits_parameters:
+            raise CertificateError("the certificate's DSA key has no parameters of its own")
         try:
             return self.parsed.public_key()
         except (ValueError, UnsupportedAlgorithm) as error:
@@ -70,16 +87,20 @@ class Certificate:
         """The extensions. Raises CertificateError when one of them is damaged or occurs twice."""
         try:
             return self.parsed.extensions
-        except (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType) as error:
+        except (ValueError, TypeError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType) as error:
             raise CertificateError("an extension of the certificate cannot be read") from error
 
 
 def name_key(name: x509.Name) -> tuple[tuple[tuple[str, str], ...], ...]:
     """A name for comparison as RFC 5280 7.1 asks: case and runs of white space do not count, the order does."""
     return tuple(
-        tuple(sorted((a.oid.dotted_string, _SPACES.sub(" ", _text(a.value)).strip().casefold()) for a in rdn))
-        for rdn in name.rdns
+        tuple(sorted((a.oid.dotted_string, _prepared(_text(a.value))) for a in rdn)) for rdn in name.rdns
     )
+
+
+def _prepared(text: str) -> str:
+    """RFC 4518 section 2: folded, normalised, white space at the ends removed and inside reduced to one space."""
+    return _SPACES.sub(" ", unicodedata.normalize("NFKC", text.casefold())).strip()
 
 
 def _text(value: str | bytes) -> str:
@@ -96,19 +117,63 @@ def load(der: bytes) -> Certificate:
             # Old certificates with flaws that a later release will refuse are judged by the checks below.
             warnings.simplefilter("ignore", CryptographyDeprecationWarning)
             warnings.simplefilter("ignore", UserWarning)
-            parsed = x509.load_der_x509_certificate(der)
+            tbs, key_info, inherits = _own_reading(der)
+            parsed = x509.load_der_x509_certificate(_with_placeholder(der) if inherits else der)
             keys = name_key(parsed.subject), name_key(parsed.issuer)
-            _ = parsed.not_valid_before_utc, parsed.not_valid_after_utc, parsed.serial_number
-            key_info = _key_info(der)
+            _ = parsed.not_valid_before_utc, parsed.not_valid_after_utc
+            # Here, where a number below one raises no warning.
+            serial = parsed.serial_number
     except (ValueError, IndexError, x509.InvalidVersion, UnsupportedAlgorithm) as error:
         raise CertificateError("the certificate cannot be read") from error
-    return Certificate(der, parsed, hashlib.sha256(der).hexdigest(), *keys, key_info)
+    return Certificate(der, parsed, hashlib.sha256(der).hexdigest(), *keys, key_info, serial, tbs, inherits)
 
 
-def _key_info(der: bytes) -> bytes:
-    """The SubjectPublicKeyInfo as encoded: it identifies the key even where the key itself cannot be used."""
-    fields = ber.load(der)[0].children()[0].children()
-    return fields[6 if fields[0].tag == 0xA0 else 5].encoded
+def _own_reading(der: bytes) -> tuple[bytes, bytes, bool]:
+    """What is signed, the SubjectPublicKeyInfo as encoded, and whether that is a DSA key without parameters.
+
+    The encoded key identifies the key even where the key itself cannot be used.
+    """
+    tbs = ber.load(der)[0].children()[0]
+    info = _key_node(tbs)
+    algorithm = info.children()[0].children()
+    return tbs.encoded, info.encoded, ber.oid(algorithm[0]) == _DSA and len(algorithm) == 1
+
+
+def _key_node(tbs: ber.Node) -> ber.Node:
+    fields = tbs.children()
+    return fields[6 if fields[0].tag == 0xA0 else 5]
+
+
+def _with_placeholder(der: bytes) -> bytes:
+    """The certificate with parameters put into its DSA key, for a parser that needs some. Nothing is checked by it."""
+    outer = ber.load(der)[0].children()
+    info = _key_node(outer[0])
+    stated = info.children()
+    number = ber.tlv(ber.INTEGER, b"\x01")
+    algorithm = ber.tlv(ber.SEQUENCE, stated[0].contents + ber.tlv(ber.SEQUENCE, number * 3))
+    fields = [f.encoded for f in outer[0].children()]
+    fields[fields.index(info.encoded)] = ber.tlv(ber.SEQUENCE, algorithm + stated[1].encoded)
+    tbs = ber.tlv(ber.SEQUENCE, b"".join(fields))
+    return ber.tlv(ber.SEQUENCE, tbs + outer[1].encoded + outer[2].encoded)
+
+
+def with_parameters_of(certificate: Certificate, issuer: Certificate) -> Certificate:
+    """The certificate with the working key of RFC 5280 6.1.4 (d) to (f); itself where nothing is inherited.
+
+    Raises CertificateError when the issuer has no DSA parameters to inherit.
+    """
+    if not certificate.inherits_parameters:
+        return certificate
+    above = issuer.public_key()
+    if not isinstance(above, dsa.DSAPublicKey):
+        raise CertificateError("the certificate inherits DSA parameters, but its issuer's key has none")
+    try:
+        bits = ber.load(certificate.key_info)[0].children()[1].contents
+        value = ber.integer(ber.load(bits[1:])[0])
+        key = dsa.DSAPublicNumbers(value, above.public_numbers().parameter_numbers).public_key()
+    except (ValueError, IndexError) as error:
+        raise CertificateError("the certificate's public key cannot be used") from error
+    return replace(certificate, inherited_key=key)
 
 
 def load_all(data: bytes) -> tuple[Certificate, ...]:
@@ -122,6 +187,17 @@ def load_all(data: bytes) -> tuple[Certificate, ...]:
         )
     except ValueError as error:
         raise CertificateError("the PEM file holds a certificate that cannot be read") from error
+
+
+def der_of_pem(data: bytes) -> bytes:
+    """DER in the one PEM block of `data`, not read any further. Raises CertificateError."""
+    blocks = _PEM.findall(data)
+    if len(blocks) != 1:
+        raise CertificateError("one certificate in PEM is expected")
+    try:
+        return base64.b64decode(b"".join(blocks[0].split(b"-----")[2].split()), validate=True)
+    except binascii.Error as error:
+        raise CertificateError("the base64 of the certificate cannot be read") from error
 
 
 def der_of_crl(data: bytes) -> bytes:
@@ -146,7 +222,7 @@ def summary(certificate: Certificate) -> CertificateSummary:
     return CertificateSummary(
         subject=subject.rfc4514_string(),
         issuer=issuer.rfc4514_string(),
-        serial=f"{certificate.parsed.serial_number:x}",
+        serial=f"{certificate.serial:x}",
         sha256=certificate.sha256,
         not_before=certificate.not_before,
         not_after=certificate.not_after,

@@ -16,7 +16,10 @@ from typing import Any
 from services.verifier import certificates, rendering
 from services.verifier.certificates import CertificateError
 from services.verifier.domain import DocumentReport, Verdict
+from services.verifier.formats import xml_input
 from services.verifier.formats.cms_file import CmsFormat
+from services.verifier.formats.smime import SmimeFormat
+from services.verifier.path_rules import GOVERNMENT_G1_LINKS
 from services.verifier.ports import SubmittedDocument, TrustMaterial
 from services.verifier.service import VerificationService
 
@@ -45,11 +48,17 @@ class _OutOfTime(BaseException):
 
 def main(arguments: Sequence[str]) -> int:
     """Run the command; the answer goes to standard output, problems with usage to standard error."""
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if options.record:
+        return _record(options)
+    if options.file is None:
+        parser.error("name a file, or use --record")
     try:
         document = SubmittedDocument(
             _read(options.file, options.max_bytes),
-            _read(options.detached, options.max_bytes) if options.detached else None,
+            _read(options.detached[0], options.max_bytes) if options.detached else None,
+            {one.name: _read(one, options.max_bytes) for one in reversed(options.detached)},
         )
         trust = _trust(options)
     except (OSError, CertificateError, ValueError) as error:
@@ -64,23 +73,38 @@ def main(arguments: Sequence[str]) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m services.verifier check",
-        description="Verify the signatures of a PDF or CMS file.",
+        description="Verify the signatures of a PDF, CMS or XML file.",
         epilog=_HELP,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("file", type=Path, help="PDF, or CMS in BER, PEM or base64")
+    parser.add_argument("file", type=Path, nargs="?", help="PDF, XML, or CMS in BER, PEM or base64")
     parser.add_argument(
-        "--detached", type=Path, metavar="F", help="the content that a detached signature signs"
+        "--record",
+        action="store_true",
+        help="judge the path or S/MIME record on standard input instead of a file",
+    )
+    parser.add_argument(
+        "--detached",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="F",
+        help="the content that a detached signature signs (repeatable: found by file name)",
     )
     parser.add_argument("--integrity", action="store_true", help="leave trust out: check integrity only")
     parser.add_argument(
-        "--anchor", type=Path, action="append", default=[], help="trust anchors, PEM or DER (repeatable)"
+        "--anchor", type=Path, action="append", default=[], help="trust anchors, PEM or DER, file or folder"
     )
     parser.add_argument(
-        "--intermediate", type=Path, action="append", default=[], help="CA certificates (repeatable)"
+        "--intermediate", type=Path, action="append", default=[], help="CA certificates, file or folder"
     )
     parser.add_argument(
-        "--crl", type=Path, action="append", default=[], help="revocation list, PEM or DER (repeatable)"
+        "--crl", type=Path, action="append", default=[], help="revocation lists, file or folder"
+    )
+    parser.add_argument(
+        "--legacy-sha1",
+        action="store_true",
+        help="bear, with a warning, the government's first-generation CA certificates, which SHA-1 signs",
     )
     parser.add_argument("--json", action="store_true", help="print one line of JSON")
     parser.add_argument("--timeout", type=float, default=25, metavar="SECONDS", help="limit (default 25)")
@@ -104,21 +128,56 @@ def _read(path: Path, limit: int) -> bytes:
 def _trust(options: argparse.Namespace) -> TrustMaterial:
     limit = options.max_bytes
     return TrustMaterial(
-        anchors=tuple(c.der for p in options.anchor for c in certificates.load_all(_read(p, limit))),
-        intermediates=tuple(
-            c.der for p in options.intermediate for c in certificates.load_all(_read(p, limit))
-        ),
-        crls=tuple(certificates.der_of_crl(_read(p, limit)) for p in options.crl),
+        anchors=_certificates(options.anchor, limit),
+        intermediates=_certificates(options.intermediate, limit),
+        crls=tuple(certificates.der_of_crl(_read(p, limit)) for p in _files(options.crl)),
+        sha1_links=tuple(sorted(GOVERNMENT_G1_LINKS)) if options.legacy_sha1 else (),
     )
 
 
+def _certificates(paths: Sequence[Path], limit: int) -> tuple[bytes, ...]:
+    return tuple(c.der for p in _files(paths) for c in certificates.load_all(_read(p, limit)))
+
+
+def _files(paths: Sequence[Path]) -> list[Path]:
+    """The files named, and those in the folders named."""
+    return [f for p in paths for f in (sorted(c for c in p.iterdir() if c.is_file()) if p.is_dir() else [p])]
+
+
+def _record(options: argparse.Namespace) -> int:
+    """One record from standard input, one line of JSON to standard output."""
+    # Imported for records only, as most callers have none.
+    from services.verifier import records
+
+    now = datetime.now(UTC)
+    signal.signal(signal.SIGALRM, _on_alarm)
+    try:
+        try:
+            signal.setitimer(signal.ITIMER_REAL, options.timeout)
+            record = json.loads(sys.stdin.buffer.read(options.max_bytes))
+            answer = records.answer(record, _trust(options), now)
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+    except _OutOfTime:
+        answer = {"verdict": Verdict.INDETERMINATE.value, "clean": False, "detail": "out of time"}
+    except (OSError, ValueError) as error:
+        sys.stderr.write(f"kyso verifier: {error}\n")
+        return _UNREADABLE
+    sys.stdout.write(json.dumps(answer, ensure_ascii=False) + "\n")
+    return _EXIT[Verdict(answer["verdict"])]
+
+
 def _verify(document: SubmittedDocument, trust: TrustMaterial, options: argparse.Namespace) -> dict[str, Any]:
-    formats: list[Any] = [CmsFormat()]
+    formats: list[Any] = [CmsFormat(), SmimeFormat()]
     if b"%PDF-" in document.data[:1024]:
         # Imported for PDF only: the library takes longer to load than a CMS file takes to check.
         from services.verifier.formats.pdf import PdfFormat
 
         formats.insert(0, PdfFormat())
+    elif xml_input.looks_like(document.data):
+        from services.verifier.formats.xml_signature import XmlFormat
+
+        formats.append(XmlFormat())
     now = datetime.now(UTC)
     signal.signal(signal.SIGALRM, _on_alarm)
     service = VerificationService(formats, trust, integrity_only=options.integrity)

@@ -35,6 +35,7 @@ class SubIndication(StrEnum):
     REVOKED_CA_NO_POE = "REVOKED_CA_NO_POE"
     OUT_OF_BOUNDS_NO_POE = "OUT_OF_BOUNDS_NO_POE"
     TRY_LATER = "TRY_LATER"
+    TIMESTAMP_ORDER_FAILURE = "TIMESTAMP_ORDER_FAILURE"
     SIGNED_DATA_NOT_FOUND = "SIGNED_DATA_NOT_FOUND"
     GENERIC = "GENERIC"
 
@@ -69,7 +70,12 @@ class Code(StrEnum):
     STATUS_STALE = "STATUS_STALE"
     TS_NONE = "TS_NONE"
     TS_NOT_CHECKED = "TS_NOT_CHECKED"
+    TS_OK = "TS_OK"
+    TS_UNDECIDED = "TS_UNDECIDED"
     TS_BAD = "TS_BAD"
+    CERT_REVOKED_LATER = "CERT_REVOKED_LATER"
+    CERT_EXPIRED_LATER = "CERT_EXPIRED_LATER"
+    TIME_LOCAL_AS_UTC = "TIME_LOCAL_AS_UTC"
     ALG_SHA1 = "ALG_SHA1"
     ALG_WEAK = "ALG_WEAK"
     SCOPE = "SCOPE"
@@ -79,6 +85,8 @@ class Code(StrEnum):
     LIMIT_REACHED = "LIMIT_REACHED"
     UNOWNED_BYTES = "UNOWNED_BYTES"
     TRUST_LEFT_OUT = "TRUST_LEFT_OUT"
+    PARTLY_SIGNED = "PARTLY_SIGNED"
+    WRAPPING = "WRAPPING"
 
 
 class Coverage(StrEnum):
@@ -111,6 +119,17 @@ class StatusSource(StrEnum):
 
     NONE = "none"
     CRL = "crl"
+    OCSP = "ocsp"
+
+
+class TimeSource(StrEnum):
+    """Where the best signing time came from; of a time-stamp, what it is for."""
+
+    CHECKING = "checking"
+    CONTENT = "content_time_stamp"
+    SIGNATURE = "signature_time_stamp"
+    ARCHIVE = "archive_time_stamp"
+    DOCUMENT = "document_time_stamp"
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,10 +206,15 @@ class CertificateSummary:
 
 @dataclass(frozen=True, slots=True)
 class SigningTime:
-    """`claimed` is the signer's own word; `best` is the time by which the signature surely existed."""
+    """`claimed` is the signer's own word; `best` is the time by which the signature surely existed.
+
+    `source` says what proves `best`, `authority` is the common name of the time-stamp unit where one does.
+    """
 
     claimed: datetime | None
     best: datetime
+    source: TimeSource = TimeSource.CHECKING
+    authority: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,8 +250,16 @@ class SignatureReport:
 
     @property
     def stained(self) -> bool:
-        """Something that came later, or was left unsigned, has to be warned about."""
-        stains = {Code.DOC_EXTENDED, Code.DOC_MODIFIED, Code.UNOWNED_BYTES, Code.TS_BAD}
+        """Something that came later, or was left unsigned, has to be warned about.
+
+        A time-stamp that does not hold is none of it: it proves nothing, and takes nothing from what was signed.
+        """
+        stains = {
+            Code.DOC_EXTENDED,
+            Code.DOC_MODIFIED,
+            Code.UNOWNED_BYTES,
+            Code.WRAPPING,
+        }
         return bool(stains & {notice.code for notice in self.notices})
 
     @property

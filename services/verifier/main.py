@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from contextlib import AsyncExitStack
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 
 from kyso.v1 import registry_pb2_grpc, verifier_pb2_grpc
@@ -10,18 +12,49 @@ from services.kernel.runtime import process
 from services.kernel.runtime.process import Runtime
 from services.kernel.runtime.rpc import open_channel, serve_rpc
 from services.verifier.config import VerifierSettings
+from services.verifier.egress import Egress, transport_of
+from services.verifier.egress_hosts import Gates
+from services.verifier.egress_metrics import EgressMetrics
+from services.verifier.egress_time_stamps import TimeStampRelay
+from services.verifier.evidence import EvidenceCollector
+from services.verifier.evidence_sources import EvidenceCache, EvidenceSources
 from services.verifier.metrics import VerifierMetrics
-from services.verifier.servicer import VerifierServicer
+from services.verifier.servicer import Outside, VerifierServicer
 from services.verifier.trust import RegistryTrust
 from services.verifier.workers import WorkerPool
 
 SERVICE = "kyso.v1.VerifierService"
-ALLOW = {f"/{SERVICE}/VerifyDocument": frozenset({"gateway"})}
+ALLOW = {
+    # The gateway has looked at its caller's access token (scope verify); the signer asks for itself, before a seal.
+    f"/{SERVICE}/VerifyDocument": frozenset({"gateway", "signer"}),
+    f"/{SERVICE}/CollectEvidence": frozenset({"signer"}),
+    f"/{SERVICE}/RequestTimeStamp": frozenset({"signer"}),
+}
 
 
 def utc_now() -> datetime:
     """The time, aware, UTC."""
     return datetime.now(UTC)
+
+
+@asynccontextmanager
+async def _outside(
+    settings: VerifierSettings, trust: RegistryTrust, runtime: Runtime
+) -> AsyncIterator[Outside]:
+    """What asks hosts outside; connections and what is being fetched end with the block."""
+    egress, clock, log = settings.egress, time.monotonic, runtime.telemetry.log
+    gates, cache = Gates(egress, clock), EvidenceCache.of(egress, clock)
+    metrics = EgressMetrics.register(runtime.telemetry.registry, gates.paused, lambda: cache.bytes)
+    async with transport_of(egress) as transport:
+        door = Egress(egress, transport, gates, metrics, log)
+        sources = EvidenceSources(door, cache, settings.evidence, egress.keep_seconds, metrics, utc_now)
+        try:
+            yield Outside(
+                EvidenceCollector(sources, trust, settings.evidence, metrics, utc_now),
+                TimeStampRelay(door, settings.time_stamp_authorities),
+            )
+        finally:
+            await cache.close()
 
 
 async def serve(settings: VerifierSettings, runtime: Runtime) -> None:
@@ -33,7 +66,8 @@ async def serve(settings: VerifierSettings, runtime: Runtime) -> None:
         metrics = VerifierMetrics.register(
             runtime.telemetry.registry, trust.age_seconds, lambda: pool.lost, lambda: pool.given_up
         )
-        servicer = VerifierServicer(pool, trust, settings.limits, metrics, utc_now)
+        outside = await stack.enter_async_context(_outside(settings, trust, runtime))
+        servicer = VerifierServicer(pool, trust, settings.limits, metrics, utc_now, outside)
         runtime.health.register("trust", trust.check)
         await stack.enter_async_context(
             serve_rpc(

@@ -1,48 +1,35 @@
-"""Certification paths: building them from what is at hand, and RFC 5280 basic validation of each.
+"""Certification paths: building every candidate from what is at hand, and RFC 5280 validation of each.
 
 Written here and not taken from pyhanko-certvalidator: that library needs its own certificate model (asn1crypto), raises
-on certificates with damaged keys instead of judging them, and costs several milliseconds a path. What this module
-does not process (name constraints, an explicit policy requirement) makes a path fail, never pass.
+on certificates with damaged keys instead of judging them, and costs several milliseconds a path.
 Builds are bounded: at most MAX_ISSUER_CHECKS signature checks and MAX_PATHS paths for one certificate.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 from itertools import islice
 
-from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.x509.oid import ExtensionOID
 
-from services.verifier import algorithms, revocation
+from services.verifier import algorithms, certificates, path_checks, revocation
 from services.verifier.algorithms import AlgorithmError
 from services.verifier.certificates import Certificate, CertificateError
 from services.verifier.domain import Code, Notice, StatusReport, SubIndication
 from services.verifier.formats import ber, cms
 from services.verifier.formats.ber import BerError
+from services.verifier.path_rules import PathRules
 from services.verifier.revocation import Status
+from services.verifier.revocation_lists import NameKey
 
-MAX_PATH_LENGTH = 10
-MAX_PATHS = 8
-MAX_ISSUER_CHECKS = 60
-
-# Extensions whose critical form this module honours: by its own checks, or because with any policy accepted and no
-# explicit policy required (RFC 5280 6.1.1) they cannot make a path fail.
-_PROCESSED = {
-    ExtensionOID.BASIC_CONSTRAINTS,
-    ExtensionOID.KEY_USAGE,
-    ExtensionOID.EXTENDED_KEY_USAGE,
-    ExtensionOID.SUBJECT_ALTERNATIVE_NAME,
-    ExtensionOID.ISSUER_ALTERNATIVE_NAME,
-    ExtensionOID.CERTIFICATE_POLICIES,
-    ExtensionOID.POLICY_MAPPINGS,
-    ExtensionOID.INHIBIT_ANY_POLICY,
-    ExtensionOID.CRL_DISTRIBUTION_POINTS,
-}
+MAX_PATH_LENGTH = 12
+MAX_PATHS = 16
+MAX_ISSUER_CHECKS = 120
+MAX_NESTED = 3
+"""Paths to the signers of CRLs, to the signers of the CRLs on those, and so on: that deep at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,23 +48,51 @@ class _Budget:
     checks: int = MAX_ISSUER_CHECKS
 
 
+@dataclass(frozen=True, slots=True)
+class _Task:
+    """One validation: when, from what, and for which certificates one is under way already (signers of CRLs)."""
+
+    at: datetime
+    pool: tuple[Certificate, ...]
+    above: frozenset[Certificate] = frozenset()
+    judged: dict[tuple[Certificate, Certificate], bool] = field(default_factory=dict)
+
+
 class PathValidator:
     """Validates certificates against anchors. Knows no clock: the time of validation is an argument."""
 
     def __init__(
-        self, anchors: Iterable[Certificate], pool: Iterable[Certificate], crls: Iterable[bytes]
+        self,
+        anchors: Iterable[Certificate],
+        pool: Iterable[Certificate],
+        crls: Iterable[bytes],
+        rules: PathRules | None = None,
     ) -> None:
         """`pool` are CA certificates that may be used as intermediates, trusted for nothing by themselves."""
         self._anchors = tuple(dict.fromkeys(anchors))
         self._pool = tuple(dict.fromkeys(pool))
         self._crls = tuple(dict.fromkeys(crls))
+        self._rules = rules or PathRules()
 
     def validate(self, leaf: Certificate, extra: Iterable[Certificate], at: datetime) -> PathResult:
         """Best path from `leaf` to an anchor at time `at`; `extra` are certificates that came with the signature."""
+        return self.best(leaf, _Task(at, tuple(dict.fromkeys((*self._pool, *extra)))))
+
+    def with_working_key(self, leaf: Certificate, extra: Iterable[Certificate]) -> Certificate:
+        """The certificate with a key whose parameters its issuers state (RFC 5280 6.1.4 d-f), where one does."""
+        if leaf.inherits_parameters:
+            for path in self._paths(leaf, tuple(dict.fromkeys((*self._pool, *extra)))):
+                try:
+                    return _working(path)[0]
+                except CertificateError:
+                    continue
+        return leaf
+
+    def best(self, leaf: Certificate, task: _Task) -> PathResult:
+        """Best path from `leaf`, as part of a validation under way."""
         best: PathResult | None = None
-        pool = tuple(dict.fromkeys((*self._pool, *extra)))
-        for path in self._paths(leaf, pool):
-            result = self._judge(path, at)
+        for path in self._paths(leaf, task.pool):
+            result = self._judge(path, task)
             if result.failure is None:
                 return result
             if best is None or _rank(result) < _rank(best):
@@ -112,48 +127,133 @@ class PathValidator:
             if budget.checks <= 0:
                 return
             budget.checks -= 1
-            if _signed_by(last, issuer):
+            # A key that lacks its parameters gets them from the path above it: its signatures are checked then.
+            if issuer.inherits_parameters or signed_by(last, issuer):
                 yield from self._extend((*path, issuer), pool, budget)
 
-    def _judge(self, path: tuple[Certificate, ...], at: datetime) -> PathResult:
+    def _judge(self, stated: tuple[Certificate, ...], task: _Task) -> PathResult:
         """RFC 5280 6.1, from the anchor's end down; then the status of each certificate, the signer's last."""
-        notices: list[Notice] = []
+        borne: list[Notice] = []
+        weak: list[Notice] = []
+        path = stated
         try:
-            fault = _basic_fault(path, at)
-            for certificate in path[:-1]:
-                notices.extend(_weak_link(certificate))
+            path = _working(stated)
+            fault = self._fault(path, task.at)
+            for index, certificate in enumerate(path[:-1]):
+                own, refused = self._weak_link(certificate, path[index + 1], task.at)
+                borne += own
+                weak += refused
         except CertificateError as error:
-            fault = (SubIndication.CERTIFICATE_CHAIN_GENERAL_FAILURE, str(error), ())
+            fault = _general(str(error))
         if fault is not None:
-            return PathResult(path, fault[0], fault[1], notices=(*fault[2], *notices))
-        result = self._with_status(path, at, notices)
-        expired = _leaf_validity(path[0], at)
+            return PathResult(path, fault[0], fault[1], notices=(*fault[2], *borne, *weak))
+        result = self._with_status(path, task, [*borne, *weak])
+        expired = _leaf_validity(path[0], task.at)
         # Of an expired certificate no status can be had any more: that it is expired is the better answer.
         if expired is not None and result.failure in (None, SubIndication.TRY_LATER):
             return PathResult(path, expired[0], expired[1], result.status, (*result.notices, *expired[2]))
-        if result.failure is None and notices:
-            weak = SubIndication.CRYPTO_CONSTRAINTS_FAILURE_NO_POE
-            return PathResult(
-                path, weak, "an algorithm of the chain is not allowed", result.status, result.notices
-            )
+        if result.failure is None and weak:
+            constraint = SubIndication.CRYPTO_CONSTRAINTS_FAILURE_NO_POE
+            detail = "an algorithm of the chain is not allowed"
+            return PathResult(path, constraint, detail, result.status, result.notices)
         return result
 
-    def _with_status(self, path: tuple[Certificate, ...], at: datetime, notices: list[Notice]) -> PathResult:
+    def _fault(self, path: tuple[Certificate, ...], at: datetime) -> _Fault | None:
+        for index, certificate in enumerate(path[1:], 1):
+            # An anchor is trusted as such (6.1.1 d): its own validity counts only where that is asked for.
+            if index == len(path) - 1 and not self._rules.strict:
+                continue
+            if not certificate.not_before <= at <= certificate.not_after:
+                return _general(f"CA certificate {index} of the path is outside its validity")
+        reason = path_checks.fault_of(path, self._rules)
+        return _general(reason) if reason else None
+
+    def _weak_link(
+        self, certificate: Certificate, issuer: Certificate, at: datetime
+    ) -> tuple[Sequence[Notice], Sequence[Notice]]:
+        """Weaknesses of the signature on a certificate and of its own key: those borne, and those refused."""
+        try:
+            digest_name = _digest_of(certificate)
+        except (AlgorithmError, UnsupportedAlgorithm):
+            return (), (Notice(Code.ALG_WEAK, "unknown signature algorithm in the chain"),)
+        rules = self._rules
+        found = algorithms.weaknesses(certificate.public_key(), "", digest_name, rules.algorithms, at)
+        if rules.legacy is None or not rules.legacy.bears(certificate, issuer, at):
+            return (), found
+        borne = [n for n in found if n.code is Code.ALG_SHA1]
+        return borne, [n for n in found if n.code is not Code.ALG_SHA1]
+
+    def _with_status(self, path: tuple[Certificate, ...], task: _Task, notices: list[Notice]) -> PathResult:
         report = StatusReport()
+        if not self._rules.check_status:
+            return PathResult(path, None, "", report, tuple(notices))
+        signers = _CrlSigners(self, path, task)
         for index in range(len(path) - 2, -1, -1):
-            answer = revocation.status_of(path[index], path[index + 1], self._crls, at)
+            answer = revocation.status_of(
+                path[index], path[index + 1], self._crls, task.at, signers, strict=self._rules.strict
+            )
             report = answer.report if index == 0 else report
             failure = _status_failure(answer.status, index == 0)
             if failure is not None:
                 who = "the signer's certificate" if index == 0 else f"CA certificate {index} of the path"
                 detail = f"status of {who}: {answer.status.value}"
-                return PathResult(
-                    path, failure[0], detail, answer.report if index == 0 else report, (*failure[1], *notices)
-                )
+                return PathResult(path, failure[0], detail, report, (*failure[1], *notices))
         return PathResult(path, None, "", report, tuple(notices))
+
+    def relies_on(self, digest: str, at: datetime) -> bool:
+        """True when a CRL signed over this digest counts: hierarchies with SHA-1 links sign lists with SHA-1 too."""
+        rules = self._rules
+        return rules.algorithms.digest_allowed(digest, at) or (digest == "SHA-1" and rules.legacy is not None)
+
+    def signs_under(self, signer: Certificate, anchor: Certificate, task: _Task) -> bool:
+        """True when a valid path leads from a signer of CRLs to this anchor (RFC 5280 6.3.3 f)."""
+        if signer in task.above or len(task.above) >= MAX_NESTED:
+            return False
+        known = task.judged.get((signer, anchor))
+        if known is None:
+            nested = _Task(task.at, task.pool, task.above | {signer}, task.judged)
+            rules = self._rules.for_crl_signer()
+            known = (
+                PathValidator((anchor,), self._pool, self._crls, rules).best(signer, nested).failure is None
+            )
+            # Under another validation the answer may differ: it is remembered for the outermost one only.
+            if not task.above:
+                task.judged[signer, anchor] = known
+        return known
+
+
+class _CrlSigners:
+    """`revocation.Signers` for one path."""
+
+    def __init__(self, validator: PathValidator, path: tuple[Certificate, ...], task: _Task) -> None:
+        self._validator, self._path, self._task = validator, path, task
+
+    def rely_on(self, digest: str) -> bool:
+        """`revocation.Signers`."""
+        return self._validator.relies_on(digest, self._task.at)
+
+    def named(self, name: NameKey) -> Iterator[Certificate]:
+        """`revocation.Signers`."""
+        for candidate in (*self._path[1:], *self._task.pool):
+            if candidate.subject_key == name:
+                yield candidate
+
+    def trusted(self, signer: Certificate, certificate: Certificate) -> bool:
+        """`revocation.Signers`."""
+        # What stands above in the path is judged with the path.
+        if signer in self._path[1:]:
+            return True
+        # A CA may name a signer of lists whose own status only these lists tell: all else about it is being judged.
+        if signer == certificate and signer in self._task.above and not signer.self_issued:
+            return True
+        return self._validator.signs_under(signer, self._path[-1], self._task)
 
 
 _Fault = tuple[SubIndication, str, tuple[Notice, ...]]
+
+
+def _general(reason: str) -> _Fault:
+    return SubIndication.CERTIFICATE_CHAIN_GENERAL_FAILURE, reason, (Notice(Code.CERT_UNTRUSTED),)
 
 
 def _identity(certificate: Certificate) -> tuple[object, bytes]:
@@ -172,8 +272,30 @@ def _rank(result: PathResult) -> int:
     return order.index(result.failure) if result.failure in order else len(order)
 
 
-def _signed_by(certificate: Certificate, issuer: Certificate) -> bool:
+def _working(path: tuple[Certificate, ...]) -> tuple[Certificate, ...]:
+    """The path with inherited key parameters filled in from above, and the signatures that waited for them checked.
+
+    Raises CertificateError.
+    """
+    if not any(certificate.inherits_parameters for certificate in path):
+        return path
+    found = [path[-1]]
+    for certificate in reversed(path[:-1]):
+        if found[0].inherits_parameters and not _check_signature(certificate, found[0]):
+            raise CertificateError("a certificate of the path is not signed by the one above it")
+        found.insert(0, certificates.with_parameters_of(certificate, found[0]))
+    return tuple(found)
+
+
+def signed_by(certificate: Certificate, issuer: Certificate) -> bool:
     """True when the issuer's key made the certificate's signature (RFC 5280 6.1.3 a 1, 4.1.1.2)."""
+    # A key with inherited parameters belongs to one path, not to the certificate: it is not remembered.
+    if issuer.inherits_parameters:
+        return _check_signature(certificate, issuer)
+    return _checked_signature(certificate, issuer)
+
+
+def _check_signature(certificate: Certificate, issuer: Certificate) -> bool:
     try:
         outer = ber.load(certificate.der)[0].children()
         fields = outer[0].children()
@@ -181,64 +303,23 @@ def _signed_by(certificate: Certificate, issuer: Certificate) -> bool:
         if stated.encoded != outer[1].encoded:
             return False
         scheme = algorithms.signature_algorithm(cms.algorithm(outer[1]), "")
-        value = algorithms.digest(scheme.digest, certificate.parsed.tbs_certificate_bytes)
+        value = algorithms.digest(scheme.digest, certificate.tbs)
         return algorithms.holds(issuer.public_key(), scheme, certificate.parsed.signature, value)
     except (BerError, AlgorithmError, CertificateError, IndexError, KeyError):
         # A signature that cannot be read or checked does not bind the certificate to this issuer.
         return False
 
 
-def _basic_fault(path: tuple[Certificate, ...], at: datetime) -> _Fault | None:
-    """First fault by RFC 5280 6.1.3 and 6.1.4, or None. The anchor's own fields are not judged (6.1.1 d)."""
-    general = SubIndication.CERTIFICATE_CHAIN_GENERAL_FAILURE
-    below = 0
-    for index, certificate in enumerate(path[:-1]):
-        unknown = _unknown_critical(certificate)
-        if unknown:
-            return general, f"critical extension {unknown} is not processed", ()
-        if index == 0:
-            continue
-        if not certificate.not_before <= at <= certificate.not_after:
-            return (
-                general,
-                f"CA certificate {index} of the path is outside its validity",
-                (Notice(Code.CERT_UNTRUSTED),),
-            )
-        reason = _authority_fault(certificate, below)
-        if reason:
-            return general, f"certificate {index} of the path {reason}", (Notice(Code.CERT_UNTRUSTED),)
-        below += 0 if certificate.self_issued else 1
-    return None
+_checked_signature = lru_cache(maxsize=4096)(_check_signature)
 
 
-def _unknown_critical(certificate: Certificate) -> str:
-    for extension in certificate.extensions():
-        if extension.critical and extension.oid not in _PROCESSED:
-            return str(extension.oid.dotted_string)
-    # Requirements that are honoured only by refusing: RFC 5280 4.2.1.10 and 4.2.1.11 make them critical, but a CA that
-    # forgot the flag meant them none the less.
-    for oid in (ExtensionOID.NAME_CONSTRAINTS, ExtensionOID.POLICY_CONSTRAINTS):
-        if any(e.oid == oid for e in certificate.extensions()):
-            return str(oid.dotted_string)
-    return ""
-
-
-def _authority_fault(certificate: Certificate, below: int) -> str:
-    """Why the certificate may not issue the one under it; `below` counts the intermediates under it (6.1.4 k-n)."""
-    extensions = certificate.extensions()
+def _digest_of(certificate: Certificate) -> str:
+    """Label of the digest under the certificate's signature. Raises AlgorithmError."""
     try:
-        basic = extensions.get_extension_for_class(x509.BasicConstraints).value
-    except x509.ExtensionNotFound:
-        return "has no basicConstraints and so is no CA's"
-    if not basic.ca:
-        return "is no CA's"
-    if basic.path_length is not None and below > basic.path_length:
-        return f"allows {basic.path_length} CA certificates under it, there are {below}"
-    try:
-        usage = extensions.get_extension_for_class(x509.KeyUsage).value
-    except x509.ExtensionNotFound:
-        return ""
-    return "" if usage.key_cert_sign else "may not sign certificates (keyUsage)"
+        identifier = cms.algorithm(ber.load(certificate.der)[0].children()[1])
+    except (BerError, IndexError) as error:
+        raise AlgorithmError("the signature algorithm of the certificate cannot be read") from error
+    return algorithms.signature_algorithm(identifier, "").digest
 
 
 def _leaf_validity(leaf: Certificate, at: datetime) -> _Fault | None:
@@ -248,19 +329,6 @@ def _leaf_validity(leaf: Certificate, at: datetime) -> _Fault | None:
     if at < leaf.not_before:
         return outside, "the signer's certificate is not yet valid", (Notice(Code.CERT_NOT_YET),)
     return None
-
-
-def _weak_link(certificate: Certificate) -> tuple[Notice, ...]:
-    """Weaknesses of the signature on a certificate and of its own key."""
-    try:
-        hashed = certificate.parsed.signature_hash_algorithm
-    except UnsupportedAlgorithm:
-        return (Notice(Code.ALG_WEAK, "unknown signature algorithm in the chain"),)
-    labels = {"md5": "MD5", "sha1": "SHA-1", "sha224": "SHA-224", "sha3-224": "SHA3-224"}
-    digest_name = labels.get(hashed.name, "SHA-256") if hashed is not None else "SHA-256"
-    key = certificate.public_key()
-    own = key if isinstance(key, rsa.RSAPublicKey | ec.EllipticCurvePublicKey) else None
-    return algorithms.weaknesses(own, "", digest_name)
 
 
 def _status_failure(status: Status, leaf: bool) -> tuple[SubIndication, tuple[Notice, ...]] | None:

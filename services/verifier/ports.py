@@ -2,44 +2,61 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
+from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
+
+from services.verifier.algorithms import SignatureAlgorithm
 from services.verifier.domain import (
     CoverageReport,
     Indication,
     Notice,
     SignatureKind,
     SubIndication,
+    TimeSource,
 )
 from services.verifier.formats.cms import SignerInfo
 
 
 @dataclass(frozen=True, slots=True)
 class TrustMaterial:
-    """Certificates and CRLs to judge by, all DER."""
+    """Certificates and CRLs to judge by, all DER.
+
+    `sha1_links`: SHA-256, in lower-case hex, of CA certificates whose own SHA-1 signature is borne with a warning;
+    `sha1_cutoff`: until when certificates that those signed with SHA-1 are borne too (None: never).
+    """
 
     anchors: tuple[bytes, ...] = ()
     intermediates: tuple[bytes, ...] = ()
     crls: tuple[bytes, ...] = ()
+    sha1_links: tuple[str, ...] = ()
+    sha1_cutoff: datetime | None = None
 
 
 class TrustSource(Protocol):
     """Where anchors, CA certificates and CRLs come from."""
 
-    async def current(self) -> TrustMaterial:
-        """The newest material. Raises ServiceUnavailable when there is none that is fresh enough."""
+    async def current(self, within_seconds: float | None = None) -> TrustMaterial:
+        """The newest material, asked for anew where it is older than so many seconds; None: than the settings say.
+
+        The same object while nothing changed. Raises ServiceUnavailable when there is none that is fresh enough.
+        """
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class SubmittedDocument:
-    """A document as it came in, and for a detached signature the content that it signs. Limits are the caller's."""
+    """A document as it came in, and for a detached signature the content that it signs. Limits are the caller's.
+
+    `named` are contents by file name, for signatures that name several; `detached` is then the first of them.
+    """
 
     data: bytes
     detached: bytes | None = None
+    named: Mapping[str, bytes] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +70,44 @@ class Fault:
 
 
 @dataclass(frozen=True, slots=True)
+class FoundTimeStamp:
+    """A time-stamp token (RFC 3161, DER or BER ContentInfo) that goes with a signature, read but not judged.
+
+    `imprint` computes the digest of what the token has to be over, by algorithm label; None when that is not at hand.
+    `covers` are the SHA-256 of the values that existed too when this token was made: certificates, CRLs, OCSP
+    responses (each in DER) and earlier tokens. `kind` says what the token is for; a content time-stamp proves nothing
+    of the signature. `fault` says why the token cannot be used, empty where nothing was found.
+    """
+
+    kind: TimeSource
+    token: bytes
+    imprint: Callable[[str], bytes] | None = None
+    covers: frozenset[bytes] = frozenset()
+    fault: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """The signature value of a format whose reader has itself compared the digests of all that is signed.
+
+    `holds` says whether the value is a key's; it raises AlgorithmError where the two do not fit. `weak` are warnings
+    for algorithms beside the scheme's own. `key` came bare with the signature: it shows integrity and no signer.
+    """
+
+    scheme: SignatureAlgorithm
+    holds: Callable[[PublicKeyTypes], bool]
+    weak: tuple[Notice, ...] = ()
+    key: PublicKeyTypes | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class FoundSignature:
     """One signature of a document, read but not judged.
 
     `digest` computes the digest of what is signed, by algorithm label ("SHA-256"); None when the content is not at
-    hand. `certificates` are those that travel with the signature (DER).
+    hand. `certificates`, `crls` and `ocsps` are those that travel with the signature or in the document's store (DER).
+    `time_stamps` are the tokens that go with it, whatever their order. With a `proof`, `signer` only names the
+    certificate, and `digest` is not asked for.
     """
 
     name: str
@@ -69,9 +119,14 @@ class FoundSignature:
     digest: Callable[[str], bytes] | None = None
     certificates: tuple[bytes, ...] = ()
     crls: tuple[bytes, ...] = ()
+    ocsps: tuple[bytes, ...] = ()
+    time_stamps: tuple[FoundTimeStamp, ...] = ()
+    own_stamp: FoundTimeStamp | None = None
+    unjudged_time_stamps: bool = False
     claimed_time: datetime | None = None
     notices: tuple[Notice, ...] = ()
     fault: Fault | None = None
+    proof: Proof | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,6 +45,8 @@ def signature(report: SignatureReport, *, integrity_only: bool) -> dict[str, Any
         "signing_time": {
             "claimed": _time(report.signing_time.claimed),
             "best": _time(report.signing_time.best),
+            "source": report.signing_time.source.value,
+            "authority": report.signing_time.authority,
         },
         "coverage": {
             "kind": coverage.coverage.value,

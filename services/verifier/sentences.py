@@ -46,6 +46,23 @@ _CODES: dict[Code, tuple[str, str]] = {
         "Chữ ký có dấu thời gian, nhưng dấu thời gian chưa được kiểm tra.",
         "There is a time-stamp, but it was not checked.",
     ),
+    Code.TS_OK: ("Dấu thời gian hợp lệ.", "The time-stamp is valid."),
+    Code.TS_UNDECIDED: (
+        "Không đủ thông tin để kết luận về dấu thời gian; dấu thời gian này không được dùng làm bằng chứng.",
+        "There is not enough information to judge the time-stamp; it was not used as a proof.",
+    ),
+    Code.CERT_REVOKED_LATER: (
+        "Chứng thư số bị thu hồi sau thời điểm ký.",
+        "The signer's certificate was revoked after the signature was made.",
+    ),
+    Code.CERT_EXPIRED_LATER: (
+        "Chứng thư số hết hạn sau thời điểm ký.",
+        "The signer's certificate expired after the signature was made.",
+    ),
+    Code.TIME_LOCAL_AS_UTC: (
+        "Giờ ký ghi theo giờ Việt Nam nhưng đánh dấu là UTC (lệch 7 giờ).",
+        "The signing time is local time written as UTC (seven hours off).",
+    ),
     Code.TS_BAD: ("Dấu thời gian không hợp lệ.", "The time-stamp is not valid."),
     Code.ALG_SHA1: ("Cảnh báo: có sử dụng hàm băm SHA-1.", "Warning: the digest algorithm SHA-1 is used."),
     Code.ALG_WEAK: ("Thuật toán không được phép.", "An algorithm is used that is not allowed."),
@@ -59,8 +76,8 @@ _CODES: dict[Code, tuple[str, str]] = {
         "The document is encrypted; hand in a copy without a password.",
     ),
     Code.FORMAT_UNSUPPORTED: (
-        "Định dạng này chưa được hỗ trợ; hãy gửi tệp PDF hoặc CMS.",
-        "This format is not supported; hand in a PDF or CMS file.",
+        "Định dạng này chưa được hỗ trợ; hãy gửi tệp PDF, CMS hoặc XML.",
+        "This format is not supported; hand in a PDF, CMS or XML file.",
     ),
     Code.LIMIT_REACHED: (
         "Tài liệu vượt quá giới hạn kiểm tra; hãy chia nhỏ hoặc giảm kích thước.",
@@ -73,6 +90,14 @@ _CODES: dict[Code, tuple[str, str]] = {
     Code.TRUST_LEFT_OUT: (
         "Chỉ kiểm tra tính toàn vẹn; độ tin cậy của chứng thư số không được xét.",
         "Only integrity was checked; the trust in the certificate was left out.",
+    ),
+    Code.PARTLY_SIGNED: (
+        "Cảnh báo: chỉ một phần tài liệu được ký; phần còn lại không được chữ ký bảo vệ.",
+        "Warning: only a part of the document is signed; no signature protects the rest.",
+    ),
+    Code.WRAPPING: (
+        "Cảnh báo: phần được ký không nằm ở nơi người đọc tìm thấy nó; có thể chữ ký đã bị tráo.",
+        "Warning: what is signed is not what a reader would take for it; the signature may have been moved.",
     ),
 }
 
@@ -128,6 +153,10 @@ _REASONS: dict[SubIndication, tuple[str, str]] = {
     SubIndication.TRY_LATER: (
         "chưa xác định được trạng thái của chứng thư số, hoặc chứng thư số đang bị tạm giữ; hãy kiểm tra lại sau",
         "the status of the certificate is not known yet, or it is on hold; check again later",
+    ),
+    SubIndication.TIMESTAMP_ORDER_FAILURE: (
+        "thứ tự các dấu thời gian mâu thuẫn nhau",
+        "the times of the time-stamps contradict their order",
     ),
     SubIndication.SIGNED_DATA_NOT_FOUND: (
         "thiếu nội dung đã ký; hãy gửi kèm tệp gốc",

@@ -15,6 +15,8 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from kyso.v1 import verifier_pb2, verifier_pb2_grpc
 from services.kernel.errors import BodyTooLarge, FieldInvalid, Overloaded, PartOrder
 from services.verifier.config import LimitSettings
+from services.verifier.egress_time_stamps import TimeStampRelay
+from services.verifier.evidence import EvidenceCollector, sentence
 from services.verifier.metrics import VerifierMetrics
 from services.verifier.ports import SubmittedDocument, TrustMaterial, TrustSource
 from services.verifier.workers import WorkerPool
@@ -51,6 +53,14 @@ class _Received:
         return SubmittedDocument(bytes(self.document), bytes(self.detached) if self.header.detached else None)
 
 
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """What asks hosts outside for the signer."""
+
+    evidence: EvidenceCollector
+    time_stamps: TimeStampRelay
+
+
 class VerifierServicer(verifier_pb2_grpc.VerifierServiceServicer):
     """Receives documents within the limits, has them judged, and answers the reports."""
 
@@ -61,8 +71,10 @@ class VerifierServicer(verifier_pb2_grpc.VerifierServiceServicer):
         limits: LimitSettings,
         metrics: VerifierMetrics,
         clock: Callable[[], datetime],
+        outside: Outside,
     ) -> None:
         """`clock` answers aware UTC: it is the time of validation."""
+        self._outside = outside
         self._pool, self._trust, self._limits = pool, trust, limits
         self._metrics, self._clock = metrics, clock
         self._buffered = 0
@@ -84,6 +96,36 @@ class VerifierServicer(verifier_pb2_grpc.VerifierServiceServicer):
         self._metrics.seconds.observe(time.perf_counter() - started)
         self._metrics.count(report)
         return response(report)
+
+    async def CollectEvidence(
+        self,
+        request: verifier_pb2.CollectEvidenceRequest,
+        context: grpc.aio.ServicerContext[Any, Any],
+    ) -> verifier_pb2.CollectEvidenceResponse:
+        """Collect evidence; what could not be had is in the answer with its reason."""
+        found = await self._outside.evidence.collect(request.certificates)
+        return verifier_pb2.CollectEvidenceResponse(
+            certificates=[certificate.der for certificate in found.certificates],
+            crls=found.crls,
+            ocsp_responses=found.ocsp_responses,
+            missing=[
+                verifier_pb2.MissingEvidence(
+                    certificate_sha256=bytes.fromhex(one.certificate.sha256),
+                    reason=one.reason,
+                    detail=sentence(one),
+                )
+                for one in found.missing
+            ],
+        )
+
+    async def RequestTimeStamp(
+        self,
+        request: verifier_pb2.RequestTimeStampRequest,
+        context: grpc.aio.ServicerContext[Any, Any],
+    ) -> verifier_pb2.RequestTimeStampResponse:
+        """Relay a time-stamp request."""
+        answer = await self._outside.time_stamps.request(request.authority, request.request)
+        return verifier_pb2.RequestTimeStampResponse(response=answer)
 
     @contextmanager
     def _buffer(self) -> Iterator[_Received]:

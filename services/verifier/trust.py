@@ -40,15 +40,16 @@ class RegistryTrust:
             return float("inf")
         return max(0.0, (self._clock() - self._fetched_at).total_seconds())
 
-    async def current(self) -> TrustMaterial:
+    async def current(self, within_seconds: float | None = None) -> TrustMaterial:
         """Material not older than `refresh_seconds`, or while the registry is away than `max_age_seconds`.
 
         Raises ServiceUnavailable when there is none: a document is then not judged at all.
         """
-        if self.age_seconds() > self._settings.refresh_seconds:
+        limit = self._settings.refresh_seconds if within_seconds is None else within_seconds
+        if self.age_seconds() > limit:
             async with self._fetching:
                 # Whoever waited here finds what the one before has fetched.
-                if self.age_seconds() > self._settings.refresh_seconds:
+                if self.age_seconds() > limit:
                     await self._fetch()
         if self._material is None or self.age_seconds() > self._settings.max_age_seconds:
             raise ServiceUnavailable("the registry's trust anchors cannot be had now; try again later")
@@ -72,6 +73,8 @@ class RegistryTrust:
             anchors=tuple(anchor.certificate for anchor in answer.anchors),
             intermediates=tuple(answer.intermediates),
             crls=tuple(answer.crls),
+            sha1_links=self._settings.sha1_links,
+            sha1_cutoff=self._settings.sha1_cutoff,
         )
         self._fetched_at = self._clock()
         # The same object while nothing changed: by its identity the workers tell whether they have it already.

@@ -28,6 +28,8 @@ def trust(material: TrustMaterial) -> bytes:
         "anchors": _texts(material.anchors),
         "intermediates": _texts(material.intermediates),
         "crls": _texts(material.crls),
+        "sha1_links": material.sha1_links,
+        "sha1_cutoff": None if material.sha1_cutoff is None else material.sha1_cutoff.isoformat(),
     }
     return frame(TRUST, json.dumps(body).encode("ascii"))
 
@@ -39,6 +41,8 @@ def read_trust(body: bytes) -> TrustMaterial:
         tuple(map(base64.b64decode, fields["anchors"])),
         tuple(map(base64.b64decode, fields["intermediates"])),
         tuple(map(base64.b64decode, fields["crls"])),
+        tuple(fields["sha1_links"]),
+        None if fields["sha1_cutoff"] is None else datetime.fromisoformat(fields["sha1_cutoff"]),
     )
 
 

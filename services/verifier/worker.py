@@ -12,15 +12,20 @@ import os
 import sys
 from typing import Any, BinaryIO
 
+# pyHanko imports it when it first compares metadata: by then the libraries behind it are out of this process' reach.
+import lxml.etree  # noqa: F401
+
 from services.kernel.runtime import confinement
 from services.verifier import rendering, wire
 from services.verifier.domain import DocumentReport
 from services.verifier.formats.cms_file import CmsFormat
 from services.verifier.formats.pdf import PdfFormat
+from services.verifier.formats.smime import SmimeFormat
+from services.verifier.formats.xml_signature import XmlFormat
 from services.verifier.ports import SubmittedDocument, TrustMaterial
 from services.verifier.service import VerificationService
 
-_FORMATS = (PdfFormat(), CmsFormat())
+_FORMATS = (PdfFormat(), CmsFormat(), XmlFormat(), SmimeFormat())
 
 
 def main() -> None:

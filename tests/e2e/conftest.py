@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.support.platform import Layout, TestPlatform, running_platform
+from tests.support.rest_documents import fetch_anchors
 from tests.support.world import World
 
 
@@ -26,3 +28,10 @@ def world(platform: TestPlatform) -> Iterator[World]:
     made = World(platform)
     yield made
     made.close()
+
+
+@pytest.fixture
+def anchors(world: World, tmp_path: Path) -> Path:
+    """A folder with root.pem and issuing.pem."""
+    fetch_anchors(world, tmp_path)
+    return tmp_path

@@ -30,9 +30,11 @@ def assert_crls_pass(signer: Any, registry: Any, gateway: Any, verifier: Any) ->
     for section in (
         signer.rpc,
         signer.registry,
+        signer.verifier,
         registry.rpc,
         registry.signer,
         gateway.registry,
         verifier.registry,
+        verifier.rpc,
     ):
         assert section.max_message_bytes >= MAX_CRL_BYTES + MARGIN_BYTES, section

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
 from services.kernel.values import DigestAlgorithm, KeyAlgorithm, SignatureScheme, SigningAlgorithm
-from services.signer.formats.parameters import SignatureParameters
+from services.signer.formats.parameters import Envelope, FormatName, SignatureParameters
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -48,9 +48,11 @@ class TestSigner:
     key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
     chain: tuple[bytes, ...]
 
-    def parameters(self, algorithm: SigningAlgorithm = RSA_SHA256, **texts: Any) -> SignatureParameters:
-        """Return parameters that name this signer."""
-        return SignatureParameters(self.chain, algorithm, SIGNING_TIME, **texts)
+    def parameters(
+        self, algorithm: SigningAlgorithm = RSA_SHA256, form: FormatName = "PADES", **options: Any
+    ) -> SignatureParameters:
+        """Return parameters that name this signer; the options are the envelope's."""
+        return SignatureParameters(self.chain, algorithm, SIGNING_TIME, Envelope(form, **options))
 
     def sign(self, digest: bytes, algorithm: SigningAlgorithm = RSA_SHA256) -> bytes:
         """Sign a digest as a token would."""

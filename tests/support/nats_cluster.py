@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -41,6 +42,9 @@ def lay_out(folder: Path, mesh_ca: MeshCa, accounts: str | None = None) -> Path:
     configuration = folder / "etc/nats/nats.conf"
     configuration.write_text(text.replace('"/', f'"{folder}/'), encoding="utf-8")
     return configuration
+
+
+LAME_DUCK = "Entering lame duck mode"
 
 
 class NatsCluster:
@@ -80,6 +84,10 @@ class NatsCluster:
         """End one as the cluster does, by its preStop command and then SIGTERM; return its exit code."""
         pid_file = self._folder / f"nats-{number}" / "run/nats/nats.pid"
         subprocess.run([PROGRAM, "--signal", f"ldm={pid_file}"], check=True, timeout=STOP_SECONDS)
+        # Between the two the kubelet asks the container's runtime, which takes longer than a signal on a busy machine.
+        limit = time.monotonic() + STOP_SECONDS
+        while LAME_DUCK not in self.log(number) and time.monotonic() < limit:
+            time.sleep(0.01)
         process = self._processes[number]
         process.send_signal(signal.SIGTERM)
         return process.wait(STOP_SECONDS)

@@ -29,7 +29,7 @@ from deploy.local.processes import Provisions
 from deploy.local.settings import HOST, Ports, Settings, load
 from deploy.local.token import provide_tokens
 from deploy.local.toml import toml_text
-from deploy.local.tools import ROOT, Tools
+from deploy.local.tools import FONT_FILE, ROOT, Tools
 from services.kernel.runtime.config import DatabaseSettings, RpcClientSettings, TlsSettings
 from tests.support.outside_ca import OutsideCa
 
@@ -165,6 +165,7 @@ class TestPlatform:
             provide_tokens(tools, folder / "hsm"),
             self.mesh,
             provide_bus(folder / "bus", self.mesh["nats"], self.settings.ports, None),
+            tools.serif_fonts() / FONT_FILE,
         )
         self.outside_ca = OutsideCa()
         """Trusted by the registry besides its own CA."""

@@ -261,6 +261,14 @@ class WorldParts:
         token.create_token("authority")
         return cls(folder, MeshCa(folder / "mesh"), NatsServer(folder / "nats").start(), token)
 
+    def _client(self, name: str) -> RpcClientSettings:
+        return RpcClientSettings(
+            target=f"127.0.0.1:{free_port()}",
+            server_name=name,
+            tls=self.mesh.tls("signer"),
+            timeout_seconds=3,
+        )
+
     def settings(
         self, database: DatabaseSettings, replica: str = "signer-1", **changes: Any
     ) -> SignerSettings:
@@ -269,12 +277,9 @@ class WorldParts:
             "replica": replica,
             "telemetry": TelemetrySettings(http_listen="127.0.0.1:0", log_level="warning"),
             "rpc": RpcServerSettings(listen="127.0.0.1:0", tls=self.mesh.tls("signer")),
-            "registry": RpcClientSettings(
-                target=f"127.0.0.1:{free_port()}",
-                server_name="registry",
-                tls=self.mesh.tls("signer"),
-                timeout_seconds=3,
-            ),
+            "registry": self._client("registry"),
+            # Nobody listens there: these tests ask for nothing that comes from outside.
+            "verifier": self._client("verifier"),
             "bus": self.nats.settings(),
             "database": database,
             "hsm": HsmSettings(

@@ -173,7 +173,12 @@ class World:
         return KeySet.import_key_set(json.loads(raw))
 
     def _create(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
-        answer = self.post(path, body, client=self.operator)
+        def created() -> httpx.Response | None:
+            answer = self.post(path, body, client=self.operator)
+            # On a busy machine a service may be ready before another has connected to it.
+            return None if answer.status_code == 503 and answer.json()["retryable"] else answer
+
+        answer = until(f"{path} to be served", created)
         assert answer.status_code in {200, 201}, f"{path}: {answer.status_code} {answer.text}"
         made: dict[str, Any] = answer.json()
         return made

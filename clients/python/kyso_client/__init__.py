@@ -6,10 +6,13 @@ with KysoClient("https://kyso.example.gov.vn", ClientSecret("cl_…", secret)) a
 
 from kyso_client.client import KysoClient
 from kyso_client.errors import KysoError, KysoUnreachable
+from kyso_client.options import Anchor, BatchItemOptions, Box, PdfOptions, SigningOptions, Visible, XmlOptions
 from kyso_client.results import (
+    BatchOutcome,
     Credential,
     HashOutcome,
     Operation,
+    PreparedDocument,
     Readiness,
     SignedDocument,
     SignedHashes,
@@ -17,20 +20,31 @@ from kyso_client.results import (
     Verification,
 )
 from kyso_client.tokens import ClientProof, ClientSecret, PrivateKey
+from kyso_client.transfer import File
 
 __all__ = [
+    "Anchor",
+    "BatchItemOptions",
+    "BatchOutcome",
+    "Box",
     "ClientProof",
     "ClientSecret",
     "Credential",
+    "File",
     "HashOutcome",
     "KysoClient",
     "KysoError",
     "KysoUnreachable",
     "Operation",
+    "PdfOptions",
+    "PreparedDocument",
     "PrivateKey",
     "Readiness",
     "SignedDocument",
     "SignedHashes",
+    "SigningOptions",
     "SubmittedDocument",
     "Verification",
+    "Visible",
+    "XmlOptions",
 ]

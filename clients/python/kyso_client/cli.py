@@ -1,4 +1,4 @@
-"""The command `kyso`: sign, verify, credentials, status."""
+"""The command `kyso`: sign, extend, batch, verify, credentials, status."""
 
 from __future__ import annotations
 
@@ -13,8 +13,11 @@ from typing import Any, Self
 
 import httpx
 
+from kyso_client.arguments import add_declarations, add_signing, signing_options
+from kyso_client.batch import Batch
 from kyso_client.client import KysoClient
 from kyso_client.errors import KysoError, KysoUnreachable
+from kyso_client.options import LEVELS
 from kyso_client.results import SignedDocument, Verification
 from kyso_client.settings import DEFAULT_URL, Settings, SettingsError, load
 from kyso_client.tokens import ClientProof, ClientSecret
@@ -86,7 +89,9 @@ def parser() -> argparse.ArgumentParser:
         made.set_defaults(run=run)
         return made
 
-    _add_sign(add("sign", _sign, "Sign one document."))
+    _add_sign(add("sign", _sign, "Sign one document, or several files in one container."))
+    _add_extend(add("extend", _extend, "Raise the signatures of a document to a higher level."))
+    _add_batch(add("batch", _batch, "Sign the documents of a folder; run it again to go on after a break."))
     verify = add("verify", _verify, "Verify one document.")
     verify.add_argument("file", type=Path, metavar="FILE")
     verify.add_argument("--detached", type=Path, metavar="FILE", help="content of a detached signature")
@@ -101,19 +106,42 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _add_sign(sign: argparse.ArgumentParser) -> None:
-    sign.add_argument("file", type=Path, metavar="FILE")
-    sign.add_argument("--credential", required=True, metavar="ID", help="credential to sign with")
-    sign.add_argument("-o", "--output", type=Path, metavar="OUT", help="signed file (default: beside FILE)")
-    sign.add_argument("--format", choices=("pades", "cades"), default="pades", help="default pades")
-    sign.add_argument("--async", action="store_true", dest="later", help="hand in only; see status OPERATION")
     sign.add_argument(
-        "--document-type", default="", metavar="TYPE", help="by the unit's list, such as cong-van"
+        "files", type=Path, nargs="*", metavar="FILE", help="content; several where the format takes several"
     )
-    sign.add_argument("--label", choices=("none", "mat", "toi_mat", "tuyet_mat"), default="none")
-    sign.add_argument("--reference", default="", help="the caller's own reference, such as 1030/UBND-VX")
-    sign.add_argument("--reason", default="", help="PDF only")
-    sign.add_argument("--location", default="", help="PDF only")
-    sign.add_argument("--idempotency-key", default="", metavar="KEY", help="repeat the key of an earlier try")
+    sign.add_argument(
+        "--signature", type=Path, metavar="FILE", help="existing container that takes one more signature"
+    )
+    sign.add_argument("-o", "--output", type=Path, metavar="OUT", help="signed file (default: beside FILE)")
+    sign.add_argument("--async", action="store_true", dest="later", help="hand in only; see status OPERATION")
+    add_signing(sign)
+
+
+def _add_extend(extend: argparse.ArgumentParser) -> None:
+    extend.add_argument("file", type=Path, metavar="FILE", help="signed file")
+    extend.add_argument(
+        "--content", type=Path, action="append", default=[], metavar="FILE", help="of a detached signature"
+    )
+    extend.add_argument("--level", choices=LEVELS[1:], required=True)
+    extend.add_argument(
+        "--lower-level", action="store_true", help="take a lower level where it cannot be reached"
+    )
+    extend.add_argument(
+        "--time-stamp-authority", default="", metavar="NAME", help="default: the platform's own"
+    )
+    extend.add_argument(
+        "-o", "--output", type=Path, metavar="OUT", help="extended file (default: beside FILE)"
+    )
+    add_declarations(extend)
+
+
+def _add_batch(batch: argparse.ArgumentParser) -> None:
+    batch.add_argument("folder", type=Path, metavar="DIR")
+    batch.add_argument(
+        "-o", "--output", type=Path, metavar="OUT", help="folder of results (default: DIR/signed)"
+    )
+    batch.add_argument("--pattern", default="", help="files of DIR to sign (default *.pdf for pades, else *)")
+    add_signing(batch)
 
 
 def _client(settings: Settings, proof: ClientProof | None = None) -> KysoClient:
@@ -123,44 +151,85 @@ def _client(settings: Settings, proof: ClientProof | None = None) -> KysoClient:
 def _sign(asked: argparse.Namespace, settings: Settings) -> int:
     # Known here, so that it can be told where the outcome is unknown.
     asked.idempotency_key = asked.idempotency_key or uuid.uuid4().hex
-    request = {"credential_id": asked.credential, "format": asked.format, "label": asked.label}
-    for name in ("document_type", "reference", "reason", "location"):
-        if getattr(asked, name):
-            request[name] = getattr(asked, name)
+    options = signing_options(asked)
+    if not asked.files and asked.signature is None:
+        raise SettingsError("nothing to sign: name a FILE, or a --signature that takes one more")
+    document, *more = asked.files or [None]
     with _client(settings) as kyso, _Bar(asked, "sending") as bar:
+        sent: dict[str, Any] = {
+            "more": more, "signature": asked.signature, "images": asked.image,
+            "idempotency_key": asked.idempotency_key, "progress": bar.progress, **options,
+        }  # fmt: skip
         if asked.later:
-            accepted = kyso.submit_document(
-                asked.file, idempotency_key=asked.idempotency_key, progress=bar.progress, **request
-            )
+            accepted = kyso.submit_document(document, **sent)
             _print(
                 asked,
                 {"operation_id": accepted.operation_id, "state": "accepted"},
                 f"accepted as {accepted.operation_id}; kyso status {accepted.operation_id} tells more",
             )
             return OK
-        output = asked.output or _beside(asked.file, asked.format)
-        signed = kyso.sign_document(
-            asked.file, output=output, idempotency_key=asked.idempotency_key, progress=bar.progress, **request
+        beside = asked.output or (document or asked.signature).parent
+        signed = kyso.sign_document(document, output=beside, **sent)
+    return _written(asked, signed)
+
+
+def _extend(asked: argparse.Namespace, settings: Settings) -> int:
+    names = ("time_stamp_authority", "document_type", "label", "reference")
+    request = {name: getattr(asked, name) for name in names}
+    if asked.lower_level:
+        request["level_rule"] = "lower"
+    with _client(settings) as kyso, _Bar(asked, "sending") as bar:
+        extended = kyso.extend_document(
+            asked.file,
+            level=asked.level,
+            content=asked.content,
+            output=asked.output or asked.file.parent,
+            progress=bar.progress,
+            **request,
         )
-    return _written(asked, signed, output)
+    return _written(asked, extended)
 
 
-def _beside(file: Path, signature_format: str) -> Path:
-    return (
-        file.with_name(f"{file.name}.p7s")
-        if signature_format == "cades"
-        else file.with_stem(f"{file.stem}-signed")
-    )
+def _batch(asked: argparse.Namespace, settings: Settings) -> int:
+    options = signing_options(asked)
+    if not asked.folder.is_dir():
+        raise SettingsError(f"{asked.folder} is not a folder")
+    pattern = asked.pattern or ("*.pdf" if asked.format == "pades" else "*")
+    batch = Batch(asked.folder, asked.output or asked.folder / "signed", pattern, asked.idempotency_key)
+    asked.idempotency_key = batch.key
+
+    def tell(name: str, what: str) -> None:
+        if not asked.json:
+            print(f"{name}: {what}")
+
+    with _client(settings) as kyso:
+        left = batch.run(kyso, options, asked.image, tell)
+    rows = [
+        {"key": one.key, "operation_id": one.operation_id, "state": one.state, "code": one.error_code}
+        for one in left
+    ]
+    document = {"idempotency_key": batch.key, "files": len(batch.files), "signed": batch.done, "left": rows}
+    _print(asked, document, f"{len(batch.done)} of {len(batch.files)} signed")
+    if any(one.state == "outcome_unknown" or not one.ended for one in left):
+        return UNKNOWN
+    return REFUSED if left else OK
 
 
-def _written(asked: argparse.Namespace, signed: SignedDocument, output: Path) -> int:
+def _written(asked: argparse.Namespace, signed: SignedDocument) -> int:
     document = {
         "operation_id": signed.operation_id,
-        "output": str(output),
+        "output": str(signed.path),
         "media_type": signed.media_type,
         "size": signed.size,
+        "level": signed.level or None,
+        "level_missed": signed.level_missed or None,
+        "warnings": list(signed.warnings),
     }
-    _print(asked, document, f"{output}: {signed.size} bytes, operation {signed.operation_id}")
+    lines = [f"{signed.path}: {signed.size} bytes, operation {signed.operation_id}"]
+    if signed.level_missed:
+        lines.append(f"  ! level {signed.level} only: {signed.level_missed}")
+    lines += [f"  ! {code}" for code in signed.warnings]
+    _print(asked, document, "\n".join(lines))
     return OK
 
 
@@ -206,7 +275,7 @@ def _status(asked: argparse.Namespace, settings: Settings) -> int:
     with _client(settings) as kyso:
         operation = kyso.operation(asked.operation)
         if asked.output and operation.document_url:
-            return _written(asked, kyso.fetch_document(asked.operation, asked.output), asked.output)
+            return _written(asked, kyso.fetch_document(asked.operation, asked.output))
     why = f": {operation.error_code} {operation.error_message}" if operation.error_code else ""
     _print(asked, operation.document, f"{operation.operation_id} {operation.state}{why}")
     return {"refused": REFUSED, "failed": REFUSED, "outcome_unknown": UNKNOWN}.get(operation.state, OK)
@@ -248,7 +317,7 @@ def _fail(asked: argparse.Namespace, code: int, name: str, message: str, request
 
 
 def _exit_code(asked: argparse.Namespace, error: KysoError) -> int:
-    signing = asked.run is _sign
+    signing = asked.run in {_sign, _batch}
     if isinstance(error, KysoUnreachable):
         return UNKNOWN if error.sent and signing else UNREACHABLE
     if signing and error.code in {

@@ -3,45 +3,33 @@
 from __future__ import annotations
 
 import base64
-import random
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Unpack
 from urllib.parse import quote
 
 import httpx
 
-from kyso_client.errors import KysoError, KysoUnreachable, error_of
+from kyso_client.connection import Connection, unreachable
+from kyso_client.errors import KysoError
+from kyso_client.options import BatchItemOptions, SigningOptions, as_json
 from kyso_client.results import (
+    BatchOutcome,
     Credential,
     Operation,
+    PreparedDocument,
     Readiness,
     SignedDocument,
     SignedHashes,
     SubmittedDocument,
     Verification,
 )
-from kyso_client.tokens import ClientProof, TokenSource
-from kyso_client.transfer import Content, Progress, opened, receive, signing_parts
-
-T = TypeVar("T")
+from kyso_client.transfer import Content, Progress, Source, opened, receive, request_parts
 
 
-@dataclass(frozen=True, slots=True)
-class Retrying:
-    """How often and how patiently a request is sent again, always with the same idempotency key."""
-
-    attempts: int = 5
-    first_pause_seconds: float = 0.2
-    longest_pause_seconds: float = 5.0
-
-
-class KysoClient:
+class KysoClient(Connection):
     """The platform, for one API client. Usable from several threads; close it after use.
 
     Every method raises KysoError with a stable code where the platform refuses, KysoUnreachable where it does not
@@ -49,99 +37,145 @@ class KysoClient:
     or a part of it is unavailable (503), or the same request is still being worked on.
     """
 
-    def __init__(
-        self,
-        base_url: str,
-        proof: ClientProof,
-        *,
-        scope: str = "",
-        timeout_seconds: float = 60.0,
-        retrying: Retrying | None = None,
-        http: httpx.Client | None = None,
-    ) -> None:
-        """Take the gateway's address and the client's proof; `http` replaces the HTTP client (its base URL must fit)."""
-        # A proxy of the environment cannot reach what runs on this machine.
-        local = httpx.URL(base_url).host in {"127.0.0.1", "::1", "localhost"}
-        self._http = http or httpx.Client(base_url=base_url, timeout=timeout_seconds, trust_env=not local)
-        self._tokens = TokenSource(self._http, proof, scope)
-        self._retrying = retrying or Retrying()
-        self._sleep: Callable[[float], None] = time.sleep
-
-    def __enter__(self) -> Self:
-        """Return itself."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Close."""
-        self.close()
-
-    def close(self) -> None:
-        """Close the connections."""
-        self._http.close()
-
     def sign_document(
         self,
-        document: Content,
+        document: Source | None,
         *,
         credential_id: str,
+        more: Sequence[Source] = (),
+        signature: Source | None = None,
+        images: Sequence[Source] = (),
         output: Path | None = None,
         file_name: str = "",
         idempotency_key: str = "",
         progress: Progress | None = None,
-        **request: str,
+        **options: Unpack[SigningOptions],
     ) -> SignedDocument:
-        """Sign one document and wait for it.
+        """Sign one document and wait for it; `options` are the request's fields, format pades where none is named.
 
-        `request` takes format ("pades" or "cades"), level, digest_algorithm, scheme, document_type, label, reference,
-        reason, location, field_name. With `output` the signed document goes to that file, which appears only when it
-        is whole; else the bytes are in the result.
+        `more` are further contents (ASiC-E, XAdES and JAdES detached), `signature` is an existing container that takes
+        one more signature, with or without `document`; `images` go with a visible signature. With `output` the signed
+        document goes to that file, which appears only when it is whole, or into that folder under the name that the
+        platform proposes; else the bytes are in the result.
         """
         key = idempotency_key or uuid.uuid4().hex
-        asked = {
-            "format": "pades",
-            "label": "none",
-            **request,
-            "credential_id": credential_id,
-            "mode": "sync",
-        }
-        with opened(document, file_name, progress) as (file, name):
+        asked = _asked(credential_id, options, mode="sync")
+        sources = _sources(document, more, signature, images)
+        with opened(sources, progress, file_name) as files:
 
             def send() -> SignedDocument:
-                with self._stream(
-                    "POST", "/v1/signatures", key, files=signing_parts(asked, name, file)
-                ) as answer:
-                    return receive(answer, output)
+                parts = request_parts(asked, files)
+                with self._stream("POST", "/v1/signatures", key, files=parts) as answer:
+                    return receive(answer, output, files[0].name if files else "")
 
             return self._again(send)
 
     def submit_document(
         self,
-        document: Content,
+        document: Source | None,
+        *,
+        credential_id: str,
+        more: Sequence[Source] = (),
+        signature: Source | None = None,
+        images: Sequence[Source] = (),
+        file_name: str = "",
+        idempotency_key: str = "",
+        progress: Progress | None = None,
+        **options: Unpack[SigningOptions],
+    ) -> SubmittedDocument:
+        """Hand in one document to be signed later; `operation` and `fetch_document` follow it."""
+        key = idempotency_key or uuid.uuid4().hex
+        asked = _asked(credential_id, options, mode="async")
+        with opened(_sources(document, more, signature, images), progress, file_name) as files:
+            answer = self._again(
+                lambda: self._json("POST", "/v1/signatures", key, files=request_parts(asked, files))
+            )
+        return SubmittedDocument(str(answer["operation_id"]), str(answer["status_url"]))
+
+    def sign_batch(
+        self,
+        documents: Mapping[str, Source],
+        *,
+        credential_id: str,
+        idempotency_key: str,
+        images: Sequence[Source] = (),
+        items: Mapping[str, BatchItemOptions] | None = None,
+        wait_seconds: float = 0,
+        **options: Unpack[SigningOptions],
+    ) -> list[BatchOutcome]:
+        """Hand in many documents, by keys of the caller's; return an outcome for each, in their order.
+
+        `items` holds what differs for single keys. The same call again with the same `idempotency_key`, whole or with
+        the missing documents only, goes on instead of signing twice. Ended ones are fetched by `fetch_document`.
+        """
+        own = items or {}
+        asked = _asked(credential_id, options, wait_seconds=wait_seconds)
+        asked["items"] = [{"key": key, **own.get(key, {})} for key in documents]
+        sources = [*(("image", image) for image in images), *documents.items()]
+        with opened(sources) as files:
+            answer = self._again(
+                lambda: self._json(
+                    "POST",
+                    "/v1/signatures:batch",
+                    idempotency_key,
+                    files=request_parts(asked, files),
+                    timeout=httpx.Timeout(self._timeout, read=self._timeout + wait_seconds),
+                )
+            )
+        return [BatchOutcome.of(row) for row in answer["outcomes"]]
+
+    def extend_document(
+        self,
+        document: Source,
+        *,
+        level: str,
+        content: Sequence[Source] = (),
+        content_digest: bytes | None = None,
+        output: Path | None = None,
+        progress: Progress | None = None,
+        **request: str,
+    ) -> SignedDocument:
+        """Raise the signatures of a document to a higher level; `content` is what a detached signature signs.
+
+        `request` takes digest_algorithm, level_rule, time_stamp_authority, label, document_type, reference.
+        """
+        asked = {"label": "none", **request, "level": level, "content_digest": content_digest}
+        sources = [("document", document), *(("content", one) for one in content)]
+        with opened(sources, progress) as files:
+
+            def send() -> SignedDocument:
+                parts = request_parts(asked, files)
+                with self._stream("POST", "/v1/documents:extend", "", files=parts) as answer:
+                    return receive(answer, output, files[0].name)
+
+            return self._again(send)
+
+    def prepare_document(self, *, credential_id: str, **options: Unpack[SigningOptions]) -> PreparedDocument:
+        """Tell what to hash, and what to keep, to sign a document that stays here."""
+        asked = as_json(_asked(credential_id, options))
+        return PreparedDocument.of(
+            self._again(lambda: self._json("POST", "/v1/documents:prepare", json=asked))
+        )
+
+    def complete_document(
+        self,
+        content_digest: bytes,
         *,
         credential_id: str,
         file_name: str = "",
         idempotency_key: str = "",
-        progress: Progress | None = None,
-        **request: str,
-    ) -> SubmittedDocument:
-        """Hand in one document to be signed later; `operation` and `fetch_document` follow it."""
+        output: Path | None = None,
+        **options: Unpack[SigningOptions],
+    ) -> SignedDocument:
+        """Sign the digest of a document that stays here; the answer is the signature container."""
         key = idempotency_key or uuid.uuid4().hex
-        asked = {
-            "format": "pades",
-            "label": "none",
-            **request,
-            "credential_id": credential_id,
-            "mode": "async",
-        }
-        with opened(document, file_name, progress) as (file, name):
+        asked = as_json(_asked(credential_id, options, content_digest=content_digest, file_name=file_name))
 
-            def send() -> dict[str, Any]:
-                return self._json("POST", "/v1/signatures", key, files=signing_parts(asked, name, file))
+        def send() -> SignedDocument:
+            with self._stream("POST", "/v1/documents:complete", key, json=asked) as answer:
+                return receive(answer, output, file_name)
 
-            answer = self._again(send)
-        return SubmittedDocument(str(answer["operation_id"]), str(answer["status_url"]))
+        return self._again(send)
 
     def sign_hashes(
         self,
@@ -179,13 +213,15 @@ class KysoClient:
                 raise TimeoutError(f"operation {operation_id} is still {operation.state}")
             self._sleep(pause_seconds)
 
-    def fetch_document(self, operation_id: str, output: Path | None = None) -> SignedDocument:
-        """Fetch the signed document of an operation that was handed in."""
+    def fetch_document(
+        self, operation_id: str, output: Path | None = None, sent_name: str = ""
+    ) -> SignedDocument:
+        """Fetch the signed document of an operation that was handed in; `sent_name` is its name before it was signed."""
         path = f"/v1/signatures/{_segment(operation_id)}/document"
 
         def send() -> SignedDocument:
             with self._stream("GET", path, "") as answer:
-                return receive(answer, output)
+                return receive(answer, output, sent_name)
 
         return self._again(send)
 
@@ -200,20 +236,13 @@ class KysoClient:
     ) -> Verification:
         """Judge every signature of a document; `detached` is the content of a detached signature."""
         parameters = {"integrity_only": "true" if integrity_only else "false"}
-        with (
-            opened(document, file_name, progress) as (file, name),
-            opened(detached or b"", "", None) as (
-                content,
-                content_name,
-            ),
-        ):
+        sources: list[tuple[str, Source]] = [("document", document)]
+        if detached is not None:
+            sources.append(("detached", detached))
+        with opened(sources, progress, file_name) as files:
 
             def send() -> dict[str, Any]:
-                file.seek(0)
-                parts: list[tuple[str, Any]] = [("document", (name, file, "application/octet-stream"))]
-                if detached is not None:
-                    content.seek(0)
-                    parts.append(("detached", (content_name, content, "application/octet-stream")))
+                parts = [file.again() for file in files]
                 return self._json("POST", "/v1/verifications", params=parameters, files=parts)
 
             return Verification.of(self._again(send))
@@ -243,72 +272,28 @@ class KysoClient:
             answer = self._http.get("/readyz")
             document = answer.json()
         except httpx.TransportError as error:
-            raise _unreachable(error) from error
+            raise unreachable(error) from error
         except ValueError as error:
             raise KysoError("HTTP_ERROR", answer.status_code, "this is not Kyso's gateway") from error
         return Readiness(
             bool(document.get("ready")), dict(document.get("reasons", {})), dict(document.get("services", {}))
         )
 
-    @contextmanager
-    def _stream(self, method: str, path: str, key: str, **content: Any) -> Iterator[httpx.Response]:
-        headers = {"Idempotency-Key": key} if key else {}
-        token = self._tokens.token()
-        headers["Authorization"] = f"Bearer {token}"
-        try:
-            with self._http.stream(method, path, headers=headers, **content) as answer:
-                if not answer.is_success:
-                    answer.read()
-                    if answer.status_code == 401:
-                        self._tokens.forget(token)
-                    raise error_of(answer)
-                yield answer
-        except httpx.TransportError as error:
-            raise _unreachable(error) from error
-
-    def _json(self, method: str, path: str, key: str = "", **content: Any) -> dict[str, Any]:
-        with self._stream(method, path, key, **content) as answer:
-            answer.read()
-            try:
-                document = answer.json()
-            except ValueError as error:
-                raise KysoError("HTTP_ERROR", answer.status_code, "the answer is not JSON") from error
-        if not isinstance(document, dict):
-            raise KysoError("HTTP_ERROR", answer.status_code, "the answer is not a JSON object")
-        return document
-
-    def _again(self, send: Callable[[], T]) -> T:
-        """Send; where that is safe and may help, send again after a pause. `send` keeps its idempotency key."""
-        pause = self._retrying.first_pause_seconds
-        for attempt in range(1, self._retrying.attempts + 1):
-            try:
-                return send()
-            except KysoError as error:
-                if attempt == self._retrying.attempts or not _worth_another(error, attempt):
-                    raise
-                asked = float(error.data.get("retry_after", 0) or 0)
-                # Not all callers that were turned away may come back in the same moment.
-                jittered = pause * random.uniform(0.5, 1)  # noqa: S311
-                self._sleep(min(self._retrying.longest_pause_seconds, max(asked, jittered)))
-                pause *= 2
-        raise AssertionError("unreachable")
-
-
-def _worth_another(error: KysoError, attempt: int) -> bool:
-    if isinstance(error, KysoUnreachable):
-        return True
-    if error.code in {"TOKEN_EXPIRED", "TOKEN_INVALID"}:
-        # The token was thrown away: one try with a new one, in case the platform's keys or clock moved.
-        return attempt == 1
-    if error.code == "OPERATION_IN_PROGRESS":
-        return True
-    return error.status == 503 and bool(error.data.get("retryable", True))
-
-
-def _unreachable(error: httpx.TransportError) -> KysoUnreachable:
-    sent = not isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout)
-    return KysoUnreachable(f"the platform does not answer: {type(error).__name__} {error}".strip(), sent=sent)
-
 
 def _segment(identifier: str) -> str:
     return quote(identifier, safe="")
+
+
+def _asked(credential_id: str, options: SigningOptions, **more: Any) -> dict[str, Any]:
+    return {"format": "pades", "label": "none", **options, "credential_id": credential_id, **more}
+
+
+def _sources(
+    document: Source | None, more: Sequence[Source], signature: Source | None, images: Sequence[Source]
+) -> list[tuple[str, Source]]:
+    first = [] if document is None else [document]
+    return [
+        *(("document", one) for one in (*first, *more)),
+        *(("signature", one) for one in (signature,) if one is not None),
+        *(("image", one) for one in images),
+    ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any, Self
 
 Json = dict[str, Any]
@@ -26,6 +27,14 @@ class SignedDocument:
     """Bytes."""
     content: bytes | None
     """The bytes, unless they went to a file."""
+    path: Path | None = None
+    """Where they went."""
+    level: str = ""
+    """Level that was reached, such as B-LT; empty where the answer does not tell."""
+    level_missed: str = ""
+    """Why a lower level than asked was given; empty where it was reached."""
+    warnings: tuple[str, ...] = ()
+    """Codes of what was done although a rule advises against it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +43,66 @@ class SubmittedDocument:
 
     operation_id: str
     status_url: str
+
+
+@dataclass(frozen=True, slots=True)
+class BatchOutcome:
+    """What became of one document of a batch."""
+
+    key: str
+    operation_id: str
+    """Empty where the document was not accepted."""
+    state: str
+    """As an operation's; empty where it was not accepted."""
+    error_code: str
+    error_message: str
+    retryable: bool
+    replayed: bool
+
+    @property
+    def ended(self) -> bool:
+        """Whether it will not change any more."""
+        return self.state not in {"accepted", "begun"}
+
+    @classmethod
+    def of(cls, row: Json) -> Self:
+        """Read one row of the answer of POST /v1/signatures:batch."""
+        error = row.get("error") or {}
+        return cls(
+            key=str(row["key"]),
+            operation_id=row["operation_id"] or "",
+            state=row["state"] or "",
+            error_code=str(error.get("code", "")),
+            error_message=str(error.get("message", "")),
+            retryable=bool(error.get("retryable", False)),
+            replayed=bool(row["replayed"]),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedDocument:
+    """What to hash, and what to keep, to sign a document that stays with the caller."""
+
+    digest_algorithm: str
+    hashed: str
+    """`content`, or `ByteRange` for PAdES."""
+    contents_bytes: int
+    """PAdES: bytes to reserve for the CMS in /Contents; else 0."""
+    sub_filter: str
+    """PAdES: /SubFilter to write; else empty."""
+    signing_time: datetime | None
+    """PAdES: /M to write."""
+
+    @classmethod
+    def of(cls, document: Json) -> Self:
+        """Read the answer of POST /v1/documents:prepare."""
+        return cls(
+            digest_algorithm=str(document["digest_algorithm"]),
+            hashed=str(document["hashed"]),
+            contents_bytes=int(document["contents_bytes"] or 0),
+            sub_filter=document["sub_filter"] or "",
+            signing_time=_time(document["signing_time"]),
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from kyso.v1 import registry_pb2, registry_pb2_grpc
 from services.kernel.errors import FieldInvalid
 from services.registry.service.authorities import AuthorityService
 from services.registry.service.directory import DirectoryService
+from services.registry.service.time_stamps import TimeStampCertificates
 from services.registry.service.tokens import TokenRequest, TokenService
 from services.registry.servicer import convert
 
@@ -73,9 +74,14 @@ class DirectoryServicer(registry_pb2_grpc.DirectoryServiceServicer):
 class PkiServicer(registry_pb2_grpc.PkiServiceServicer):
     """PkiService."""
 
-    def __init__(self, authorities: AuthorityService, clock: Callable[[], datetime]) -> None:
-        """Bind the use case and the clock that dates what was read."""
-        self._authorities, self._clock = authorities, clock
+    def __init__(
+        self,
+        authorities: AuthorityService,
+        time_stamps: TimeStampCertificates,
+        clock: Callable[[], datetime],
+    ) -> None:
+        """Bind the use cases and the clock that dates what was read."""
+        self._authorities, self._time_stamps, self._clock = authorities, time_stamps, clock
 
     async def GetCrl(
         self, request: registry_pb2.GetCrlRequest, _context: Context
@@ -94,6 +100,14 @@ class PkiServicer(registry_pb2_grpc.PkiServiceServicer):
         """Answer a CA's certificate."""
         return registry_pb2.GetCaCertificateResponse(
             certificate=await self._authorities.certificate(request.ca)
+        )
+
+    async def GetTimeStampCertificate(
+        self, request: registry_pb2.GetTimeStampCertificateRequest, _context: Context
+    ) -> registry_pb2.GetTimeStampCertificateResponse:
+        """Answer the certificate of our own time-stamp unit."""
+        return registry_pb2.GetTimeStampCertificateResponse(
+            certificate_chain=await self._time_stamps.chain(request.name)
         )
 
     async def GetTrust(

@@ -214,6 +214,23 @@ crl = Table(
     Column("der", LargeBinary, nullable=False),
 )
 
+# Issued by our issuing CA to our own time-stamp key; a key has several, one after the other.
+time_stamp_certificate = Table(
+    "time_stamp_certificate",
+    metadata,
+    Column("serial_number", String(64), primary_key=True),
+    Column("key", String(64), nullable=False),
+    Column("state", String(20), nullable=False),
+    Column("not_before", Moment, nullable=False),
+    Column("not_after", Moment, nullable=False),
+    Column("tbs", LargeBinary, nullable=False),
+    # Empty until it is signed.
+    Column("certificate", LargeBinary, nullable=False),
+    Column("reserved_at", Moment, nullable=False),
+    Column("issued_at", Moment),
+    Index("time_stamp_certificate_by_key", "key", "state"),
+)
+
 # Numbers without gaps, taken in the transaction that uses them: "directory" (the head), "audit" (the last position).
 counter = Table(
     "counter",

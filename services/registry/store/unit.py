@@ -16,6 +16,7 @@ from services.registry.store.audit import SqlAuditRows
 from services.registry.store.authorities import SqlAuthorityRows
 from services.registry.store.credentials import SqlCredentialRows
 from services.registry.store.parties import SqlPartyRows
+from services.registry.store.time_stamps import SqlTimeStampRows
 
 _DIRECTORY = "directory"
 
@@ -41,11 +42,12 @@ class SqlUnit:
     """One transaction on one connection."""
 
     def __init__(self, connection: AsyncConnection) -> None:
-        """Bind the connection; the four groups of rows share it."""
+        """Bind the connection; the groups of rows share it."""
         self._connection = connection
         self.parties = SqlPartyRows(connection)
         self.credentials = SqlCredentialRows(connection)
         self.authorities = SqlAuthorityRows(connection)
+        self.time_stamps = SqlTimeStampRows(connection)
         self.audit = SqlAuditRows(connection, take)
 
     async def alone(self) -> None:

@@ -29,6 +29,27 @@ def number(value: int) -> generic.NumberObject:
     return generic.NumberObject(value)  # type: ignore[no-untyped-call]
 
 
+def real(value: float) -> bytes:
+    """Write a real number to a thousandth, never with an exponent (ISO 32000-1 7.3.3)."""
+    text = f"{value:.3f}".rstrip("0").rstrip(".")
+    return b"0" if text == "-0" else text.encode("ascii")
+
+
+def integer_at(parent: generic.DictionaryObject, key: str) -> int:
+    """Return the integer that stands at a key, directly or by reference; 0 where nothing or null does."""
+    value = value_at(parent, key)
+    return 0 if value is None else int(value)  # type: ignore[call-overload]
+
+
+def value_at(parent: generic.DictionaryObject, key: str) -> generic.PdfObject | None:
+    """Return what stands at a key, directly or by reference; None where nothing or null does."""
+    try:
+        value: generic.PdfObject = parent[key]
+    except KeyError:
+        return None
+    return value
+
+
 def dictionary(entries: Mapping[str, generic.PdfObject]) -> generic.DictionaryObject:
     """Make a dictionary object."""
     return generic.DictionaryObject(entries)  # type: ignore[no-untyped-call]

@@ -13,6 +13,7 @@ from pyhanko.pdf_utils.reader import PdfFileReader
 
 from services.kernel.errors import DocumentDamaged, DocumentEncrypted, DocumentLocked, DocumentNotPdf
 from services.signer.formats.pdf_objects import resolved
+from services.signer.formats.pdf_values import read_ahead
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,6 +43,7 @@ class Field:
     @property
     def value(self) -> generic.DictionaryObject | None:
         """The signature dictionary of a filled signature field."""
+        read_ahead(self.dictionary, "/V")
         return dictionary_at(self.dictionary, "/V")
 
 
@@ -229,6 +231,8 @@ def _is_field(kid: generic.PdfObject) -> bool:
 def require_signable(catalog: generic.DictionaryObject, fields: list[Field], target: str) -> None:
     """Raise DocumentLocked where a certification, a field lock or a lock of the whole forbids signing `target`."""
     permissions = dictionary_at(catalog, "/Perms")
+    if permissions is not None:
+        read_ahead(permissions, "/DocMDP")
     certification = dictionary_at(permissions, "/DocMDP") if permissions is not None else None
     signatures = [
         (field.name, field.value) for field in fields if field.is_signature and field.value is not None

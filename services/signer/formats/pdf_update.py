@@ -6,19 +6,87 @@ Only the bytes to append are built; the file itself is never copied or changed.
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
 from io import BytesIO
 from typing import TYPE_CHECKING
 
 from pyhanko.pdf_utils import generic
 
+from services.kernel.errors import BodyTooLarge
 from services.signer.formats.pdf_objects import written
 
 if TYPE_CHECKING:
     from pyhanko.pdf_utils.reader import PdfFileReader
+    from pyhanko.pdf_utils.rw_common import PdfHandler
 
+MAX_TABLE_OFFSET = 9_999_999_999
+"""ISO 32000-1 7.5.4: an offset in a cross-reference table has ten digits."""
 _STRUCTURAL = frozenset(
-    {"/Size", "/Prev", "/ID", "/XRefStm", "/Type", "/W", "/Index", "/Length", "/Filter", "/DecodeParms"}
+    {
+        "/Size",
+        "/Prev",
+        "/Root",
+        "/ID",
+        "/XRefStm",
+        "/Type",
+        "/W",
+        "/Index",
+        "/Length",
+        "/Filter",
+        "/DecodeParms",
+    }
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """What an update must know of the bytes that it continues."""
+
+    handler: PdfHandler
+    size: int
+    ends_with_newline: bool
+    next_number: int
+    """The lowest object number that was never used."""
+    previous: int
+    """Offset of the newest cross-reference section."""
+    streamed: bool
+    """Whether that section is a stream: files keep to one kind (ISO 32000-1 7.5.8.1)."""
+    trailer: bytes
+    """Trailer entries as written, those left out that every update writes anew."""
+    permanent_id: bytes | None
+    """First half of /ID, which an update must not change (ISO 32000-1 14.4)."""
+
+    @classmethod
+    def of(cls, reader: PdfFileReader, size: int, ends_with_newline: bool, next_number: int) -> Base:
+        """Describe a file of `size` bytes that `reader` read."""
+        if reader.last_startxref is None:
+            raise ValueError("the reader has not read a cross-reference")
+        # Keys that the file's own software put into the trailer are kept (ISO 32000-1 7.5.5).
+        kept = b"".join(
+            written(key) + b" " + written(value) + b"\n"
+            for key, value in reader.trailer.flatten().items()
+            if key not in _STRUCTURAL
+        )
+        return cls(
+            handler=reader,
+            size=size,
+            ends_with_newline=ends_with_newline,
+            next_number=next_number,
+            previous=reader.last_startxref,
+            streamed=reader.has_xref_stream,
+            trailer=kept,
+            permanent_id=_permanent_id(reader),
+        )
+
+
+def _permanent_id(reader: PdfFileReader) -> bytes | None:
+    try:
+        value = reader.trailer["/ID"][0]
+    except (KeyError, IndexError):
+        return None
+    if isinstance(value, generic.TextStringObject):
+        return bytes(value.original_bytes)
+    return bytes(value)
 
 
 class IncrementalUpdate:
@@ -27,29 +95,31 @@ class IncrementalUpdate:
     It does not check that what is written makes sense.
     """
 
-    def __init__(self, reader: PdfFileReader, size: int, ends_with_newline: bool, next_number: int) -> None:
-        """Start after `size` bytes of the file that `reader` read; new objects are numbered from `next_number`."""
-        self._reader = reader
-        if reader.last_startxref is None:
-            raise ValueError("the reader has not read a cross-reference")
-        self._previous = reader.last_startxref
-        self._base = size
+    def __init__(self, base: Base) -> None:
+        """Start after the bytes that `base` describes."""
+        self._base = base
         self._buffer = BytesIO()
         self._offsets: dict[tuple[int, int], int] = {}
-        self._next_number = next_number
-        if not ends_with_newline:
+        self._changed: dict[tuple[int, int], generic.PdfObject] = {}
+        self._next_number = base.next_number
+        if not base.ends_with_newline:
             self._buffer.write(b"\n")
+
+    @property
+    def base_size(self) -> int:
+        """Bytes of the file before this update."""
+        return self._base.size
 
     def new_reference(self) -> generic.Reference:
         """Take the next object number."""
-        reference = generic.Reference(self._next_number, 0, self._reader)
+        reference = generic.Reference(self._next_number, 0, self._base.handler)
         self._next_number += 1
         return reference
 
     def put(self, reference: generic.Reference, body: bytes) -> int:
         """Write an object from its bytes; return the offset of `body` within the update."""
         buffer = self._buffer
-        self._offsets[reference.idnum, reference.generation] = self._base + buffer.tell()
+        self._offsets[reference.idnum, reference.generation] = self._base.size + buffer.tell()
         buffer.write(b"%d %d obj\n" % (reference.idnum, reference.generation))
         start = buffer.tell()
         buffer.write(body)
@@ -60,39 +130,53 @@ class IncrementalUpdate:
         """Write an object that was read from the file and changed since."""
         self.put(reference, written(value))
 
+    def change(self, reference: generic.Reference, value: generic.PdfObject) -> None:
+        """Note an object that was read from the file and is changed, perhaps more than once, before it is written."""
+        self._changed[reference.idnum, reference.generation] = value
+
+    def noted(self, reference: generic.Reference) -> generic.PdfObject | None:
+        """Return what `change` noted under a reference."""
+        return self._changed.get((reference.idnum, reference.generation))
+
+    def put_changed(self) -> None:
+        """Write every object that `change` noted, once."""
+        for (number, generation), value in self._changed.items():
+            self.put_object(generic.Reference(number, generation, self._base.handler), value)
+        self._changed.clear()
+
     def close(self) -> bytearray:
-        """Write cross-reference, trailer and end mark; return the whole update."""
-        start = self._base + self._buffer.tell()
-        if self._reader.has_xref_stream:
+        """Write cross-reference, trailer and end mark; return the whole update.
+
+        Raises BodyTooLarge where an offset does not fit into the kind of cross-reference that the file has.
+        """
+        start = self._base.size + self._buffer.tell()
+        if self._base.streamed:
             self._write_stream(start)
         else:
-            self._write_table()
+            self._write_table(start)
         self._buffer.write(b"startxref\n%d\n%%%%EOF\n" % start)
         return bytearray(self._buffer.getbuffer())
 
     def _trailer_entries(self) -> bytes:
-        # Keys that the file's own software put into the trailer are kept (ISO 32000-1 7.5.5).
-        trailer = self._reader.trailer.flatten()
-        body = BytesIO()
-        for key, value in trailer.items():
-            if key not in _STRUCTURAL:
-                body.write(written(key) + b" " + written(value) + b"\n")
-        body.write(b"/Size %d\n/Prev %d\n" % (self._next_number, self._previous))
         fresh = hashlib.sha256(self._buffer.getbuffer()).digest()[:16]
-        body.write(b"/ID [<%s> <%s>]\n" % (self._permanent_id(fresh).hex().encode(), fresh.hex().encode()))
-        return body.getvalue()
+        permanent = self._base.permanent_id
+        root = self._base.handler.root_ref
+        # What `pdf_own` reads back stands last, always in this order.
+        return self._base.trailer + b"/Root %d %d R\n/Size %d\n/Prev %d\n/ID [<%s> <%s>]\n" % (
+            root.idnum,
+            root.generation,
+            self._next_number,
+            self._base.previous,
+            (fresh if permanent is None else permanent).hex().encode(),
+            fresh.hex().encode(),
+        )
 
-    def _permanent_id(self, fresh: bytes) -> bytes:
-        """Return the first half of /ID, which an update must not change (ISO 32000-1 14.4), or a fresh one."""
-        try:
-            value = self._reader.trailer["/ID"][0]
-        except (KeyError, IndexError):
-            return fresh
-        if isinstance(value, generic.TextStringObject):
-            return bytes(value.original_bytes)
-        return bytes(value)
-
-    def _write_table(self) -> None:
+    def _write_table(self, start: int) -> None:
+        if start > MAX_TABLE_OFFSET:
+            raise BodyTooLarge(
+                f"the PDF file is larger than {MAX_TABLE_OFFSET} bytes, which its cross-reference table cannot hold",
+                limit=MAX_TABLE_OFFSET,
+            )
         buffer = self._buffer
         buffer.write(b"xref\n")
         for run in _runs(sorted(self._offsets)):

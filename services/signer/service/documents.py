@@ -7,20 +7,29 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from services.kernel.errors import DomainError, FieldInvalid, Internal
+from services.kernel.errors import DomainError, FieldInvalid, Internal, LevelNotReached
 from services.signer.domain import (
     SCOPE_DOCUMENT,
     Client,
     DocumentRequest,
-    Format,
     ItemFailure,
     Kind,
     State,
     refuse_by_declaration,
 )
-from services.signer.formats.parameters import FormatName, SignatureParameters
+from services.signer.formats.parameters import Level, SignatureParameters
 from services.signer.ledger import Facts
-from services.signer.ports import DocumentPool, DocumentSession, Ending, Intent, Recorded
+from services.signer.ports import (
+    DocumentPool,
+    DocumentSession,
+    Ending,
+    Intent,
+    PersonSignatures,
+    Piece,
+    Recorded,
+)
+from services.signer.service.kept import pack_reached, unpack_reached
+from services.signer.service.levels import LevelRaising, LevelWanted, Reached
 from services.signer.service.outcomes import ItemOutcome, error_of
 from services.signer.service.steps import (
     ANSWERED_FROM_RECORD,
@@ -33,8 +42,6 @@ from services.signer.service.steps import (
     with_selected,
 )
 
-FORMAT_NAMES: dict[Format, FormatName] = {Format.PADES: "PADES", Format.CADES: "CADES"}
-
 
 @dataclass(frozen=True, slots=True)
 class DocumentAnswer:
@@ -45,6 +52,8 @@ class DocumentAnswer:
     size: int
     signing_time: datetime
     replayed: bool
+    reached: Reached | None
+    """Level, and why it is lower than asked; None where nobody knows any more."""
     chunks: AsyncIterator[bytes]
 
 
@@ -55,18 +64,37 @@ class Made:
     operation_id: str
     signing_time: datetime
     replayed: bool
+    reached: Reached
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """What step 5 made: one outcome, the signing time, and the level of what is in the session."""
+
+    outcomes: list[ItemOutcome]
+    signing_time: datetime
+    reached: Reached
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentParts:
+    """What documents need besides the steps that all signatures share."""
+
+    documents: DocumentPool
+    levels: LevelRaising
+    persons: PersonSignatures
 
 
 class DocumentSigning:
     """The use case behind SignDocument."""
 
-    def __init__(self, steps: SigningSteps, documents: DocumentPool) -> None:
-        """Take the steps that all signatures share, and the document workers."""
-        self._steps, self._documents = steps, documents
+    def __init__(self, steps: SigningSteps, parts: DocumentParts) -> None:
+        """Take the steps that all signatures share, and what documents need besides."""
+        self._steps, self._parts = steps, parts
 
     @asynccontextmanager
     async def sign_document(
-        self, client: Client, request: DocumentRequest, chunks: AsyncIterator[bytes], request_id: str
+        self, client: Client, request: DocumentRequest, pieces: AsyncIterator[Piece], request_id: str
     ) -> AsyncIterator[DocumentAnswer]:
         """Sign, or answer again what was signed under the same idempotency key; raise the refusal or failure.
 
@@ -83,22 +111,25 @@ class DocumentSigning:
         if refusal is not None and not await self._is_recorded(client, request):
             await self._steps.note_refusal(facts, refusal)
             raise refusal
-        async with self._documents.session() as session:
-            async for chunk in chunks:
-                await session.feed(chunk)
+        async with self._parts.documents.session() as session:
+            async for piece in pieces:
+                await session.take(piece)
+            if request.content_digest is not None:
+                session.know(request.content_digest)
             content = session.document_digest
             facts = replace(facts, request_sha256=content.hex())
-            intent = self.intent(client, request, facts, request.request_sha256(content))
+            intent = self.intent(client, request, facts, request.request_sha256(content, session.first))
             if selected is None or refusal is not None:
                 made = await self._answered_before(intent, request, session, refusal)
             else:
                 intent = replace(intent, facts=with_selected(facts, selected))
                 # 4. to 6. To the end, even where the caller goes away; the session stays open until then.
                 made = await self._steps.to_its_end(self._sign(client, request, intent, selected, session))
-            yield await _answer(made, request.format, session)
+            yield _answer(made, request, session)
 
     async def refuse(self, client: Client, request: DocumentRequest, request_id: str) -> Facts:
         """Do step 2: refuse by what is declared, before any byte is read. Return what the ledger can say so far."""
+        request.require_digest()
         facts = facts_of(
             client, Kind.DOCUMENT, request.credential_id, request.declaration, total=1, request_id=request_id
         )
@@ -125,31 +156,28 @@ class DocumentSigning:
 
     async def make(
         self, client: Client, request: DocumentRequest, selected: Selected, session: DocumentSession
-    ) -> tuple[list[ItemOutcome], datetime]:
-        """Do step 5: build what must be signed, sign it, put the signature in. One outcome, and the signing time."""
+    ) -> Attempt:
+        """Do step 5: build what must be signed, sign it, put the signature in, raise it to its level."""
         now = self._steps.parts.clock().replace(microsecond=0)
+        envelope, reached = request.envelope, Reached(Level.B_B)
         try:
-            parameters = SignatureParameters(
-                certificate_chain=selected.chain.der,
-                algorithm=selected.algorithm,
-                signing_time=now,
-                reason=request.reason or None,
-                location=request.location or None,
-                field_name=request.field_name or None,
-            )
-            digest = await session.prepare(FORMAT_NAMES[request.format], parameters)
+            parameters = SignatureParameters(selected.chain.der, selected.algorithm, now, envelope)
+            if envelope.visible is not None and envelope.visible.profile == "nd30.agency":
+                await self._parts.persons.require(session.original())
+            prepared = await session.prepare(parameters)
         except DomainError as error:
             # Nothing was asked of the HSM.
-            return [ItemFailure.of(error)], now
-        outcomes = await self._steps.sign(client, selected, wanted_of(request), [digest])
+            return Attempt([ItemFailure.of(error)], now, reached)
+        outcomes = await self._steps.sign(client, selected, wanted_of(request), [prepared.digest])
         (outcome,) = outcomes
         if isinstance(outcome, bytes):
             try:
                 await session.complete(outcome)
+                reached = await self._parts.levels.raise_to(session, _level_of(request))
             except DomainError as error:
                 # A signature value was made and is not released: the same key does not make a second one.
-                return [_not_completed(error)], now
-        return outcomes, now
+                return Attempt([_not_completed(error)], now, reached)
+        return Attempt(outcomes, now, replace(reached, warnings=prepared.warnings))
 
     async def _sign(
         self,
@@ -162,28 +190,29 @@ class DocumentSigning:
         # 4. The intent.
         begun = await self._steps.begin(intent)
         if begun.signed is not None:
-            return _restore(begun.signed, request.format, session)
+            return _restore(begun.signed, request, session)
         # 5. Build, sign, check.
-        outcomes, signing_time = await self.make(client, request, selected, session)
+        attempt = await self.make(client, request, selected, session)
         # 6. Only what was added is kept; a repeated call brings its document again.
-        entry, state = self._steps.judge(begun.facts, outcomes)
+        entry, state = self._steps.judge(begun.facts, attempt.outcomes)
+        kept = pack_reached(attempt.reached, await session.increment()) if state is State.SIGNED else None
         ending = Ending(
             entry=entry,
             state=state,
-            result=await session.increment() if state is State.SIGNED else None,
+            result=kept,
             chain=selected.chain,
             algorithm=selected.algorithm.label,
-            signing_time=signing_time,
+            signing_time=attempt.signing_time,
         )
         await self._steps.end(ending, 1)
         # 7. The answer.
         self._steps.parts.failpoint.reach("before_answer")
-        failure = outcomes[0]
+        failure = attempt.outcomes[0]
         if isinstance(failure, ItemFailure):
             error = error_of(failure)
             error.data.setdefault("operation_id", begun.facts.operation_id)
             raise error
-        return Made(begun.facts.operation_id, signing_time, replayed=False)
+        return Made(begun.facts.operation_id, attempt.signing_time, replayed=False, reached=attempt.reached)
 
     async def _is_recorded(self, client: Client, request: DocumentRequest) -> bool:
         taken = await self._steps.parts.store.find(client.id, request.idempotency_key)
@@ -198,7 +227,7 @@ class DocumentSigning:
             require_same_request(taken, intent.request_sha256)
             if taken.state is not State.SIGNED:
                 raise recorded_error(taken)
-            return _restore(taken, request.format, session)
+            return _restore(taken, request, session)
         refusal = refusal or Internal("the credential was not selected")
         await self._steps.note_refusal(intent.facts, refusal)
         raise refusal
@@ -209,7 +238,17 @@ def wanted_of(request: DocumentRequest) -> Wanted:
     return Wanted(request.credential_id, request.digest_algorithm, request.scheme)
 
 
+def _level_of(request: DocumentRequest) -> LevelWanted:
+    envelope = request.envelope
+    return LevelWanted(
+        envelope.level, request.digest_algorithm, envelope.may_be_lower, envelope.time_stamp_authority
+    )
+
+
 def _not_completed(error: DomainError) -> ItemFailure:
+    if isinstance(error, LevelNotReached):
+        text = f"{error.message}; the signature that was made is not released"
+        return ItemFailure(error.code, f"{text}: ask with a new idempotency key", retryable=False)
     if not error.retryable:
         return ItemFailure.of(error)
     # Not under its own code, which would tell the caller to ask again with the same key.
@@ -217,25 +256,25 @@ def _not_completed(error: DomainError) -> ItemFailure:
     return ItemFailure(Internal.code, f"{text}ask again with a new idempotency key", retryable=False)
 
 
-def _restore(taken: Recorded, kind: Format, session: DocumentSession) -> Made:
-    if taken.result is None or taken.signing_time is None:
+def _restore(taken: Recorded, request: DocumentRequest, session: DocumentSession) -> Made:
+    kept = unpack_reached(taken.result)
+    if kept is None or kept.addition is None or taken.signing_time is None:
         raise FieldInvalid(
             "this idempotency key was used for an asynchronous request; fetch its document by the operation's id",
             field="idempotency_key",
             operation_id=taken.id,
         )
-    session.restore(FORMAT_NAMES[kind], taken.result, session.document_digest)
-    return Made(taken.id, taken.signing_time, replayed=True)
+    session.restore(request.envelope.format, kept.addition, session.document_digest)
+    return Made(taken.id, taken.signing_time, replayed=True, reached=kept.reached)
 
 
-async def _answer(made: Made, kind: Format, session: DocumentSession) -> DocumentAnswer:
-    added = len(await session.increment())
+def _answer(made: Made, request: DocumentRequest, session: DocumentSession) -> DocumentAnswer:
     return DocumentAnswer(
         operation_id=made.operation_id,
-        media_type=kind.media_type,
-        # A PDF signature is appended to its document; a container stands alone.
-        size=session.size + added if kind is Format.PADES else added,
+        media_type=request.envelope.media_type,
+        size=session.result_size,
         signing_time=made.signing_time,
         replayed=made.replayed,
+        reached=made.reached,
         chunks=session.result(),
     )

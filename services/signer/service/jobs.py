@@ -34,19 +34,25 @@ from services.signer.ports import (
     Blob,
     BlobStore,
     DocumentPool,
+    DocumentSession,
     Ending,
     Intent,
     Job,
     JobStore,
+    Piece,
     Recorded,
     Tokens,
 )
 from services.signer.service.documents import DocumentAnswer, DocumentSigning, wanted_of
+from services.signer.service.files import FileList, fill
+from services.signer.service.files import limited as limited_bytes
 from services.signer.service.hashes import HashSigning
+from services.signer.service.kept import pack_reached, unpack_reached
+from services.signer.service.levels import Reached
 from services.signer.service.messages import Ended, ended_events, job_event, require_result_fits
 from services.signer.service.origin import JobOrigin, known_client
 from services.signer.service.outcomes import ItemOutcome
-from services.signer.service.requests import SigningJob, document_from_json, document_to_json
+from services.signer.service.requests import Accepted, SigningJob, accepted_from_json, accepted_to_json
 from services.signer.service.steps import Selected, SigningSteps, require_same_request, with_selected
 
 LOOK_AGAIN = timedelta(minutes=10)
@@ -100,14 +106,15 @@ class JobSigning:
     # --- what callers ask ---
 
     async def submit(
-        self, client: Client, request: DocumentRequest, chunks: AsyncIterator[bytes], request_id: str
+        self, client: Client, request: DocumentRequest, pieces: AsyncIterator[Piece], request_id: str
     ) -> tuple[str, bool]:
         """Accept a document: return operation id, and whether the same was accepted before, once all is durable."""
         facts = await self._documents.refuse(client, request, request_id)
         if await self._steps.parts.store.find(client.id, request.idempotency_key) is None:
             facts = await self._select_or_refuse(client, request, facts)
-        payload = await self._keep(client, request.file_name, chunks)
-        taken = await self._accept(client, request, facts, payload, queue=True)
+        files = FileList()
+        payload = await self._keep(client, request.file_name, files.bytes_of(pieces))
+        taken = await self._accept(client, files.accepted(request), facts, payload, queue=True)
         return taken or facts.operation_id, taken is not None
 
     async def upload(self, client: Client, file_name: str, chunks: AsyncIterator[bytes]) -> Blob:
@@ -134,13 +141,15 @@ class JobSigning:
         blob = await self._parts.jobs.blob(job.result_blob) if job.result_blob else None
         if blob is None:
             raise OperationNotFound(f"the document of operation {operation_id} is no longer kept")
-        request = document_from_json(job.request)
+        request = accepted_from_json(job.request).request
+        kept = unpack_reached(found.result)
         return DocumentAnswer(
             operation_id=operation_id,
-            media_type=request.format.media_type,
+            media_type=request.envelope.media_type,
             size=blob.size,
             signing_time=found.signing_time,
             replayed=False,
+            reached=kept.reached if kept else None,
             chunks=self._parts.blobs.read(blob),
         )
 
@@ -187,8 +196,9 @@ class JobSigning:
         taken = await self._steps.parts.store.find(client.id, request.idempotency_key)
         if taken is None:
             facts = await self._select_or_refuse(client, request, facts)
-        accepted = await self._accept(client, request, facts, blob, queue=False, job_id=job.job_id)
-        return accepted or facts.operation_id
+        accepted = FileList.of(blob.size, blob.file_name).accepted(request)
+        before = await self._accept(client, accepted, facts, blob, queue=False, job_id=job.job_id)
+        return before or facts.operation_id
 
     async def _run(self, operation_id: str, client_id: str, *, last: bool) -> Verdict:
         recorded = await self._steps.parts.store.operation(operation_id)
@@ -200,12 +210,12 @@ class JobSigning:
             return Next.DONE if last else Next.AGAIN
         if recorded.state is not State.ACCEPTED:
             return Next.DONE
-        request = document_from_json(job.request)
+        accepted = accepted_from_json(job.request)
         # What the token allowed was checked when the job was accepted; the credential is checked now.
         client = replace(known_client(recorded), agency_id=job.agency_id)
         try:
-            selected = await self._steps.select(client, wanted_of(request))
-            return await self._sign_payload(client, request, recorded, job, selected, last=last)
+            selected = await self._steps.select(client, wanted_of(accepted.request))
+            return await self._sign_payload(client, accepted, recorded, job, selected, last=last)
         except DomainError as error:
             if isinstance(error, OutcomeUnknown):
                 return Next.DONE
@@ -216,7 +226,7 @@ class JobSigning:
     async def _sign_payload(
         self,
         client: Client,
-        request: DocumentRequest,
+        accepted: Accepted,
         recorded: Recorded,
         job: Job,
         selected: Selected,
@@ -226,12 +236,10 @@ class JobSigning:
         blob = await self._parts.jobs.blob(job.document_blob) if job.document_blob else None
         if blob is None:
             raise BlobLost(f"the document of operation {recorded.id} is no longer kept")
-        facts = with_selected(recorded.facts, selected)
+        request, facts = accepted.request, with_selected(recorded.facts, selected)
         intent = self._documents.intent(client, request, facts, recorded.request_sha256)
         async with self._parts.documents.session() as session:
-            async for chunk in self._parts.blobs.read(blob):
-                await session.feed(chunk)
-            if session.document_digest != blob.sha256:
+            if await fill(session, accepted, self._parts.blobs.read(blob)) != blob.sha256:
                 raise BlobLost(f"the document of operation {recorded.id} is damaged")
 
             async def work() -> Verdict:
@@ -241,22 +249,25 @@ class JobSigning:
                 self._steps.hold(recorded.id)
                 self._steps.parts.failpoint.reach("intent_recorded")
                 # 5. Build, sign, check.
-                outcomes, signing_time = await self._documents.make(client, request, selected, session)
-                failure = outcomes[0]
+                attempt = await self._documents.make(client, request, selected, session)
+                failure = attempt.outcomes[0]
                 if isinstance(failure, ItemFailure) and failure.retryable and not last:
                     await self._parts.jobs.release(recorded.id)
                     return Next.AGAIN
                 # 6. The result is durable before the outcome says that there is one.
-                result, outcomes = await self._result(client, job, session.result(), outcomes)
+                result, outcomes = await self._result(client, job, session, attempt.outcomes)
                 entry, state = self._steps.judge(facts, outcomes)
                 ending = Ending(
                     entry=entry,
                     state=state,
+                    result=pack_reached(attempt.reached, None) if result else None,
                     chain=selected.chain,
                     algorithm=selected.algorithm.label,
-                    signing_time=signing_time,
+                    signing_time=attempt.signing_time,
                     result_blob=result,
-                    events=self._ended(facts, state, job.job_id, entry.failure),
+                    events=self._ended(
+                        facts, state, job.job_id, entry.failure, reached=attempt.reached if result else None
+                    ),
                 )
                 await self._steps.end(ending, 1)
                 return Next.DONE if entry.failure is None else Parked(entry.failure.code)
@@ -264,12 +275,12 @@ class JobSigning:
             return await self._steps.to_its_end(work())
 
     async def _result(
-        self, client: Client, job: Job, chunks: AsyncIterator[bytes], outcomes: list[ItemOutcome]
+        self, client: Client, job: Job, session: DocumentSession, outcomes: list[ItemOutcome]
     ) -> tuple[str | None, list[ItemOutcome]]:
         if isinstance(outcomes[0], ItemFailure):
             return None, outcomes
         try:
-            return (await self._keep(client, job.file_name, chunks, limited=False)).id, outcomes
+            return (await self._keep(client, job.file_name, session.result(), limited=False)).id, outcomes
         except DomainError as error:
             # A signature was made, but its document cannot be kept: it is not released.
             return None, [replace(ItemFailure.of(error), retryable=False)]
@@ -314,7 +325,7 @@ class JobSigning:
         self, client: Client, file_name: str, chunks: AsyncIterator[bytes], *, limited: bool = True
     ) -> Blob:
         blob_id, content_key = new_id("blob"), os.urandom(CONTENT_KEY_BYTES)
-        stream = _limited(chunks, self._parts.max_document_bytes) if limited else chunks
+        stream = limited_bytes(chunks, self._parts.max_document_bytes) if limited else chunks
         try:
             size, sha256 = await self._parts.blobs.write(blob_id, content_key, stream)
         except OSError as error:
@@ -327,7 +338,7 @@ class JobSigning:
     async def _accept(
         self,
         client: Client,
-        request: DocumentRequest,
+        accepted: Accepted,
         facts: Facts,
         payload: Blob,
         *,
@@ -335,8 +346,10 @@ class JobSigning:
         job_id: str = "",
     ) -> str | None:
         """Record the operation as accepted. Return the id of the one that was accepted before under the same key."""
-        facts = replace(facts, request_sha256=payload.sha256.hex())
-        sha256 = request.request_sha256(payload.sha256)
+        request = accepted.request
+        content = accepted.content_sha256(payload.sha256)
+        facts = replace(facts, request_sha256=content.hex())
+        sha256 = request.request_sha256(content, accepted.first)
         intent: Intent = replace(
             self._documents.intent(client, request, facts, sha256),
             lease_until=self._steps.parts.clock() + LOOK_AGAIN,
@@ -345,7 +358,7 @@ class JobSigning:
             operation_id=facts.operation_id,
             client_id=client.id,
             agency_id=client.agency_id,
-            request=document_to_json(request),
+            request=accepted_to_json(accepted),
             job_id=job_id,
             file_name=request.file_name,
             document_blob=payload.id,
@@ -372,15 +385,8 @@ class JobSigning:
         job_id: str,
         failure: ItemFailure | None = None,
         outcomes: Sequence[ItemOutcome] = (),
+        reached: Reached | None = None,
     ) -> tuple[Event, ...]:
         at = self._steps.parts.clock()
-        return ended_events(Ended(facts, state, at, failure, outcomes, job_id), self._parts.replica)
-
-
-async def _limited(chunks: AsyncIterator[bytes], limit: int) -> AsyncIterator[bytes]:
-    size = 0
-    async for chunk in chunks:
-        size += len(chunk)
-        if size > limit:
-            raise BodyTooLarge(f"the document is larger than {limit} bytes", limit=limit)
-        yield chunk
+        ended = Ended(facts, state, at, failure, outcomes, job_id, reached)
+        return ended_events(ended, self._parts.replica)

@@ -15,6 +15,7 @@ from services.kernel.events import Event, event_subject, job_subject, result_sub
 from services.kernel.values import KeyAlgorithm, new_id
 from services.signer.domain import ItemFailure, State
 from services.signer.ledger import PLATFORM, Facts
+from services.signer.service.levels import Reached
 from services.signer.service.outcomes import ItemOutcome
 from services.signer.service.steps import Selected
 
@@ -48,6 +49,8 @@ class Ended:
     outcomes: Sequence[ItemOutcome] = ()
     """Of a job with digests; empty for documents."""
     job_id: str = ""
+    reached: Reached | None = None
+    """Of a signed document."""
 
 
 def ended_events(ended: Ended, replica: str) -> tuple[Event, ...]:
@@ -64,6 +67,8 @@ def ended_events(ended: Ended, replica: str) -> tuple[Event, ...]:
         "error_code": ended.failure.code if ended.failure else "",
         "error_message": ended.failure.message if ended.failure else "",
         "job_id": ended.job_id,
+        "level": ended.reached.level.value if ended.reached else "",
+        "level_missed": ended.reached.missed.code if ended.reached and ended.reached.missed else "",
     }
     told = hashlib.sha256(_json(word)).hexdigest()[:8]
     word["time"] = ended.at.astimezone(UTC).isoformat().replace("+00:00", "Z")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from services.kernel.errors import Forbidden, NotFound
 from services.signer.domain import SCOPE_DOCUMENT, SCOPE_HASH, Client
+from services.signer.formats.format import FileStart
 from services.signer.ports import Blob, JobStore, Recorded, SigningStore, Tokens
 from services.signer.service.requests import SigningJob
 
@@ -22,10 +23,11 @@ class JobOrigin:
             return None
         if job.is_document:
             upload = await self.upload(job, client_id)
-            sha256 = job.document_request(upload.file_name).request_sha256(upload.sha256)
+            request = job.document_request(upload.file_name)
+            sha256 = request.request_sha256(upload.sha256, FileStart(name=upload.file_name))
         else:
-            request = job.hash_request()
-            sha256 = request.request_sha256(request.content_sha256())
+            hashes = job.hash_request()
+            sha256 = hashes.request_sha256(hashes.content_sha256())
         return taken if taken.request_sha256 == sha256 else None
 
     async def verified(self, job: SigningJob, client_id: str) -> Client:

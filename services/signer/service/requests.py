@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from services.kernel.errors import Base64Invalid, FieldInvalid, JsonInvalid
-from services.kernel.values import DigestAlgorithm, SignatureScheme
-from services.signer.domain import Declaration, DocumentRequest, Format, HashRequest, SecrecyLabel
+from services.kernel.values import Digest, DigestAlgorithm, SignatureScheme
+from services.signer.domain import Declaration, DocumentRequest, HashRequest, SecrecyLabel, content_sha256
+from services.signer.formats.format import FileStart, Role
+from services.signer.formats.parameters import PACKAGINGS, Envelope, Level
 
 MAX_JOB_BYTES = 128 * 1024
 
@@ -54,7 +56,7 @@ class SigningJob:
         return DocumentRequest(
             credential_id=_text(self.fields, "credential_id"),
             idempotency_key=_text(self.fields, "idempotency_key"),
-            format=_format(_text(self.fields, "format")),
+            envelope=_envelope(self.fields),
             digest_algorithm=DigestAlgorithm.parse(_text(self.fields, "digest_algorithm")),
             scheme=_scheme(self.fields),
             declaration=_declaration(self.fields),
@@ -81,42 +83,61 @@ def read_job(data: bytes) -> SigningJob:
     )
 
 
-def document_to_json(request: DocumentRequest) -> str:
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """A request as its job's row keeps it, and the files that lie one after the other in its payload."""
+
+    request: DocumentRequest
+    files: tuple[tuple[FileStart, int], ...]
+    """Each file with its size in bytes."""
+
+    def content_sha256(self, payload_sha256: bytes) -> bytes:
+        """SHA-256 that names the content, of a payload's SHA-256."""
+        return content_sha256(payload_sha256, self.files, self.request.content_digest)
+
+    @property
+    def first(self) -> FileStart | None:
+        """The beginning of the first file."""
+        return self.files[0][0] if self.files else None
+
+
+def accepted_to_json(accepted: Accepted) -> str:
     """Write an accepted request for its job's row."""
+    request, digest = accepted.request, accepted.request.content_digest
     return json.dumps(
         {
             "credential_id": request.credential_id,
             "idempotency_key": request.idempotency_key,
-            "format": request.format.value,
+            "envelope": request.envelope.to_json(),
+            "content_digest": [digest.algorithm.label, digest.value.hex()] if digest else None,
+            "files": [[one.role.value, one.name, one.media_type, size] for one, size in accepted.files],
             "digest_algorithm": request.digest_algorithm.label,
             "scheme": request.scheme.label if request.scheme else "",
             "document_type": request.declaration.document_type,
             "label": request.declaration.label.value if request.declaration.label else "",
             "reference": request.declaration.reference,
-            "reason": request.reason,
-            "location": request.location,
-            "field_name": request.field_name,
             "file_name": request.file_name,
         },
         ensure_ascii=False,
     )
 
 
-def document_from_json(text: str) -> DocumentRequest:
-    """Undo `document_to_json`."""
+def accepted_from_json(text: str) -> Accepted:
+    """Undo `accepted_to_json`."""
     fields = json.loads(text)
-    return DocumentRequest(
+    digest = fields["content_digest"]
+    request = DocumentRequest(
         credential_id=fields["credential_id"],
         idempotency_key=fields["idempotency_key"],
-        format=Format(fields["format"]),
+        envelope=Envelope.from_json(fields["envelope"]),
         digest_algorithm=DigestAlgorithm.parse(fields["digest_algorithm"]),
         scheme=_scheme(fields),
         declaration=_declaration(fields),
-        reason=fields["reason"],
-        location=fields["location"],
-        field_name=fields["field_name"],
         file_name=fields["file_name"],
+        content_digest=Digest(DigestAlgorithm.parse(digest[0]), bytes.fromhex(digest[1])) if digest else None,
     )
+    files = tuple((FileStart(Role(role), name, kind), size) for role, name, kind, size in fields["files"])
+    return Accepted(request, files)
 
 
 def _text(fields: dict[str, Any], name: str) -> str:
@@ -134,11 +155,20 @@ def _scheme(fields: dict[str, Any]) -> SignatureScheme | None:
     return SignatureScheme.parse(label) if label else None
 
 
-def _format(value: str) -> Format:
+def _envelope(fields: dict[str, Any]) -> Envelope:
+    names = {name.lower(): name for name in PACKAGINGS}
+    name = names.get(_text(fields, "format"))
+    if name is None:
+        raise FieldInvalid(f"format must be one of {', '.join(names)}", field="format")
     try:
-        return Format(value)
+        level = Level(_text(fields, "level") or Level.B_B.value)
     except ValueError:
-        raise FieldInvalid('format must be "pades" or "cades"', field="format") from None
+        raise FieldInvalid("level must be B-B, B-T, B-LT or B-LTA", field="level") from None
+    packagings = {one.lower(): one for one in PACKAGINGS[name]}
+    packaging = _text(fields, "packaging")
+    if packaging and packaging not in packagings:
+        raise FieldInvalid(f"packaging must be {' or '.join(packagings)}", field="packaging")
+    return Envelope(name, level, packagings.get(packaging))
 
 
 def _declaration(fields: dict[str, Any]) -> Declaration:

@@ -12,15 +12,19 @@ from kyso.v1 import signer_pb2, signer_pb2_grpc
 from services.kernel.errors import FieldInvalid
 from services.kernel.runtime.telemetry import request_id
 from services.signer.authority import Authority, Purpose
-from services.signer.domain import Client, require_any_scope
+from services.signer.domain import Client, Kind, require_any_scope
 from services.signer.fields import MAX_FILE_NAME, require_text
 from services.signer.ports import SigningStore, Tokens
 from services.signer.service.documents import DocumentSigning
+from services.signer.service.extension import Extension
 from services.signer.service.hashes import HashSigning
 from services.signer.service.jobs import JobSigning
+from services.signer.service.kept import unpack_reached
 from services.signer.service.keys import KeyService
-from services.signer.servicer import translate
-from services.signer.servicer.streams import read_chunks, read_header, result_of
+from services.signer.service.preparation import Preparing
+from services.signer.servicer import envelopes, translate
+from services.signer.servicer.streams import fill_reached, read_chunks, read_header, read_pieces, result_of
+from services.signer.time_stamps import TimeStampService
 
 SERVICE_NAME = "kyso.v1.SignerService"
 MAX_LEDGER_ENTRIES = 1000
@@ -40,6 +44,9 @@ _CALLERS = {
         "UploadDocument",
         "GetOperation",
         "FetchDocument",
+        "ExtendDocument",
+        "PrepareDocument",
+        "TimeStamp",
     ),
 }
 ALLOW: Mapping[str, frozenset[str]] = {
@@ -69,6 +76,9 @@ class UseCases:
     store: SigningStore
     documents: DocumentSigning
     jobs: JobSigning
+    extension: Extension
+    preparing: Preparing
+    time_stamps: TimeStampService
 
 
 class SignerServicer(signer_pb2_grpc.SignerServiceServicer):
@@ -95,9 +105,9 @@ class SignerServicer(signer_pb2_grpc.SignerServiceServicer):
     ) -> AsyncIterator[signer_pb2.SignDocumentResponse]:
         """Sign one document while the caller waits."""
         client = await self._client(context)
-        request = translate.document_request(await read_header(request_iterator))
-        chunks = read_chunks(request_iterator)
-        async with self._use.documents.sign_document(client, request, chunks, request_id.get()) as answer:
+        request = envelopes.document_request(await read_header(request_iterator))
+        pieces = read_pieces(request_iterator, request.file_name)
+        async with self._use.documents.sign_document(client, request, pieces, request_id.get()) as answer:
             yield signer_pb2.SignDocumentResponse(result=result_of(answer))
             async for chunk in answer.chunks:
                 yield signer_pb2.SignDocumentResponse(chunk=chunk)
@@ -107,10 +117,50 @@ class SignerServicer(signer_pb2_grpc.SignerServiceServicer):
     ) -> signer_pb2.SubmitDocumentResponse:
         """Accept one document to be signed later."""
         client = await self._client(context)
-        request = translate.document_request(await read_header(request_iterator))
-        chunks = read_chunks(request_iterator)
-        operation_id, replayed = await self._use.jobs.submit(client, request, chunks, request_id.get())
+        request = envelopes.document_request(await read_header(request_iterator))
+        pieces = read_pieces(request_iterator, request.file_name)
+        operation_id, replayed = await self._use.jobs.submit(client, request, pieces, request_id.get())
         return signer_pb2.SubmitDocumentResponse(operation_id=operation_id, replayed=replayed)
+
+    async def PrepareDocument(
+        self, request: signer_pb2.SignDocumentHeader, context: Context
+    ) -> signer_pb2.PrepareDocumentResponse:
+        """Tell what to hash of a document that stays with the caller."""
+        client = await self._client(context)
+        # Nothing is recorded, so there is nothing to repeat.
+        request.idempotency_key = request.idempotency_key or "none"
+        if not request.HasField("content_digest"):
+            # The digest comes with the call to sign; its length is all that is known of it.
+            request.content_digest = bytes(translate.digest_algorithm(request.digest_algorithm).size)
+        told = await self._use.preparing.prepare(client, envelopes.document_request(request))
+        return signer_pb2.PrepareDocumentResponse(
+            digest_algorithm=request.digest_algorithm,
+            hashed=told.hashed,
+            contents_bytes=told.contents_bytes,
+            sub_filter=told.sub_filter,
+            signing_time=translate.timestamp(told.signing_time),
+        )
+
+    async def ExtendDocument(
+        self, request_iterator: AsyncIterator[signer_pb2.ExtendDocumentRequest], context: Context
+    ) -> AsyncIterator[signer_pb2.SignDocumentResponse]:
+        """Raise the signatures of a document to a higher level."""
+        client = await self._client(context)
+        header: signer_pb2.ExtendDocumentHeader = await read_header(request_iterator)
+        request = envelopes.extension_request(header)
+        pieces = read_pieces(request_iterator, header.file_name)
+        async with self._use.extension.extend(client, request, pieces) as answer:
+            yield signer_pb2.SignDocumentResponse(result=result_of(answer))
+            async for chunk in answer.chunks:
+                yield signer_pb2.SignDocumentResponse(chunk=chunk)
+
+    async def TimeStamp(
+        self,
+        request: signer_pb2.TimeStampRequest,
+        context: Context,
+    ) -> signer_pb2.TimeStampResponse:
+        """Answer a time-stamp request of anybody's."""
+        return signer_pb2.TimeStampResponse(response=await self._use.time_stamps.respond(request.request))
 
     async def UploadDocument(
         self, request_iterator: AsyncIterator[signer_pb2.UploadDocumentRequest], context: Context
@@ -146,6 +196,8 @@ class SignerServicer(signer_pb2_grpc.SignerServiceServicer):
             answer.error.CopyFrom(translate.item_error(found.failure))
         if job is not None:
             translate.fill_job(answer, job)
+        kept = unpack_reached(found.result) if found.kind is Kind.DOCUMENT else None
+        fill_reached(answer, kept.reached if kept else None)
         return answer
 
     async def FetchDocument(

@@ -12,8 +12,6 @@ from services.kernel.errors import AlgorithmUnknown, FieldInvalid
 from services.kernel.values import DigestAlgorithm, KeyAlgorithm, SignatureScheme
 from services.signer.domain import (
     Declaration,
-    DocumentRequest,
-    Format,
     HashRequest,
     ItemFailure,
     SecrecyLabel,
@@ -22,7 +20,7 @@ from services.signer.domain import (
 from services.signer.ledger import Head, LedgerEntry
 from services.signer.ports import Job
 from services.signer.service.hashes import HashAnswer
-from services.signer.service.requests import document_from_json
+from services.signer.service.requests import accepted_from_json
 
 _DIGESTS: Mapping[int, DigestAlgorithm] = {
     common_pb2.DIGEST_ALGORITHM_SHA256: DigestAlgorithm.SHA256,
@@ -49,11 +47,6 @@ _LABELS = {
     common_pb2.SECRECY_LABEL_MAT: SecrecyLabel.MAT,
     common_pb2.SECRECY_LABEL_TOI_MAT: SecrecyLabel.TOI_MAT,
     common_pb2.SECRECY_LABEL_TUYET_MAT: SecrecyLabel.TUYET_MAT,
-}
-_FORMATS = {signer_pb2.SIGNATURE_FORMAT_PADES: Format.PADES, signer_pb2.SIGNATURE_FORMAT_CADES: Format.CADES}
-_PACKAGINGS = {
-    Format.PADES: {signer_pb2.SIGNATURE_PACKAGING_UNSPECIFIED, signer_pb2.SIGNATURE_PACKAGING_ENVELOPED},
-    Format.CADES: {signer_pb2.SIGNATURE_PACKAGING_UNSPECIFIED, signer_pb2.SIGNATURE_PACKAGING_DETACHED},
 }
 _STATES = {
     State.ACCEPTED: signer_pb2.OPERATION_STATE_ACCEPTED,
@@ -140,31 +133,6 @@ def item_error(failure: ItemFailure) -> common_pb2.ItemError:
     return common_pb2.ItemError(code=failure.code, message=failure.message, retryable=failure.retryable)
 
 
-def document_request(header: signer_pb2.SignDocumentHeader) -> DocumentRequest:
-    """Read what is asked about a document."""
-    known = _FORMATS.get(header.format)
-    if known is None:
-        raise FieldInvalid("name the signature format: PAdES or CAdES", field="format")
-    if header.level != signer_pb2.SIGNATURE_LEVEL_B_B:
-        raise FieldInvalid("name the baseline level: B-B", field="level")
-    if header.packaging not in _PACKAGINGS[known]:
-        raise FieldInvalid(
-            f"{known.name} is not packaged so: PADES is enveloped, CADES detached", field="packaging"
-        )
-    return DocumentRequest(
-        credential_id=header.credential_id,
-        idempotency_key=header.idempotency_key,
-        format=known,
-        digest_algorithm=digest_algorithm(header.digest_algorithm),
-        scheme=scheme(header.scheme),
-        declaration=declaration(header.context),
-        reason=header.reason,
-        location=header.location,
-        field_name=header.field_name,
-        file_name=header.file_name,
-    )
-
-
 def state(value: State) -> signer_pb2.OperationState:
     """Write where an operation stands."""
     return _STATES[value]
@@ -176,7 +144,7 @@ def fill_job(answer: signer_pb2.GetOperationResponse, job: Job) -> None:
     if job.result_blob is not None:
         answer.document_available = True
         answer.document_expires_at.CopyFrom(timestamp(job.expires_at))
-        answer.media_type = document_from_json(job.request).format.media_type
+        answer.media_type = accepted_from_json(job.request).request.envelope.media_type
 
 
 def timestamp(time: datetime) -> Timestamp:

@@ -139,4 +139,13 @@ blob = Table(
     Index("blob_expires", "expires_at"),
 )
 
+# Which numbers the next block begins with, and the newest genTime known when the last one was given.
+time_stamp_serial = Table(
+    "time_stamp_serial",
+    metadata,
+    Column("authority", String(64), primary_key=True),
+    Column("next_number", BigInteger, nullable=False),
+    Column("newest", BigInteger, nullable=False),
+)
+
 outbox = outbox_table(metadata)

@@ -26,6 +26,8 @@ SIGNING_TIME = "1.2.840.113549.1.9.5"
 SIGNING_CERTIFICATE = "1.2.840.113549.1.9.16.2.12"
 SIGNING_CERTIFICATE_V2 = "1.2.840.113549.1.9.16.2.47"
 SIGNATURE_TIMESTAMP = "1.2.840.113549.1.9.16.2.14"
+CONTENT_TIMESTAMP = "1.2.840.113549.1.9.16.2.20"
+_OCSP_RESPONSE = "1.3.6.1.5.5.7.16.2"
 _SHA256 = "2.16.840.1.101.3.4.2.1"
 _SHA1 = "1.3.14.3.2.26"
 
@@ -53,8 +55,21 @@ class CertificateReference:
 
 
 @dataclass(frozen=True, slots=True)
+class UnsignedValue:
+    """One value of an unsigned attribute: its type, and the encodings of the type and of the value."""
+
+    oid: str
+    type_octets: bytes
+    value: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class SignerInfo:
-    """One signer of a SignedData. `signed_octets`: the signed attributes' DER, empty when there are none."""
+    """One signer of a SignedData. `signed_octets`: the signed attributes' DER, empty when there are none.
+
+    `core` is everything of the SignerInfo but the unsigned attributes, as encoded; `content_stamps` are the tokens of
+    signed content time-stamps.
+    """
 
     issuer: bytes
     serial: int | None
@@ -69,17 +84,27 @@ class SignerInfo:
     references: tuple[CertificateReference, ...]
     has_reference_attribute: bool
     has_timestamp: bool
+    core: bytes = b""
+    unsigned: tuple[UnsignedValue, ...] = ()
+    content_stamps: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class SignedData:
-    """A CMS message. `content` is None when the signature is detached. Certificates and CRLs are DER."""
+    """A CMS message. `content` is None when the signature is detached. Certificates, CRLs and OCSP responses are DER.
+
+    `certificate_choices` and `revocation_choices` are the members of the two sets as encoded, of every kind.
+    """
 
     content_type: str
     content: bytes | None
     certificates: tuple[bytes, ...]
     crls: tuple[bytes, ...]
     signers: tuple[SignerInfo | BerError, ...]
+    ocsps: tuple[bytes, ...] = ()
+    certificate_choices: tuple[bytes, ...] = ()
+    revocation_choices: tuple[bytes, ...] = ()
+    type_octets: bytes = b""
 
 
 def looks_like(data: bytes) -> bool:
@@ -133,19 +158,30 @@ def _signed_data(node: Node) -> SignedData:
     members[1].expect(ber.SET, "digestAlgorithms")
     content_type, content = _encapsulated(members[2])
     index = 3
-    certificates: tuple[bytes, ...] = ()
-    crls: tuple[bytes, ...] = ()
+    certificates: list[Node] = []
+    revocations: list[Node] = []
     if members[index].tag == 0xA0:
-        certificates, index = _encoded(members[index]), index + 1
+        certificates, index = _choices(members[index]), index + 1
     if index < len(members) and members[index].tag == 0xA1:
-        crls, index = _encoded(members[index]), index + 1
+        revocations, index = _choices(members[index]), index + 1
     if index != len(members) - 1:
         raise BerError("SignedData has members that do not belong there")
     infos = members[index].expect(ber.SET, "signerInfos").children()
     if len(infos) > MAX_SIGNERS:
         raise BerError(f"more than {MAX_SIGNERS} signers")
     # Each signer in its own guard: one that cannot be read must not hide the others.
-    return SignedData(content_type, content, certificates, crls, tuple(map(_guarded_signer, infos)))
+    return SignedData(
+        content_type,
+        content,
+        # Other choices than Certificate (attribute certificates, other formats) carry a context tag.
+        tuple(m.encoded for m in certificates if m.tag == ber.SEQUENCE),
+        tuple(m.encoded for m in revocations if m.tag == ber.SEQUENCE),
+        tuple(map(_guarded_signer, infos)),
+        ocsps=tuple(found for found in map(_ocsp, revocations) if found is not None),
+        certificate_choices=tuple(m.encoded for m in certificates),
+        revocation_choices=tuple(m.encoded for m in revocations),
+        type_octets=members[2].children()[0].encoded,
+    )
 
 
 def _encapsulated(node: Node) -> tuple[str, bytes | None]:
@@ -160,12 +196,29 @@ def _encapsulated(node: Node) -> tuple[str, bytes | None]:
     return ber.oid(members[0]), ber.octets(inner[0])
 
 
-def _encoded(node: Node) -> tuple[bytes, ...]:
+def _choices(node: Node) -> list[Node]:
     members = node.children()
     if len(members) > MAX_CERTIFICATES:
         raise BerError(f"more than {MAX_CERTIFICATES} certificates or CRLs")
-    # Other choices than Certificate (attribute certificates, other formats) carry a context tag.
-    return tuple(m.encoded for m in members if m.tag == ber.SEQUENCE)
+    return members
+
+
+def _ocsp(node: Node) -> bytes | None:
+    """The OCSPResponse in an OtherRevocationInfoFormat (RFC 5940 2.1); None where it is something else."""
+    if node.tag != 0xA1:
+        return None
+    members = node.children()
+    if len(members) != 2 or ber.oid(members[0]) != _OCSP_RESPONSE:
+        return None
+    return members[1].encoded
+
+
+def revocation_in(choice: bytes) -> bytes:
+    """The CRL or OCSP response in one member of the set of revocation values, the member itself where it is neither."""
+    try:
+        return _ocsp(ber.load(choice)[0]) or choice
+    except BerError:
+        return choice
 
 
 def _guarded_signer(node: Node) -> SignerInfo | BerError:
@@ -191,9 +244,9 @@ def _signer(node: Node) -> SignerInfo:
         index += 1
     if len(members) not in (index + 2, index + 3):
         raise BerError("SignerInfo has the wrong number of members")
-    unsigned: dict[str, list[list[Node]]] = {}
+    unsigned: tuple[UnsignedValue, ...] = ()
     if len(members) == index + 3:
-        unsigned = _attributes(members[index + 2].expect(0xA1, "unsignedAttrs"))
+        unsigned = _unsigned(members[index + 2].expect(0xA1, "unsignedAttrs"))
     references = _references(attributes)
     return SignerInfo(
         issuer=issuer,
@@ -208,7 +261,10 @@ def _signer(node: Node) -> SignerInfo:
         signing_time=_optional(attributes, SIGNING_TIME, ber.time),
         references=references,
         has_reference_attribute=SIGNING_CERTIFICATE in attributes or SIGNING_CERTIFICATE_V2 in attributes,
-        has_timestamp=SIGNATURE_TIMESTAMP in unsigned,
+        has_timestamp=any(value.oid == SIGNATURE_TIMESTAMP for value in unsigned),
+        core=b"".join(member.encoded for member in members[: index + 2]),
+        unsigned=unsigned,
+        content_stamps=tuple(v.encoded for values in attributes.get(CONTENT_TIMESTAMP, []) for v in values),
     )
 
 
@@ -244,6 +300,17 @@ def _attributes(node: Node) -> dict[str, list[list[Node]]]:
             raise BerError(f"attribute at {member.start} has the wrong number of members")
         found.setdefault(ber.oid(pair[0]), []).append(pair[1].expect(ber.SET, "attribute values").children())
     return found
+
+
+def _unsigned(node: Node) -> tuple[UnsignedValue, ...]:
+    found: list[UnsignedValue] = []
+    for member in node.children():
+        pair = member.expect(ber.SEQUENCE, "attribute").children()
+        if len(pair) != 2:
+            raise BerError(f"attribute at {member.start} has the wrong number of members")
+        oid, values = ber.oid(pair[0]), pair[1].expect(ber.SET, "attribute values").children()
+        found.extend(UnsignedValue(oid, pair[0].encoded, value.encoded) for value in values)
+    return tuple(found)
 
 
 def _optional(attributes: dict[str, list[list[Node]]], oid: str, read: Callable[[Node], T]) -> T | None:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from services.verifier import algorithms
 from services.verifier.domain import Code, Coverage, CoverageReport, Indication, Notice, SubIndication
-from services.verifier.formats import cms
+from services.verifier.formats import cms, cms_stamps
 from services.verifier.formats.ber import BerError
 from services.verifier.ports import Fault, Findings, FoundSignature, SubmittedDocument
 
 
 class CmsFormat:
-    """Finds the signers of a CMS message. Counter-signatures and time-stamps in it are not judged."""
+    """Finds the signers of a CMS message, and their time-stamps. Counter-signatures in it are not judged."""
 
     name = "CMS"
 
@@ -40,19 +42,27 @@ def _found(document: SubmittedDocument, message: cms.SignedData, index: int) -> 
         and cms.reads_as_attributes(content)
     ):
         fault = _failed("the content is itself a set of signed attributes, lifted from another message")
+    digest = None if content is None else _digest_of(content)
     return FoundSignature(
         name=name,
         format=_level(signer),
         coverage=coverage if content is None else CoverageReport(Coverage.WHOLE, len(content), len(content)),
         signer=signer,
         content_type=message.content_type,
-        digest=None if content is None else lambda label: algorithms.digest(label, content),
+        digest=digest,
         certificates=message.certificates,
         crls=message.crls,
+        ocsps=message.ocsps,
+        time_stamps=cms_stamps.of_signer(message, signer, digest),
+        unjudged_time_stamps=cms_stamps.has_unjudged(signer),
         claimed_time=signer.signing_time,
         notices=(Notice(Code.DOC_INTACT),),
         fault=fault,
     )
+
+
+def _digest_of(content: bytes) -> Callable[[str], bytes]:
+    return lambda label: algorithms.digest(label, content)
 
 
 def _level(signer: cms.SignerInfo) -> str:

@@ -26,10 +26,12 @@ from services.verifier.domain import (
     SignatureKind,
     SubIndication,
 )
-from services.verifier.formats import cms, pdf_bytes, pdf_changes
+from services.verifier.formats import cms, pdf_bytes, pdf_changes, pdf_stamps
 from services.verifier.formats.ber import BerError
 from services.verifier.formats.pdf_bytes import ByteRangeError, Ownership, SignedRange
 from services.verifier.formats.pdf_changes import Closing, Review, entry
+from services.verifier.formats.pdf_stamps import Placed
+from services.verifier.formats.pdf_store import Stores
 from services.verifier.ports import Fault, Findings, FoundSignature, SubmittedDocument
 
 # The library reports every oddity of a hostile file; the findings say what matters.
@@ -100,7 +102,10 @@ class PdfFormat:
             Review(reader, _closing(reader, fields)),
             Ownership(reader, document.data),
         )
-        return Findings(self.name, [_guarded(shared, field) for field in fields])
+        placed = [_guarded(shared, field) for field in fields]
+        return Findings(
+            self.name, pdf_stamps.with_time_stamps(placed, document.data, Stores(reader, document.data))
+        )
 
 
 def _closing(reader: PdfFileReader, fields: list[_Field]) -> Closing:
@@ -151,13 +156,13 @@ def _signature_fields(reader: PdfFileReader) -> Iterator[_Field]:
             pending.extend((kid, name, kind, depth + 1) for kid in reversed(kids))
 
 
-def _guarded(document: _Document, field: _Field) -> FoundSignature:
+def _guarded(document: _Document, field: _Field) -> Placed:
     try:
         return _read(document, field)
     except (ByteRangeError, BerError) as error:
-        return _unreadable(field, str(error))
+        return Placed(_unreadable(field, str(error)))
     except Exception as error:  # noqa: BLE001 - no signature may hide the others by what it makes a parser raise
-        return _unreadable(field, f"the signature cannot be read ({type(error).__name__})")
+        return Placed(_unreadable(field, f"the signature cannot be read ({type(error).__name__})"))
 
 
 def _unreadable(field: _Field, detail: str) -> FoundSignature:
@@ -166,15 +171,17 @@ def _unreadable(field: _Field, detail: str) -> FoundSignature:
     return FoundSignature(field.name, "PDF", CoverageReport(Coverage.UNKNOWN), fault=fault)
 
 
-def _read(document: _Document, field: _Field) -> FoundSignature:
+def _read(document: _Document, field: _Field) -> Placed:
     signature = field.value
     subfilter = str(entry(signature, "/SubFilter", ""))
     if subfilter not in _DETACHED and subfilter not in (_SHA1, _TIMESTAMP):
         detail = f"signature encoding {subfilter[:40] or '(none)'} is not supported"
         unsupported = (Notice(Code.FORMAT_UNSUPPORTED, detail),)
         fault = Fault(Indication.INDETERMINATE, SubIndication.GENERIC, detail, unsupported)
-        return FoundSignature(
-            field.name, f"PDF ({subfilter[1:40]})", CoverageReport(Coverage.UNKNOWN), fault=fault
+        return Placed(
+            FoundSignature(
+                field.name, f"PDF ({subfilter[1:40]})", CoverageReport(Coverage.UNKNOWN), fault=fault
+            )
         )
     span = pdf_bytes.signed_range(document.data, signature["/ByteRange"], _contents(signature))
     message, padding = cms.parse(span.contents)
@@ -197,7 +204,8 @@ def _read(document: _Document, field: _Field) -> FoundSignature:
         claimed_time=signer.signing_time or _date(entry(signature, "/M")),
         notices=notices,
     )
-    return _with_digest(found, document.data, span, subfilter, message)
+    container = span.contents[: len(span.contents) - len(padding)]
+    return Placed(_with_digest(found, document.data, span, subfilter, message), span, message, container)
 
 
 def _level(subfilter: str, signer: cms.SignerInfo) -> str:

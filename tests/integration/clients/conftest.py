@@ -12,7 +12,8 @@ import pytest
 
 from kyso_client import ClientSecret, KysoClient
 from tests.integration.gateway.conftest import Door, open_door
-from tests.integration.gateway.stand_ins import CLIENT, SECRET, Signer
+from tests.integration.gateway.stand_in_signer import Signer
+from tests.integration.gateway.stand_ins import CLIENT, SECRET
 from tests.support.pki import MeshCa
 
 

@@ -19,11 +19,14 @@ from gateway.server import serve_http
 from services.kernel.runtime.config import RpcClientSettings, RpcServerSettings
 from services.kernel.runtime.process import Runtime
 from services.kernel.runtime.rpc import open_channel, serve_rpc
-from tests.integration.gateway.stand_ins import Signer, StandIns
+from tests.integration.gateway.stand_in_signer import Signer
+from tests.integration.gateway.stand_ins import StandIns
 from tests.support.pki import MeshCa
 from tests.support.rpc import make_runtime
 
 MAX_DOCUMENT = 2 * 1024 * 1024
+MAX_IMAGE = 64 * 1024
+MAX_ITEMS = 20
 
 
 @dataclass
@@ -61,7 +64,10 @@ def settings_of(mesh_ca: MeshCa, port: int, changes: dict[str, Any]) -> GatewayS
     base: dict[str, Any] = {
         "telemetry": {"http_listen": "127.0.0.1:0"},
         "http": {"listen": "127.0.0.1:0", "drain_seconds": 1, "head_seconds": 1},
-        "limits": {"max_document_bytes": MAX_DOCUMENT, "body_idle_seconds": 1, "body_seconds": 30},
+        "limits": {
+            "max_document_bytes": MAX_DOCUMENT, "body_idle_seconds": 1, "body_seconds": 30, "max_files": 5,
+            "max_image_bytes": MAX_IMAGE, "max_batch_items": MAX_ITEMS, "max_batch_bytes": 3 * MAX_DOCUMENT,
+        },
         "signer": target, "verifier": target, "registry": target,
     }  # fmt: skip
     for section, values in changes.items():

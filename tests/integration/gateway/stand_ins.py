@@ -7,12 +7,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import grpc
-from google.protobuf.timestamp_pb2 import Timestamp
 from joserfc import jwt
 from joserfc.jwk import ECKey
 
@@ -22,17 +20,11 @@ from kyso.v1 import registry_pb2_grpc, signer_pb2_grpc, verifier_pb2_grpc
 from kyso.v1 import signer_pb2 as signer
 from kyso.v1 import verifier_pb2 as verifier
 from services.kernel.errors import DomainError, NotFound, Unauthenticated
+from tests.integration.gateway.stand_in_signer import Signer, stamp
 
 CLIENT = "cl_0000000000000000000000test"
 SECRET = "correct horse"
 ALL_SCOPES = "sign:hash sign:document verify credentials:read credentials:write registry:read registry:write audit:read"
-MOMENT = datetime(2026, 11, 22, 8, 0, tzinfo=UTC)
-
-
-def stamp(moment: datetime = MOMENT) -> Timestamp:
-    message = Timestamp()
-    message.FromDatetime(moment)
-    return message
 
 
 class Tokens(registry_pb2_grpc.TokenServiceServicer):
@@ -68,114 +60,6 @@ class Tokens(registry_pb2_grpc.TokenServiceServicer):
         if self.refuse is not None:
             raise self.refuse
         return registry.GetTokenKeysResponse(jwks=json.dumps({"keys": [self.key.as_dict(private=False)]}))
-
-
-class Signer(signer_pb2_grpc.SignerServiceServicer):
-    """Answers signatures made of digests; counts what it was sent."""
-
-    def __init__(self) -> None:
-        self.refuse: DomainError | None = None
-        self.break_off = False
-        self.announce_too_much = 0
-        self.hashes: list[signer.SignHashesRequest] = []
-        self.headers: list[signer.SignDocumentHeader] = []
-        self.authorizations: list[str] = []
-        self.largest_chunk = 0
-        self.received = 0
-        self.completed = 0
-        """Streams whose end was said: only those may be signed."""
-
-    def _note(self, context: Any) -> None:
-        metadata = dict(context.invocation_metadata())
-        self.authorizations.append(str(metadata.get("authorization", "")))
-        if self.refuse is not None:
-            raise self.refuse
-
-    async def SignHashes(self, request: signer.SignHashesRequest, context: Any) -> signer.SignHashesResponse:
-        self._note(context)
-        self.hashes.append(request)
-        answer = signer.SignHashesResponse(
-            operation_id="op_1", scheme=common.SIGNATURE_SCHEME_ECDSA, certificate_chain=[b"leaf", b"issuer"]
-        )
-        for digest in request.digests:
-            outcome = answer.outcomes.add()
-            if digest[0] == 0xFF:
-                outcome.error.code, outcome.error.message, outcome.error.retryable = (
-                    "HSM_TIMEOUT",
-                    "too late",
-                    True,
-                )
-            else:
-                outcome.signature = b"signed:" + digest
-        return answer
-
-    async def _take(self, requests: AsyncIterator[Any]) -> tuple[Any, bytes]:
-        header, digest, kept, size = None, hashlib.sha256(), b"", 0
-        async for request in requests:
-            if request.HasField("header"):
-                header = request.header
-                self.headers.append(header)
-                continue
-            if request.HasField("end"):
-                assert request.end.size == size
-                self.completed += 1
-                continue
-            size += len(request.chunk)
-            self.largest_chunk = max(self.largest_chunk, len(request.chunk))
-            self.received += len(request.chunk)
-            digest.update(request.chunk)
-            kept = request.chunk[:32]
-        return header, b"%PDF-signed " + digest.hexdigest().encode() + b" " + kept
-
-    async def SignDocument(
-        self, request_iterator: Any, context: Any
-    ) -> AsyncIterator[signer.SignDocumentResponse]:
-        self._note(context)
-        header, content = await self._take(request_iterator)
-        pdf = header.format == signer.SIGNATURE_FORMAT_PADES
-        yield signer.SignDocumentResponse(
-            result=signer.SignDocumentResult(
-                operation_id="op_2",
-                media_type="application/pdf" if pdf else "application/pkcs7-signature",
-                size=len(content) + self.announce_too_much,
-                signing_time=stamp(),
-            )
-        )
-        yield signer.SignDocumentResponse(chunk=content[:7])
-        if self.break_off:
-            raise NotFound("the rest is gone")
-        yield signer.SignDocumentResponse(chunk=content[7:])
-
-    async def SubmitDocument(self, request_iterator: Any, context: Any) -> signer.SubmitDocumentResponse:
-        self._note(context)
-        await self._take(request_iterator)
-        return signer.SubmitDocumentResponse(operation_id="op_3")
-
-    async def UploadDocument(self, request_iterator: Any, context: Any) -> signer.UploadDocumentResponse:
-        self._note(context)
-        await self._take(request_iterator)
-        return signer.UploadDocumentResponse(
-            upload_id="up_1", sha256=b"\x01" * 32, size=self.received, expires_at=stamp()
-        )
-
-    async def GetOperation(self, request: Any, context: Any) -> signer.GetOperationResponse:
-        self._note(context)
-        return signer.GetOperationResponse(
-            operation_id=request.operation_id,
-            state=signer.OPERATION_STATE_SIGNED,
-            credential_id="cr_1",
-            created_at=stamp(),
-            document_available=True,
-            file_name="Công văn.pdf",
-        )
-
-    async def FetchDocument(self, request: Any, context: Any) -> AsyncIterator[signer.FetchDocumentResponse]:
-        self._note(context)
-        result = signer.SignDocumentResult(
-            operation_id=request.operation_id, media_type="application/pdf", size=8
-        )
-        yield signer.FetchDocumentResponse(result=result)
-        yield signer.FetchDocumentResponse(chunk=b"%PDF-1.7")
 
 
 class Verifier(verifier_pb2_grpc.VerifierServiceServicer):
@@ -358,7 +242,8 @@ class StandIns:
         # The gateway calls only what is there; the chassis answers UNIMPLEMENTED for the rest.
         self.signer = Signer()  # type: ignore[abstract]
         self.pki = Pki()  # type: ignore[abstract]
-        self.tokens, self.verifier, self.registry = Tokens(), Verifier(), Registry()
+        self.verifier = Verifier()  # type: ignore[abstract]
+        self.tokens, self.registry = Tokens(), Registry()
 
     def add(self, server: grpc.aio.Server) -> None:
         registry_pb2_grpc.add_TokenServiceServicer_to_server(self.tokens, server)

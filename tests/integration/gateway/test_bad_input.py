@@ -216,7 +216,7 @@ ROWS = [
     Row("a second document", sign(REQUEST_PART, DOCUMENT_PART, DOCUMENT_PART), 400, "PART_ORDER"),
     Row(
         "too many parts",
-        sign(REQUEST_PART, DOCUMENT_PART, DOCUMENT_PART, DOCUMENT_PART, DOCUMENT_PART),
+        sign(("request", JSON, json.dumps({**SIGN, "format": "asic_e"}).encode()), *[DOCUMENT_PART] * 6),
         400,
         "MULTIPART_INVALID",
     ),
@@ -235,7 +235,7 @@ ROWS = [
     ),
     Row("a request part that is no JSON", sign(("request", JSON, b"{"), DOCUMENT_PART), 400, "JSON_INVALID"),
     Row("an unknown format", sign_with(format="odf"), 400, "FIELD_INVALID"),
-    Row("an unknown level", sign_with(level="B-LTA"), 400, "FIELD_INVALID"),
+    Row("an unknown level", sign_with(level="B-X"), 400, "FIELD_INVALID"),
     Row("an unknown mode", sign_with(mode="later"), 400, "FIELD_INVALID"),
     Row("a PDF field in a CMS signature", sign_with(format="cades", reason="x"), 400, "FIELD_INVALID"),
     Row("an oversize document, declared", oversize_declared, 413, "BODY_TOO_LARGE"),

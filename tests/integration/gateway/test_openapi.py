@@ -13,14 +13,16 @@ from tests.integration.gateway.conftest import Door
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 ROUTES = {
     "POST /oauth2/token", "POST /v1/hashes:sign", "POST /v1/signatures", "GET /v1/signatures/{id}",
-    "GET /v1/signatures/{id}/document", "POST /v1/uploads", "POST /v1/verifications", "GET /v1/credentials",
+    "POST /v1/signatures:batch", "POST /v1/documents:extend", "POST /v1/documents:prepare",
+    "POST /v1/documents:complete", "GET /v1/signatures/{id}/document", "POST /v1/uploads", "POST /v1/verifications", "GET /v1/credentials",
     "POST /v1/credentials", "GET /v1/credentials/{id}", "POST /v1/credentials/{id}:hold",
     "POST /v1/credentials/{id}:release", "POST /v1/credentials/{id}:revoke",
     "GET /v1/credentials/{id}/certification-request", "POST /v1/credentials/{id}/certificate",
     "GET /v1/agencies", "POST /v1/agencies", "GET /v1/agencies/{id}", "GET /v1/subscribers", "POST /v1/subscribers",
     "GET /v1/subscribers/{id}", "GET /v1/clients", "POST /v1/clients", "GET /v1/clients/{id}",
     "POST /v1/clients/{id}:enable", "POST /v1/clients/{id}:disable", "GET /v1/audit/events",
-    "GET /pki/crl/{ca}.crl", "GET /pki/aia/{ca}.cer", "GET /livez", "GET /readyz", "GET /openapi.json", "GET /docs",
+    "GET /pki/crl/{ca}.crl", "GET /pki/aia/{ca}.cer", "POST /pki/tsa",
+    "GET /livez", "GET /readyz", "GET /openapi.json", "GET /docs",
 }  # fmt: skip
 
 

@@ -11,7 +11,7 @@ from services.kernel import events
 from services.kernel.errors import ServiceUnavailable
 from services.kernel.runtime.bus import Bus
 from tests.support.bus import event
-from tests.support.nats_cluster import NatsCluster, running_nats_cluster
+from tests.support.nats_cluster import LAME_DUCK, NatsCluster, running_nats_cluster
 from tests.support.nats_server import eventually
 from tests.support.pki import MeshCa
 from tests.support.rpc import make_runtime
@@ -72,7 +72,7 @@ async def test_what_was_acknowledged_outlives_a_server_that_is_drained(cluster: 
         before = (await (await bus.until_connected()).stream_info(events.STREAM_EVENTS)).state.messages
         # As the cluster does it: the preStop command, then SIGTERM, which must not cut the draining short.
         assert cluster.drain(0) == 0
-        assert "Entering lame duck mode" in cluster.log(0)
+        assert LAME_DUCK in cluster.log(0)
         await eventually(lambda: publishes(bus, HELD), seconds=90, what="two servers to take events")
         after = (await (await bus.until_connected()).stream_info(events.STREAM_EVENTS)).state.messages
         # More than one where an acknowledgement was lost on the way: consumers know events by their id.

@@ -18,14 +18,20 @@ from services.kernel.errors import (
     DocumentEncrypted,
     DocumentNotPdf,
     DomainError,
+    EvidenceUnavailable,
     IdempotencyConflict,
     Overloaded,
 )
 from services.kernel.values import DigestAlgorithm
+from services.signer.document_session import CHUNK_BYTES, DocumentSession
 from services.signer.document_spool import MEMORY_SPOOL_BYTES
-from services.signer.documents import CHUNK_BYTES, DocumentMetrics, DocumentSession, DocumentWorkers
+from services.signer.document_wire import MAX_BODY_BYTES
+from services.signer.documents import DocumentMetrics, DocumentWorkers
 from services.signer.formats.errors import SelfCheckFailed
-from tests.support import pdfs
+from services.signer.formats.format import TimeStampNeeded
+from services.signer.formats.parameters import Level
+from tests.support import pdfs, stamping
+from tests.support.cades_reference import openssl_sign
 from tests.support.document_signers import openssl_cms_verify, pdfsig, signer
 
 if TYPE_CHECKING:
@@ -34,6 +40,7 @@ if TYPE_CHECKING:
 
     from services.signer.formats.parameters import FormatName
 
+MAX_STEPS = 8
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 LIMIT = 32 << 20
 
@@ -62,8 +69,9 @@ async def sign(
     who = signer()
     async with workers.session() as session:
         await feed(session, data)
-        digest = await session.prepare(form, who.parameters(reason="Duyệt"))
-        await session.complete(who.sign(digest))
+        reason = "Duyệt" if form == "PADES" else None
+        prepared = await session.prepare(who.parameters(form=form, reason=reason))
+        await session.complete(who.sign(prepared.digest))
         return await read(session), await session.increment(), session.document_digest
 
 
@@ -153,7 +161,7 @@ async def test_a_bad_document_is_refused_and_the_worker_lives_on(
     async with workers.session() as session:
         await feed(session, data)
         with pytest.raises(error):
-            await session.prepare("PADES", signer().parameters())
+            await session.prepare(signer().parameters())
     assert await sign(workers, pdfs.one_page_pdf())
 
 
@@ -212,8 +220,34 @@ async def test_a_stream_bomb_is_refused_within_the_memory_limit(workers: Documen
     async with workers.session() as session:
         await feed(session, data)
         with pytest.raises(DocumentDamaged):
-            await session.prepare("PADES", signer().parameters())
+            await session.prepare(signer().parameters())
     assert await sign(workers, pdfs.one_page_pdf())
+
+
+async def raise_to_the_end(session: DocumentSession) -> None:
+    for _ in range(MAX_STEPS):
+        need = await session.next_need(Level.B_LTA, DigestAlgorithm.SHA256)
+        if isinstance(need, TimeStampNeeded):
+            await session.add_time_stamp(need, stamping.token(need.imprint, DigestAlgorithm.SHA256))
+        elif need is not None:
+            await session.add_evidence(need, stamping.evidence(need.certificates))
+
+
+async def test_what_does_not_fit_into_an_answer_is_refused_and_harms_no_worker(
+    workers: DocumentWorkers, tmp_path: Path
+) -> None:
+    """A container made elsewhere may be larger than any of ours."""
+    (tmp_path / "content").write_bytes(os.urandom(LIMIT - 3000))
+    who = signer()
+    container = openssl_sign(tmp_path, who, (tmp_path / "content").read_bytes(), "-nodetach")
+    running = {worker.process.pid for worker in workers._running}
+    async with workers.session() as session:
+        await feed(session, container)
+        assert await session.recognise() == "CADES"
+        with pytest.raises(EvidenceUnavailable) as caught:
+            await raise_to_the_end(session)
+    assert caught.value.data["limit"] == MAX_BODY_BYTES
+    assert {worker.process.pid for worker in workers._running} == running
 
 
 async def test_a_document_over_the_limit_is_refused_at_the_crossing_byte(workers: DocumentWorkers) -> None:
@@ -230,7 +264,7 @@ async def test_a_wrong_signature_value_is_not_released(workers: DocumentWorkers)
     who, other = signer(), signer(name="Người Khác")
     async with workers.session() as session:
         await feed(session, pdfs.one_page_pdf())
-        digest = await session.prepare("PADES", who.parameters())
+        digest = (await session.prepare(who.parameters())).digest
         with pytest.raises(SelfCheckFailed):
             await session.complete(other.sign(digest))
         with pytest.raises(RuntimeError):
@@ -254,7 +288,7 @@ async def test_a_worker_that_dies_between_the_steps_does_not_lose_the_document()
     who = signer()
     async with DocumentWorkers.open(workers=1, timeout_seconds=30) as pool, pool.session() as session:
         await feed(session, pdfs.one_page_pdf())
-        digest = await session.prepare("PADES", who.parameters())
+        digest = (await session.prepare(who.parameters())).digest
         for worker in list(pool._running):
             worker.process.send_signal(signal.SIGKILL)
         await session.complete(who.sign(digest))
@@ -268,7 +302,7 @@ async def test_a_worker_that_hangs_is_killed_at_the_deadline_and_replaced() -> N
         async with pool.session() as session:
             await feed(session, pdfs.one_page_pdf())
             with pytest.raises(DocumentDamaged, match=r"within 0\.5 seconds"):
-                await session.prepare("PADES", signer().parameters())
+                await session.prepare(signer().parameters())
         await hung.process.wait()
         pool.timeout_seconds = 30
         assert await sign(pool, pdfs.one_page_pdf())
@@ -292,7 +326,7 @@ async def test_a_step_that_finds_no_free_worker_in_time_is_told_to_retry() -> No
     async with DocumentWorkers.open(workers=0, timeout_seconds=0.05) as pool, pool.session() as session:
         await feed(session, pdfs.one_page_pdf())
         with pytest.raises(Overloaded):
-            await session.prepare("PADES", signer().parameters())
+            await session.prepare(signer().parameters())
         assert await pool.check() == "no document worker is running"
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import base64
+import io
 import json
 import os
+import zipfile
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -27,11 +29,11 @@ from services.signer.domain import (
     CredentialStatus,
     Declaration,
     DocumentRequest,
-    Format,
     Key,
     SecrecyLabel,
     State,
 )
+from services.signer.formats.parameters import Envelope
 from services.signer.metrics import SignerMetrics
 from services.signer.service.documents import DocumentSigning
 from services.signer.service.hashes import HashSigning
@@ -43,7 +45,7 @@ from services.signer.store.tables import outbox
 from tests.integration.signer.test_store import Real, opened
 from tests.support.pdfs import one_page_pdf
 from tests.support.signer_world import IssuingCa
-from tests.unit.signer.memory import MemoryDirectory, MemoryKeys, SoftwareHsm, utc_now
+from tests.unit.signer.memory import MemoryDirectory, MemoryKeys, SoftwareHsm, document_parts, utc_now
 
 CLIENT = Client("cl_1", "ag_1", frozenset({"sign:hash", "sign:document"}), frozenset({"*"}), False)
 RULES = Declaration("cong-van", SecrecyLabel.NONE)
@@ -95,7 +97,7 @@ class World:
                 metrics=SignerMetrics.register(CollectorRegistry()),
             )
         )
-        hashes, documents = HashSigning(steps), DocumentSigning(steps, self.documents)
+        hashes, documents = HashSigning(steps), DocumentSigning(steps, document_parts(self.documents))
         self.jobs = SqlJobStore(self.real.database, lambda: None)
         self.blobs = FileBlobStore(self.folder)
         parts = JobParts(
@@ -115,7 +117,7 @@ class World:
             yield data
 
         request = DocumentRequest(
-            "cr_1", os.urandom(8).hex(), Format.PADES, DigestAlgorithm.SHA256, None, RULES
+            "cr_1", os.urandom(8).hex(), Envelope("PADES"), DigestAlgorithm.SHA256, None, RULES
         )
         operation_id, _ = await self.signing.submit(CLIENT, request, chunks(), "req_1")
         return operation_id
@@ -254,6 +256,22 @@ async def test_a_job_that_comes_twice_is_signed_once_and_told_once(world: World)
     assert world.hsm.signed == 1
     (result,) = await world.results()
     assert len(result["signatures"]) == 1
+
+
+async def test_an_upload_keeps_its_name_where_the_name_is_signed(world: World) -> None:
+    async def chunks() -> AsyncIterator[bytes]:
+        yield b"content"
+
+    upload = await world.signing.upload(CLIENT, "tờ trình.txt", chunks())
+    job = own_job(upload_id=upload.id, format="asic_e")
+    # A job may come twice.
+    for _ in range(2):
+        assert await world.signing.take(job, "cl_1", "req_1", last=False) is Next.DONE
+    assert world.hsm.signed == 1
+    (result,) = await world.results()
+    answer = await world.signing.fetch(CLIENT, result["operation_id"])
+    container = b"".join([chunk async for chunk in answer.chunks])
+    assert "tờ trình.txt" in zipfile.ZipFile(io.BytesIO(container)).namelist()
 
 
 async def test_signatures_too_large_for_a_message_are_recorded_and_can_be_asked_for(world: World) -> None:

@@ -18,8 +18,9 @@ from services.kernel.errors import (
 )
 from services.kernel.runtime.outbox import MAX_EVENT_BYTES
 from services.kernel.values import DigestAlgorithm, KeyAlgorithm, SignatureScheme, SigningAlgorithm
-from services.signer.documents import DocumentSession
-from services.signer.domain import Client, CredentialStatus, DocumentRequest, Format, State
+from services.signer.document_session import DocumentSession
+from services.signer.domain import Client, CredentialStatus, DocumentRequest, State
+from services.signer.formats.parameters import Envelope
 from services.signer.ledger import Facts
 from services.signer.service.jobs import Next, Parked
 from services.signer.service.messages import MAX_RESULT_BYTES, Ended, ended_events, require_result_fits
@@ -162,7 +163,9 @@ async def test_a_document_that_could_not_be_completed_is_not_signed_a_second_tim
     async def chunks() -> AsyncIterator[bytes]:
         yield one_page_pdf()
 
-    request = DocumentRequest("cr_1", os.urandom(8).hex(), Format.PADES, DigestAlgorithm.SHA256, None, RULES)
+    request = DocumentRequest(
+        "cr_1", os.urandom(8).hex(), Envelope("PADES"), DigestAlgorithm.SHA256, None, RULES
+    )
     with monkeypatch.context() as patched:
         patched.setattr(DocumentSession, "complete", busy)
         with pytest.raises(Internal):

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.kernel.values import KeyAlgorithm, SigningAlgorithm
-from services.signer.formats.cades import CadesDetached
+from services.signer.formats.cades import CadesBaseline
 from services.signer.formats.pades import PadesBaseline
 from services.verifier.domain import DocumentReport, Indication, Verdict
 from services.verifier.formats.cms_file import CmsFormat
@@ -59,7 +59,7 @@ def test_every_algorithm_of_the_signer_passes(key: KeyAlgorithm, algorithm: Sign
     assert report.clean
     assert report.signatures[0].format == "PAdES-B-B"
     who = signer(key)
-    report = verify(signed(CadesDetached(), CONTENT, who, who.parameters(algorithm)), CONTENT)
+    report = verify(signed(CadesBaseline(), CONTENT, who, who.parameters(algorithm)), CONTENT)
     assert report.verdict is Verdict.VALID, report.signatures[0].detail
     assert report.signatures[0].format == "CAdES-B-B"
 

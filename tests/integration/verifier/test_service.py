@@ -5,16 +5,12 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from collections.abc import AsyncIterator
+from datetime import datetime
 
-import grpc
 import pytest
 
-from kyso.v1 import registry_pb2, registry_pb2_grpc, verifier_pb2, verifier_pb2_grpc
+from kyso.v1 import verifier_pb2
 from services.kernel.errors import (
     BodyTooLarge,
     CallerNotAllowed,
@@ -24,150 +20,34 @@ from services.kernel.errors import (
     PartOrder,
     ServiceUnavailable,
 )
-from services.kernel.runtime.config import RpcClientSettings, RpcServerSettings, TelemetrySettings
-from services.kernel.runtime.process import Runtime
-from services.kernel.runtime.rpc import open_channel, serve_rpc
-from services.verifier import main
-from services.verifier.config import LimitSettings, TrustSettings, VerifierSettings
+from services.verifier.config import LimitSettings
 from services.verifier.ports import SubmittedDocument, TrustMaterial
 from services.verifier.workers import WorkerPool
 from tests.support.pki import MeshCa
-from tests.support.rpc import free_port, make_runtime
-from tests.unit.verifier.authority import Authority, Hierarchy
+from tests.support.verifier_world import (
+    FRESH,
+    NOW,
+    Platform,
+    messages,
+    present_hierarchy,
+    reached,
+    running,
+)
+from tests.unit.verifier.authority import Hierarchy
 
-NOW = datetime.now(UTC)
-VALID: dict[str, Any] = {"not_before": NOW - timedelta(days=1), "not_after": NOW + timedelta(days=1)}
-FRESH: dict[str, Any] = {"this_update": NOW - timedelta(hours=1), "next_update": NOW + timedelta(hours=1)}
 PASSED = verifier_pb2.INDICATION_TOTAL_PASSED
 
 
 @pytest.fixture(scope="module")
 def hierarchy() -> Hierarchy:
     """A hierarchy that is valid now."""
-    root = Authority("Root CA", **VALID)
-    issuing = Authority("Issuing CA", root, path_length=0, **VALID)
-    return Hierarchy(root, issuing, issuing.signer(**VALID))
+    return present_hierarchy()
 
 
 @pytest.fixture(scope="module")
 def signed_pdf(hierarchy: Hierarchy) -> bytes:
     """A signed PDF; made outside the event loop, because the library that makes it runs its own."""
     return hierarchy.signer.pdf()
-
-
-async def reached(condition: Callable[[], bool]) -> None:
-    """Wait until the condition holds, giving way to the other tasks; fail after a generous time."""
-    async with asyncio.timeout(60):
-        while not condition():  # noqa: ASYNC110 - what is waited for is another task's or process's doing
-            await asyncio.sleep(0.001)
-
-
-class Registry(registry_pb2_grpc.PkiServiceServicer):
-    """Answers GetTrust with what the test put there; counts the calls."""
-
-    def __init__(self, hierarchy: Hierarchy) -> None:
-        """Start with fresh CRLs that list nothing."""
-        self.hierarchy = hierarchy
-        self.crls = [hierarchy.root.crl(**FRESH), hierarchy.issuing.crl(**FRESH)]
-        self.failure: DomainError | None = None
-        self.calls = 0
-
-    async def GetTrust(
-        self,
-        request: registry_pb2.GetTrustRequest,
-        context: grpc.aio.ServicerContext[Any, Any],
-    ) -> registry_pb2.GetTrustResponse:
-        """Answer."""
-        self.calls += 1
-        if self.failure is not None:
-            raise self.failure
-        return registry_pb2.GetTrustResponse(
-            anchors=[registry_pb2.TrustAnchor(certificate=self.hierarchy.root.der, scope="own")],
-            intermediates=[self.hierarchy.issuing.der],
-            crls=self.crls,
-        )
-
-
-@dataclass
-class Platform:
-    """A running verifier, the registry behind it, and a channel as the gateway has it."""
-
-    stub: verifier_pb2_grpc.VerifierServiceAsyncStub
-    registry: Registry
-    runtime: Runtime
-
-    async def verify(self, data: bytes, detached: bytes | None = None, **header: Any) -> Any:
-        """Send a document in 64 KiB chunks."""
-        return await self.stub.VerifyDocument(_parts(data, detached, **header))
-
-    def metrics(self) -> dict[str, float]:
-        """Samples of the registry by name and labels."""
-        return {
-            sample.name + "".join(f"{{{v}}}" for v in sample.labels.values()): sample.value
-            for family in self.runtime.telemetry.registry.collect()
-            for sample in family.samples
-        }
-
-
-async def _parts(
-    data: bytes, detached: bytes | None, **header: Any
-) -> AsyncIterator[verifier_pb2.VerifyDocumentRequest]:
-    head = verifier_pb2.VerifyDocumentHeader(detached=detached is not None, **header)
-    yield verifier_pb2.VerifyDocumentRequest(header=head)
-    for offset in range(0, len(data), 65536):
-        yield verifier_pb2.VerifyDocumentRequest(chunk=data[offset : offset + 65536])
-    for offset in range(0, len(detached or b""), 65536):
-        yield verifier_pb2.VerifyDocumentRequest(detached_chunk=(detached or b"")[offset : offset + 65536])
-
-
-async def _messages(
-    *parts: verifier_pb2.VerifyDocumentRequest,
-) -> AsyncIterator[verifier_pb2.VerifyDocumentRequest]:
-    for part in parts:
-        yield part
-
-
-@asynccontextmanager
-async def running(
-    mesh_ca: MeshCa, hierarchy: Hierarchy, caller: str = "gateway", **limits: Any
-) -> AsyncIterator[Platform]:
-    """A registry stand-in and the verifier as its process runs it, each on a free port."""
-    registry = Registry(hierarchy)  # type: ignore[abstract]  # GetTrust is all that is asked here
-    runtime = make_runtime("verifier")
-    async with AsyncExitStack() as stack:
-        bound = await stack.enter_async_context(
-            serve_rpc(
-                RpcServerSettings(listen="127.0.0.1:0", tls=mesh_ca.tls("registry"), drain_seconds=0),
-                make_runtime("registry"),
-                lambda server: registry_pb2_grpc.add_PkiServiceServicer_to_server(registry, server),
-                ("kyso.v1.PkiService",),
-                {"/kyso.v1.PkiService/GetTrust": frozenset({"verifier"})},
-            )
-        )
-        port = free_port()
-        settings = VerifierSettings(
-            telemetry=TelemetrySettings(http_listen="127.0.0.1:0"),
-            rpc=RpcServerSettings(listen=f"127.0.0.1:{port}", tls=mesh_ca.tls("verifier"), drain_seconds=0),
-            registry=RpcClientSettings(
-                target=f"127.0.0.1:{bound.port}", server_name="registry", tls=mesh_ca.tls("verifier")
-            ),
-            limits=LimitSettings(**({"workers": 1} | limits)),
-            trust=TrustSettings(refresh_seconds=0.001),
-        )
-        task = asyncio.create_task(main.serve(settings, runtime))
-        stack.push_async_callback(_stopped, runtime, task)
-        target = RpcClientSettings(
-            target=f"127.0.0.1:{port}", server_name="verifier", tls=mesh_ca.tls(caller)
-        )
-        channel = await stack.enter_async_context(open_channel(target))
-        await reached(lambda: task.done() or "starting" not in runtime.health.reasons)
-        assert not task.done(), task.result()
-        yield Platform(verifier_pb2_grpc.VerifierServiceStub(channel), registry, runtime)
-
-
-async def _stopped(runtime: Runtime, task: asyncio.Task[None]) -> None:
-    runtime.stop("end of test")
-    await task
 
 
 @pytest.fixture
@@ -199,6 +79,16 @@ async def test_a_document_comes_back_passed_with_all_that_people_need(
     assert platform.metrics()["kyso_verifier_signatures_total{TOTAL-PASSED}{}"] == 1
     assert platform.metrics()["kyso_verifier_seconds_count"] == 1
     assert platform.metrics()["kyso_verifier_trust_age_seconds"] < 600
+
+
+async def test_a_worker_judges_what_came_after_a_signature(
+    platform: Platform, hierarchy: Hierarchy, signed_pdf: bytes
+) -> None:
+    twice = await asyncio.to_thread(hierarchy.signer.pdf, signed_pdf, "Second")
+    first, second = (await platform.verify(twice)).signatures
+    assert first.indication == second.indication == PASSED
+    assert [change.kind for change in first.later_changes] == ["signature"]
+    assert first.clean
 
 
 async def test_a_revocation_bites_with_the_next_document(
@@ -248,7 +138,7 @@ async def test_bad_streams_get_typed_errors(platform: Platform) -> None:
     ]
     for expected, parts in rows:
         with pytest.raises(expected):
-            await platform.stub.VerifyDocument(_messages(*parts))
+            await platform.stub.VerifyDocument(messages(*parts))
 
 
 async def test_a_document_is_refused_at_the_crossing_byte(mesh_ca: MeshCa, hierarchy: Hierarchy) -> None:
@@ -262,10 +152,20 @@ async def test_a_document_is_refused_at_the_crossing_byte(mesh_ca: MeshCa, hiera
         assert (await platform.verify(bytes(40_000))).verdict == verifier_pb2.VERDICT_INDETERMINATE
 
 
-async def test_only_the_gateway_may_call(mesh_ca: MeshCa, hierarchy: Hierarchy) -> None:
+async def test_the_signer_may_ask_too_and_nobody_else(mesh_ca: MeshCa, hierarchy: Hierarchy) -> None:
     async with running(mesh_ca, hierarchy, caller="signer") as platform:
+        assert (await platform.verify(b"%PDF-1.7\n")).verdict == verifier_pb2.VERDICT_MALFORMED
+    async with running(mesh_ca, hierarchy, caller="registry") as platform:
         with pytest.raises(CallerNotAllowed):
             await platform.verify(b"%PDF-1.7\n")
+
+
+async def test_only_the_signer_has_hosts_outside_asked(mesh_ca: MeshCa, hierarchy: Hierarchy) -> None:
+    async with running(mesh_ca, hierarchy) as platform:
+        with pytest.raises(CallerNotAllowed):
+            await platform.stub.CollectEvidence(verifier_pb2.CollectEvidenceRequest())
+        with pytest.raises(CallerNotAllowed):
+            await platform.stub.RequestTimeStamp(verifier_pb2.RequestTimeStampRequest())
 
 
 async def test_readiness_names_trust(mesh_ca: MeshCa, hierarchy: Hierarchy) -> None:

@@ -19,6 +19,7 @@ from gateway.problems import MethodNotAllowed, MultipartInvalid
 from gateway.rates import Places, RateLimit
 from services.kernel.errors import (
     DomainError,
+    FieldInvalid,
     NotFound,
     Overloaded,
     RateLimited,
@@ -35,7 +36,7 @@ async def cut(body: bytes, size: int) -> AsyncIterator[bytes]:
 
 
 async def read_parts(body: bytes, size: int) -> list[tuple[str, str, bytes, int]]:
-    parts = MultipartBody(TYPE, cut(body, size))
+    parts = MultipartBody(TYPE, cut(body, size), 4)
     found = []
     while (part := await parts.next_part()) is not None:
         pieces = [piece async for piece in part.pieces(1_000_000)]
@@ -114,7 +115,7 @@ async def test_a_body_that_is_no_multipart_is_refused(body: bytes) -> None:
     [
         ("Công văn.pdf", "Công văn.pdf"),
         ("Cong\u0302 va\u0306n.pdf", "Công văn.pdf".replace("Công", "Cong\u0302")),
-        ("../../etc/passwd", "passwd"),
+        ("/etc/passwd", "passwd"),
         ("C:\\fakepath\\a.pdf", "a.pdf"),
         ("gpj\u202efdp.exe", "gpjfdp.exe"),
         ("a\r\nb\0.pdf", "ab.pdf"),
@@ -126,6 +127,12 @@ def test_a_file_name_is_a_name_and_no_path(given_name: str, kept: str) -> None:
     import unicodedata
 
     assert safe_file_name(given_name) == unicodedata.normalize("NFC", kept)
+
+
+@pytest.mark.parametrize("name", ["../../etc/passwd", "..", "a\\..\\b.pdf", "a/../b.pdf"])
+def test_a_file_name_that_climbs_is_refused(name: str) -> None:
+    with pytest.raises(FieldInvalid):
+        safe_file_name(name)
 
 
 def test_signed_documents_keep_the_name_that_they_came_with() -> None:

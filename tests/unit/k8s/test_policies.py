@@ -46,7 +46,7 @@ def test_everything_is_denied_that_is_not_allowed(policies: Policies) -> None:
 def test_a_service_reaches_another_exactly_where_the_allow_list_names_it(policies: Policies) -> None:
     reachable = {pair for pair in permutations(policies.labels, 2) if policies.allowed(*pair, RPC)}
     assert reachable == allowed_pairs()
-    assert len(reachable) == 6
+    assert len(reachable) == 7
 
 
 def test_only_signer_and_registry_reach_the_bus(policies: Policies) -> None:

@@ -117,7 +117,8 @@ def test_the_bus_is_three_servers_with_three_copies(manifests: list[Manifest]) -
         assert bus.user == name
 
 
-def test_every_file_that_the_settings_name_is_mounted(manifests: list[Manifest]) -> None:
+def test_every_file_that_the_settings_name_is_mounted_or_in_the_image(manifests: list[Manifest]) -> None:
+    image = (K8S.parent / "Dockerfile").read_text(encoding="utf-8")
     for name in MODELS:
         workload = of_kind(manifests, "Deployment", "StatefulSet")[name]
         (container,) = pod_of(workload)["spec"]["containers"]
@@ -125,6 +126,10 @@ def test_every_file_that_the_settings_name_is_mounted(manifests: list[Manifest])
         document = tomllib.loads((K8S / f"base/config/{name}.toml").read_text(encoding="utf-8"))
         paths = [value for value in values(document) if isinstance(value, str) and value.startswith("/")]
         for path in paths:
+            if path.startswith("/usr/share/kyso/font/"):
+                assert "COPY --from=font /font /usr/share/kyso/font" in image
+                assert f"/{path.rpartition('/')[2]} " in image
+                continue
             assert MOUNT_POINTS.match(path), path
             assert any(path == mount or path.startswith(f"{mount}/") for mount in mounts), f"{name}: {path}"
 

@@ -87,3 +87,13 @@ def test_every_settings_file_is_readable_by_its_user_only(
     files = sorted((platform[0].state / "config").iterdir())
     assert [path.name for path in files] == ["gateway.toml", "registry.toml", "signer.toml", "verifier.toml"]
     assert {stat.S_IMODE(path.stat().st_mode) for path in files} == {0o600}
+
+
+def test_the_signer_prints_with_the_font_that_was_found(
+    platform: tuple[settings.Settings, Provisions],
+) -> None:
+    chosen, provisions = platform
+    found = replace(provisions, font_file=Path("/fonts/Serif.ttf"))
+    signer = read(processes.signer(chosen, found), SignerSettings)
+    assert isinstance(signer, SignerSettings)
+    assert signer.documents.font_file == Path("/fonts/Serif.ttf")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -11,14 +11,25 @@ from typing import Any
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
+from prometheus_client import CollectorRegistry, Counter
 
-from services.kernel.errors import CredentialNotFound, DomainError
+from services.kernel.errors import (
+    CredentialNotFound,
+    DomainError,
+    EvidenceUnavailable,
+    PersonSignatureMissing,
+    TimeStampUnavailable,
+)
 from services.kernel.events import Event
-from services.kernel.values import KeyAlgorithm, SigningAlgorithm
+from services.kernel.values import Digest, KeyAlgorithm, SigningAlgorithm
 from services.signer.domain import Credential, Key, State
+from services.signer.formats.format import Evidence
 from services.signer.hsm_types import GeneratedKey, KeyLocator
 from services.signer.ledger import Entry, Head, LedgerEntry, event_of
-from services.signer.ports import AuthorityKey, Ending, Intent, Recorded
+from services.signer.metrics import SignerMetrics
+from services.signer.ports import AuthorityKey, DocumentPool, Ending, Intent, Recorded
+from services.signer.service.documents import DocumentParts
+from services.signer.service.levels import LevelRaising
 
 
 class MemoryStore:
@@ -242,6 +253,43 @@ class MemoryDirectory:
     def door(self, credential: Credential) -> MemoryDoor:
         self.open_doors += 1
         return MemoryDoor(self, credential)
+
+
+class Outside:
+    """Time-stamps, evidence and the verifier's word: what a test put in, or the error that says it cannot be had."""
+
+    def __init__(self, tokens: Sequence[bytes] = (), evidence: Sequence[Evidence] = ()) -> None:
+        self.tokens, self.evidence = list(tokens), list(evidence)
+        self.asked: list[str] = []
+        self.person_missing = False
+
+    async def stamp(self, authority: str, digest: Digest) -> bytes:
+        self.asked.append(f"stamp {authority or 'own'} {digest.algorithm.name}")
+        if not self.tokens:
+            raise TimeStampUnavailable("no time-stamp today")
+        return self.tokens.pop(0)
+
+    async def collect(self, certificates: Sequence[bytes]) -> Evidence:
+        self.asked.append(f"collect {len(certificates)}")
+        if not self.evidence:
+            raise EvidenceUnavailable("no evidence today")
+        return self.evidence.pop(0)
+
+    async def require(self, chunks: AsyncIterator[bytes]) -> None:
+        self.asked.append(f"person {sum([len(chunk) async for chunk in chunks])}")
+        if self.person_missing:
+            raise PersonSignatureMissing("no person signed")
+
+
+def levels_counter() -> Counter:
+    """Return the metric that counts levels, in a registry of its own."""
+    return SignerMetrics.register(CollectorRegistry()).levels
+
+
+def document_parts(documents: DocumentPool, outside: Outside | None = None) -> DocumentParts:
+    """Join real document workers with an outside that has nothing, unless one is given."""
+    outside = outside or Outside()
+    return DocumentParts(documents, LevelRaising(outside, outside, levels_counter()), outside)
 
 
 def utc_now() -> datetime:

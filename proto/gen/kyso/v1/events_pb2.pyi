@@ -75,7 +75,7 @@ class CredentialChanged(_message.Message):
     def __init__(self, credential_id: _Optional[str] = ..., version: _Optional[int] = ..., status: _Optional[str] = ..., subscriber_id: _Optional[str] = ..., agency_id: _Optional[str] = ..., client_id: _Optional[str] = ..., reason: _Optional[str] = ..., time: _Optional[str] = ...) -> None: ...
 
 class OperationEnded(_message.Message):
-    __slots__ = ("operation_id", "state", "client_id", "error_code", "error_message", "signatures", "time", "job_id")
+    __slots__ = ("operation_id", "state", "client_id", "error_code", "error_message", "signatures", "time", "job_id", "level", "level_missed")
     OPERATION_ID_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     CLIENT_ID_FIELD_NUMBER: _ClassVar[int]
@@ -84,6 +84,8 @@ class OperationEnded(_message.Message):
     SIGNATURES_FIELD_NUMBER: _ClassVar[int]
     TIME_FIELD_NUMBER: _ClassVar[int]
     JOB_ID_FIELD_NUMBER: _ClassVar[int]
+    LEVEL_FIELD_NUMBER: _ClassVar[int]
+    LEVEL_MISSED_FIELD_NUMBER: _ClassVar[int]
     operation_id: str
     state: str
     client_id: str
@@ -92,7 +94,9 @@ class OperationEnded(_message.Message):
     signatures: _containers.RepeatedScalarFieldContainer[str]
     time: str
     job_id: str
-    def __init__(self, operation_id: _Optional[str] = ..., state: _Optional[str] = ..., client_id: _Optional[str] = ..., error_code: _Optional[str] = ..., error_message: _Optional[str] = ..., signatures: _Optional[_Iterable[str]] = ..., time: _Optional[str] = ..., job_id: _Optional[str] = ...) -> None: ...
+    level: str
+    level_missed: str
+    def __init__(self, operation_id: _Optional[str] = ..., state: _Optional[str] = ..., client_id: _Optional[str] = ..., error_code: _Optional[str] = ..., error_message: _Optional[str] = ..., signatures: _Optional[_Iterable[str]] = ..., time: _Optional[str] = ..., job_id: _Optional[str] = ..., level: _Optional[str] = ..., level_missed: _Optional[str] = ...) -> None: ...
 
 class CrlPublished(_message.Message):
     __slots__ = ("ca", "number", "entries", "this_update", "next_update")
@@ -109,7 +113,7 @@ class CrlPublished(_message.Message):
     def __init__(self, ca: _Optional[str] = ..., number: _Optional[int] = ..., entries: _Optional[int] = ..., this_update: _Optional[str] = ..., next_update: _Optional[str] = ...) -> None: ...
 
 class SigningJob(_message.Message):
-    __slots__ = ("operation_id", "idempotency_key", "job_id", "access_token", "credential_id", "digest_algorithm", "scheme", "digests", "upload_id", "format", "document_type", "label", "reference")
+    __slots__ = ("operation_id", "idempotency_key", "job_id", "access_token", "credential_id", "digest_algorithm", "scheme", "digests", "upload_id", "format", "document_type", "label", "reference", "level", "packaging")
     OPERATION_ID_FIELD_NUMBER: _ClassVar[int]
     IDEMPOTENCY_KEY_FIELD_NUMBER: _ClassVar[int]
     JOB_ID_FIELD_NUMBER: _ClassVar[int]
@@ -123,6 +127,8 @@ class SigningJob(_message.Message):
     DOCUMENT_TYPE_FIELD_NUMBER: _ClassVar[int]
     LABEL_FIELD_NUMBER: _ClassVar[int]
     REFERENCE_FIELD_NUMBER: _ClassVar[int]
+    LEVEL_FIELD_NUMBER: _ClassVar[int]
+    PACKAGING_FIELD_NUMBER: _ClassVar[int]
     operation_id: str
     idempotency_key: str
     job_id: str
@@ -136,7 +142,9 @@ class SigningJob(_message.Message):
     document_type: str
     label: str
     reference: str
-    def __init__(self, operation_id: _Optional[str] = ..., idempotency_key: _Optional[str] = ..., job_id: _Optional[str] = ..., access_token: _Optional[str] = ..., credential_id: _Optional[str] = ..., digest_algorithm: _Optional[str] = ..., scheme: _Optional[str] = ..., digests: _Optional[_Iterable[str]] = ..., upload_id: _Optional[str] = ..., format: _Optional[str] = ..., document_type: _Optional[str] = ..., label: _Optional[str] = ..., reference: _Optional[str] = ...) -> None: ...
+    level: str
+    packaging: str
+    def __init__(self, operation_id: _Optional[str] = ..., idempotency_key: _Optional[str] = ..., job_id: _Optional[str] = ..., access_token: _Optional[str] = ..., credential_id: _Optional[str] = ..., digest_algorithm: _Optional[str] = ..., scheme: _Optional[str] = ..., digests: _Optional[_Iterable[str]] = ..., upload_id: _Optional[str] = ..., format: _Optional[str] = ..., document_type: _Optional[str] = ..., label: _Optional[str] = ..., reference: _Optional[str] = ..., level: _Optional[str] = ..., packaging: _Optional[str] = ...) -> None: ...
 
 class DirectoryChanged(_message.Message):
     __slots__ = ("credential_id", "version", "status")

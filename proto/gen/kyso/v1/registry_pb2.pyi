@@ -582,3 +582,15 @@ class GetTrustResponse(_message.Message):
     crls: _containers.RepeatedScalarFieldContainer[bytes]
     read_at: _timestamp_pb2.Timestamp
     def __init__(self, anchors: _Optional[_Iterable[_Union[TrustAnchor, _Mapping]]] = ..., intermediates: _Optional[_Iterable[bytes]] = ..., crls: _Optional[_Iterable[bytes]] = ..., read_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class GetTimeStampCertificateRequest(_message.Message):
+    __slots__ = ("name",)
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    def __init__(self, name: _Optional[str] = ...) -> None: ...
+
+class GetTimeStampCertificateResponse(_message.Message):
+    __slots__ = ("certificate_chain",)
+    CERTIFICATE_CHAIN_FIELD_NUMBER: _ClassVar[int]
+    certificate_chain: _containers.RepeatedScalarFieldContainer[bytes]
+    def __init__(self, certificate_chain: _Optional[_Iterable[bytes]] = ...) -> None: ...

@@ -1118,6 +1118,11 @@ class PkiServiceStub:
                 request_serializer=kyso_dot_v1_dot_registry__pb2.GetTrustRequest.SerializeToString,
                 response_deserializer=kyso_dot_v1_dot_registry__pb2.GetTrustResponse.FromString,
                 _registered_method=True)
+        self.GetTimeStampCertificate = channel.unary_unary(
+                '/kyso.v1.PkiService/GetTimeStampCertificate',
+                request_serializer=kyso_dot_v1_dot_registry__pb2.GetTimeStampCertificateRequest.SerializeToString,
+                response_deserializer=kyso_dot_v1_dot_registry__pb2.GetTimeStampCertificateResponse.FromString,
+                _registered_method=True)
 
 
 class PkiServiceServicer:
@@ -1145,6 +1150,13 @@ class PkiServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetTimeStampCertificate(self, request, context):
+        """Tells the certificate of our own time-stamp authority. Caller: signer. NotFound until it was issued.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_PkiServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -1162,6 +1174,11 @@ def add_PkiServiceServicer_to_server(servicer, server):
                     servicer.GetTrust,
                     request_deserializer=kyso_dot_v1_dot_registry__pb2.GetTrustRequest.FromString,
                     response_serializer=kyso_dot_v1_dot_registry__pb2.GetTrustResponse.SerializeToString,
+            ),
+            'GetTimeStampCertificate': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetTimeStampCertificate,
+                    request_deserializer=kyso_dot_v1_dot_registry__pb2.GetTimeStampCertificateRequest.FromString,
+                    response_serializer=kyso_dot_v1_dot_registry__pb2.GetTimeStampCertificateResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -1246,6 +1263,33 @@ class PkiService:
             '/kyso.v1.PkiService/GetTrust',
             kyso_dot_v1_dot_registry__pb2.GetTrustRequest.SerializeToString,
             kyso_dot_v1_dot_registry__pb2.GetTrustResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetTimeStampCertificate(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/kyso.v1.PkiService/GetTimeStampCertificate',
+            kyso_dot_v1_dot_registry__pb2.GetTimeStampCertificateRequest.SerializeToString,
+            kyso_dot_v1_dot_registry__pb2.GetTimeStampCertificateResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -372,6 +372,8 @@ class PkiServiceStub:
     """Answers the certificate of a CA. Caller: gateway."""
     GetTrust: _grpc.UnaryUnaryMultiCallable[_registry_pb2.GetTrustRequest, _registry_pb2.GetTrustResponse]
     """Answers anchors, CA certificates and CRLs for validation. Caller: verifier."""
+    GetTimeStampCertificate: _grpc.UnaryUnaryMultiCallable[_registry_pb2.GetTimeStampCertificateRequest, _registry_pb2.GetTimeStampCertificateResponse]
+    """Tells the certificate of our own time-stamp authority. Caller: signer. NotFound until it was issued."""
 
 @_typing.type_check_only
 class PkiServiceAsyncStub(PkiServiceStub):
@@ -384,6 +386,8 @@ class PkiServiceAsyncStub(PkiServiceStub):
     """Answers the certificate of a CA. Caller: gateway."""
     GetTrust: _aio.UnaryUnaryMultiCallable[_registry_pb2.GetTrustRequest, _registry_pb2.GetTrustResponse]  # type: ignore[assignment]
     """Answers anchors, CA certificates and CRLs for validation. Caller: verifier."""
+    GetTimeStampCertificate: _aio.UnaryUnaryMultiCallable[_registry_pb2.GetTimeStampCertificateRequest, _registry_pb2.GetTimeStampCertificateResponse]  # type: ignore[assignment]
+    """Tells the certificate of our own time-stamp authority. Caller: signer. NotFound until it was issued."""
 
 class PkiServiceServicer(metaclass=_abc_1.ABCMeta):
     """Public key infrastructure data."""
@@ -411,5 +415,13 @@ class PkiServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_registry_pb2.GetTrustResponse, _abc.Awaitable[_registry_pb2.GetTrustResponse]]:
         """Answers anchors, CA certificates and CRLs for validation. Caller: verifier."""
+
+    @_abc_1.abstractmethod
+    def GetTimeStampCertificate(
+        self,
+        request: _registry_pb2.GetTimeStampCertificateRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_registry_pb2.GetTimeStampCertificateResponse, _abc.Awaitable[_registry_pb2.GetTimeStampCertificateResponse]]:
+        """Tells the certificate of our own time-stamp authority. Caller: signer. NotFound until it was issued."""
 
 def add_PkiServiceServicer_to_server(servicer: PkiServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -86,6 +86,21 @@ class SignerServiceStub:
                 request_serializer=kyso_dot_v1_dot_signer__pb2.FetchDocumentRequest.SerializeToString,
                 response_deserializer=kyso_dot_v1_dot_signer__pb2.FetchDocumentResponse.FromString,
                 _registered_method=True)
+        self.PrepareDocument = channel.unary_unary(
+                '/kyso.v1.SignerService/PrepareDocument',
+                request_serializer=kyso_dot_v1_dot_signer__pb2.SignDocumentHeader.SerializeToString,
+                response_deserializer=kyso_dot_v1_dot_signer__pb2.PrepareDocumentResponse.FromString,
+                _registered_method=True)
+        self.ExtendDocument = channel.stream_stream(
+                '/kyso.v1.SignerService/ExtendDocument',
+                request_serializer=kyso_dot_v1_dot_signer__pb2.ExtendDocumentRequest.SerializeToString,
+                response_deserializer=kyso_dot_v1_dot_signer__pb2.SignDocumentResponse.FromString,
+                _registered_method=True)
+        self.TimeStamp = channel.unary_unary(
+                '/kyso.v1.SignerService/TimeStamp',
+                request_serializer=kyso_dot_v1_dot_signer__pb2.TimeStampRequest.SerializeToString,
+                response_deserializer=kyso_dot_v1_dot_signer__pb2.TimeStampResponse.FromString,
+                _registered_method=True)
         self.ReadLedger = channel.unary_unary(
                 '/kyso.v1.SignerService/ReadLedger',
                 request_serializer=kyso_dot_v1_dot_signer__pb2.ReadLedgerRequest.SerializeToString,
@@ -168,6 +183,28 @@ class SignerServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def PrepareDocument(self, request, context):
+        """Tells what the caller must hash, and what to keep, to sign a document that stays with it. Caller: gateway.
+        Scope sign:document. Records nothing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ExtendDocument(self, request_iterator, context):
+        """Raises the signatures of a document, made here or elsewhere, to a higher level. Caller: gateway. Scope sign:document.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def TimeStamp(self, request, context):
+        """Answers a time-stamp request (RFC 3161 section 2.4). Caller: gateway. No access token: the service is public.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ReadLedger(self, request, context):
         """Reads ledger entries in order. Caller: registry.
         """
@@ -227,6 +264,21 @@ def add_SignerServiceServicer_to_server(servicer, server):
                     servicer.FetchDocument,
                     request_deserializer=kyso_dot_v1_dot_signer__pb2.FetchDocumentRequest.FromString,
                     response_serializer=kyso_dot_v1_dot_signer__pb2.FetchDocumentResponse.SerializeToString,
+            ),
+            'PrepareDocument': grpc.unary_unary_rpc_method_handler(
+                    servicer.PrepareDocument,
+                    request_deserializer=kyso_dot_v1_dot_signer__pb2.SignDocumentHeader.FromString,
+                    response_serializer=kyso_dot_v1_dot_signer__pb2.PrepareDocumentResponse.SerializeToString,
+            ),
+            'ExtendDocument': grpc.stream_stream_rpc_method_handler(
+                    servicer.ExtendDocument,
+                    request_deserializer=kyso_dot_v1_dot_signer__pb2.ExtendDocumentRequest.FromString,
+                    response_serializer=kyso_dot_v1_dot_signer__pb2.SignDocumentResponse.SerializeToString,
+            ),
+            'TimeStamp': grpc.unary_unary_rpc_method_handler(
+                    servicer.TimeStamp,
+                    request_deserializer=kyso_dot_v1_dot_signer__pb2.TimeStampRequest.FromString,
+                    response_serializer=kyso_dot_v1_dot_signer__pb2.TimeStampResponse.SerializeToString,
             ),
             'ReadLedger': grpc.unary_unary_rpc_method_handler(
                     servicer.ReadLedger,
@@ -506,6 +558,87 @@ class SignerService:
             '/kyso.v1.SignerService/FetchDocument',
             kyso_dot_v1_dot_signer__pb2.FetchDocumentRequest.SerializeToString,
             kyso_dot_v1_dot_signer__pb2.FetchDocumentResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PrepareDocument(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/kyso.v1.SignerService/PrepareDocument',
+            kyso_dot_v1_dot_signer__pb2.SignDocumentHeader.SerializeToString,
+            kyso_dot_v1_dot_signer__pb2.PrepareDocumentResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExtendDocument(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/kyso.v1.SignerService/ExtendDocument',
+            kyso_dot_v1_dot_signer__pb2.ExtendDocumentRequest.SerializeToString,
+            kyso_dot_v1_dot_signer__pb2.SignDocumentResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def TimeStamp(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/kyso.v1.SignerService/TimeStamp',
+            kyso_dot_v1_dot_signer__pb2.TimeStampRequest.SerializeToString,
+            kyso_dot_v1_dot_signer__pb2.TimeStampResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -55,6 +55,14 @@ class SignerServiceStub:
     """Tells where an operation stands. Caller: gateway. Any signing scope; only the client's own operations."""
     FetchDocument: _grpc.UnaryStreamMultiCallable[_signer_pb2.FetchDocumentRequest, _signer_pb2.FetchDocumentResponse]
     """Streams the signed document of a completed asynchronous operation. Caller: gateway."""
+    PrepareDocument: _grpc.UnaryUnaryMultiCallable[_signer_pb2.SignDocumentHeader, _signer_pb2.PrepareDocumentResponse]
+    """Tells what the caller must hash, and what to keep, to sign a document that stays with it. Caller: gateway.
+    Scope sign:document. Records nothing.
+    """
+    ExtendDocument: _grpc.StreamStreamMultiCallable[_signer_pb2.ExtendDocumentRequest, _signer_pb2.SignDocumentResponse]
+    """Raises the signatures of a document, made here or elsewhere, to a higher level. Caller: gateway. Scope sign:document."""
+    TimeStamp: _grpc.UnaryUnaryMultiCallable[_signer_pb2.TimeStampRequest, _signer_pb2.TimeStampResponse]
+    """Answers a time-stamp request (RFC 3161 section 2.4). Caller: gateway. No access token: the service is public."""
     ReadLedger: _grpc.UnaryUnaryMultiCallable[_signer_pb2.ReadLedgerRequest, _signer_pb2.ReadLedgerResponse]
     """Reads ledger entries in order. Caller: registry."""
 
@@ -85,6 +93,14 @@ class SignerServiceAsyncStub(SignerServiceStub):
     """Tells where an operation stands. Caller: gateway. Any signing scope; only the client's own operations."""
     FetchDocument: _aio.UnaryStreamMultiCallable[_signer_pb2.FetchDocumentRequest, _signer_pb2.FetchDocumentResponse]  # type: ignore[assignment]
     """Streams the signed document of a completed asynchronous operation. Caller: gateway."""
+    PrepareDocument: _aio.UnaryUnaryMultiCallable[_signer_pb2.SignDocumentHeader, _signer_pb2.PrepareDocumentResponse]  # type: ignore[assignment]
+    """Tells what the caller must hash, and what to keep, to sign a document that stays with it. Caller: gateway.
+    Scope sign:document. Records nothing.
+    """
+    ExtendDocument: _aio.StreamStreamMultiCallable[_signer_pb2.ExtendDocumentRequest, _signer_pb2.SignDocumentResponse]  # type: ignore[assignment]
+    """Raises the signatures of a document, made here or elsewhere, to a higher level. Caller: gateway. Scope sign:document."""
+    TimeStamp: _aio.UnaryUnaryMultiCallable[_signer_pb2.TimeStampRequest, _signer_pb2.TimeStampResponse]  # type: ignore[assignment]
+    """Answers a time-stamp request (RFC 3161 section 2.4). Caller: gateway. No access token: the service is public."""
     ReadLedger: _aio.UnaryUnaryMultiCallable[_signer_pb2.ReadLedgerRequest, _signer_pb2.ReadLedgerResponse]  # type: ignore[assignment]
     """Reads ledger entries in order. Caller: registry."""
 
@@ -172,6 +188,32 @@ class SignerServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_signer_pb2.FetchDocumentResponse], _abc.AsyncIterator[_signer_pb2.FetchDocumentResponse]]:
         """Streams the signed document of a completed asynchronous operation. Caller: gateway."""
+
+    @_abc_1.abstractmethod
+    def PrepareDocument(
+        self,
+        request: _signer_pb2.SignDocumentHeader,
+        context: _ServicerContext,
+    ) -> _typing.Union[_signer_pb2.PrepareDocumentResponse, _abc.Awaitable[_signer_pb2.PrepareDocumentResponse]]:
+        """Tells what the caller must hash, and what to keep, to sign a document that stays with it. Caller: gateway.
+        Scope sign:document. Records nothing.
+        """
+
+    @_abc_1.abstractmethod
+    def ExtendDocument(
+        self,
+        request_iterator: _MaybeAsyncIterator[_signer_pb2.ExtendDocumentRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_signer_pb2.SignDocumentResponse], _abc.AsyncIterator[_signer_pb2.SignDocumentResponse]]:
+        """Raises the signatures of a document, made here or elsewhere, to a higher level. Caller: gateway. Scope sign:document."""
+
+    @_abc_1.abstractmethod
+    def TimeStamp(
+        self,
+        request: _signer_pb2.TimeStampRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_signer_pb2.TimeStampResponse, _abc.Awaitable[_signer_pb2.TimeStampResponse]]:
+        """Answers a time-stamp request (RFC 3161 section 2.4). Caller: gateway. No access token: the service is public."""
 
     @_abc_1.abstractmethod
     def ReadLedger(

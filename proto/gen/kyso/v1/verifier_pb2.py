@@ -25,37 +25,47 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16kyso/v1/verifier.proto\x12\x07kyso.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"S\n\x14VerifyDocumentHeader\x12\x11\n\tfile_name\x18\x01 \x01(\t\x12\x10\n\x08\x64\x65tached\x18\x02 \x01(\x08\x12\x16\n\x0eintegrity_only\x18\x03 \x01(\x08\"{\n\x15VerifyDocumentRequest\x12/\n\x06header\x18\x01 \x01(\x0b\x32\x1d.kyso.v1.VerifyDocumentHeaderH\x00\x12\x0f\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00\x12\x18\n\x0e\x64\x65tached_chunk\x18\x03 \x01(\x0cH\x00\x42\x06\n\x04part\"/\n\x07Warning\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\n\n\x02vi\x18\x02 \x01(\t\x12\n\n\x02\x65n\x18\x03 \x01(\t\"C\n\x11SubjectIdentifier\x12\x0c\n\x04type\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t\x12\x11\n\tmalformed\x18\x03 \x01(\x08\"\xb5\x02\n\x12\x43\x65rtificateSummary\x12\x0f\n\x07subject\x18\x01 \x01(\t\x12\x0e\n\x06issuer\x18\x02 \x01(\t\x12\x13\n\x0b\x63ommon_name\x18\x03 \x01(\t\x12\x14\n\x0corganization\x18\x04 \x01(\t\x12\r\n\x05title\x18\x05 \x01(\t\x12\r\n\x05\x65mail\x18\x06 \x01(\t\x12/\n\x0bidentifiers\x18\x07 \x03(\x0b\x32\x1a.kyso.v1.SubjectIdentifier\x12\x15\n\rserial_number\x18\x08 \x01(\t\x12\x0e\n\x06sha256\x18\t \x01(\x0c\x12.\n\nnot_before\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\tnot_after\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"Z\n\x0cStatusSource\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12/\n\x0bproduced_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0b\n\x03url\x18\x03 \x01(\t\"V\n\x08\x43overage\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\x15\n\rcovered_bytes\x18\x02 \x01(\x03\x12\x13\n\x0btotal_bytes\x18\x03 \x01(\x03\x12\x10\n\x08revision\x18\x04 \x01(\x05\"S\n\x0bLaterChange\x12\x10\n\x08revision\x18\x01 \x01(\x05\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\x0f\n\x07\x61llowed\x18\x03 \x01(\x08\x12\x13\n\x0b\x64\x65scription\x18\x04 \x01(\t\"\xbc\x04\n\x0fSignatureReport\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06\x66ormat\x18\x02 \x01(\t\x12\'\n\nindication\x18\x03 \x01(\x0e\x32\x13.kyso.v1.Indication\x12\x16\n\x0esub_indication\x18\x04 \x01(\t\x12\x11\n\tintegrity\x18\x05 \x01(\t\x12+\n\x06signer\x18\x06 \x01(\x0b\x32\x1b.kyso.v1.CertificateSummary\x12)\n\x04path\x18\x07 \x03(\x0b\x32\x1b.kyso.v1.CertificateSummary\x12\x38\n\x14\x63laimed_signing_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x35\n\x11\x62\x65st_signing_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\talgorithm\x18\n \x01(\t\x12#\n\x08\x63overage\x18\x0b \x01(\x0b\x32\x11.kyso.v1.Coverage\x12+\n\rlater_changes\x18\x0c \x03(\x0b\x32\x14.kyso.v1.LaterChange\x12,\n\rstatus_source\x18\r \x01(\x0b\x32\x15.kyso.v1.StatusSource\x12\"\n\x08warnings\x18\x0e \x03(\x0b\x32\x10.kyso.v1.Warning\x12\x13\n\x0bsentence_vi\x18\x0f \x01(\t\x12\x13\n\x0bsentence_en\x18\x10 \x01(\t\x12\r\n\x05\x63lean\x18\x11 \x01(\x08\"\x85\x02\n\x16VerifyDocumentResponse\x12!\n\x07verdict\x18\x01 \x01(\x0e\x32\x10.kyso.v1.Verdict\x12\r\n\x05\x63lean\x18\x02 \x01(\x08\x12,\n\nsignatures\x18\x03 \x03(\x0b\x32\x18.kyso.v1.SignatureReport\x12\x17\n\x0f\x64ocument_sha256\x18\x04 \x01(\x0c\x12\x30\n\x0cvalidated_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0bsentence_vi\x18\x06 \x01(\t\x12\x13\n\x0bsentence_en\x18\x07 \x01(\t\x12\x16\n\x0eintegrity_only\x18\x08 \x01(\x08*\x80\x01\n\nIndication\x12\x1a\n\x16INDICATION_UNSPECIFIED\x10\x00\x12\x1b\n\x17INDICATION_TOTAL_PASSED\x10\x01\x12\x1b\n\x17INDICATION_TOTAL_FAILED\x10\x02\x12\x1c\n\x18INDICATION_INDETERMINATE\x10\x03*\x92\x01\n\x07Verdict\x12\x17\n\x13VERDICT_UNSPECIFIED\x10\x00\x12\x11\n\rVERDICT_VALID\x10\x01\x12\x13\n\x0fVERDICT_INVALID\x10\x02\x12\x19\n\x15VERDICT_INDETERMINATE\x10\x03\x12\x15\n\x11VERDICT_MALFORMED\x10\x04\x12\x14\n\x10VERDICT_UNSIGNED\x10\x05\x32\x66\n\x0fVerifierService\x12S\n\x0eVerifyDocument\x12\x1e.kyso.v1.VerifyDocumentRequest\x1a\x1f.kyso.v1.VerifyDocumentResponse(\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16kyso/v1/verifier.proto\x12\x07kyso.v1\x1a\x1fgoogle/protobuf/timestamp.proto\".\n\x16\x43ollectEvidenceRequest\x12\x14\n\x0c\x63\x65rtificates\x18\x01 \x03(\x0c\"M\n\x0fMissingEvidence\x12\x1a\n\x12\x63\x65rtificate_sha256\x18\x01 \x01(\x0c\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x03 \x01(\t\"\x80\x01\n\x17\x43ollectEvidenceResponse\x12\x14\n\x0c\x63\x65rtificates\x18\x01 \x03(\x0c\x12\x0c\n\x04\x63rls\x18\x02 \x03(\x0c\x12\x16\n\x0eocsp_responses\x18\x03 \x03(\x0c\x12)\n\x07missing\x18\x04 \x03(\x0b\x32\x18.kyso.v1.MissingEvidence\"=\n\x17RequestTimeStampRequest\x12\x11\n\tauthority\x18\x01 \x01(\t\x12\x0f\n\x07request\x18\x02 \x01(\x0c\",\n\x18RequestTimeStampResponse\x12\x10\n\x08response\x18\x01 \x01(\x0c\"S\n\x14VerifyDocumentHeader\x12\x11\n\tfile_name\x18\x01 \x01(\t\x12\x10\n\x08\x64\x65tached\x18\x02 \x01(\x08\x12\x16\n\x0eintegrity_only\x18\x03 \x01(\x08\"{\n\x15VerifyDocumentRequest\x12/\n\x06header\x18\x01 \x01(\x0b\x32\x1d.kyso.v1.VerifyDocumentHeaderH\x00\x12\x0f\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00\x12\x18\n\x0e\x64\x65tached_chunk\x18\x03 \x01(\x0cH\x00\x42\x06\n\x04part\"/\n\x07Warning\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\n\n\x02vi\x18\x02 \x01(\t\x12\n\n\x02\x65n\x18\x03 \x01(\t\"C\n\x11SubjectIdentifier\x12\x0c\n\x04type\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t\x12\x11\n\tmalformed\x18\x03 \x01(\x08\"\xb5\x02\n\x12\x43\x65rtificateSummary\x12\x0f\n\x07subject\x18\x01 \x01(\t\x12\x0e\n\x06issuer\x18\x02 \x01(\t\x12\x13\n\x0b\x63ommon_name\x18\x03 \x01(\t\x12\x14\n\x0corganization\x18\x04 \x01(\t\x12\r\n\x05title\x18\x05 \x01(\t\x12\r\n\x05\x65mail\x18\x06 \x01(\t\x12/\n\x0bidentifiers\x18\x07 \x03(\x0b\x32\x1a.kyso.v1.SubjectIdentifier\x12\x15\n\rserial_number\x18\x08 \x01(\t\x12\x0e\n\x06sha256\x18\t \x01(\x0c\x12.\n\nnot_before\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\tnot_after\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"Z\n\x0cStatusSource\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12/\n\x0bproduced_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0b\n\x03url\x18\x03 \x01(\t\"V\n\x08\x43overage\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\x15\n\rcovered_bytes\x18\x02 \x01(\x03\x12\x13\n\x0btotal_bytes\x18\x03 \x01(\x03\x12\x10\n\x08revision\x18\x04 \x01(\x05\"S\n\x0bLaterChange\x12\x10\n\x08revision\x18\x01 \x01(\x05\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\x0f\n\x07\x61llowed\x18\x03 \x01(\x08\x12\x13\n\x0b\x64\x65scription\x18\x04 \x01(\t\"\xbc\x04\n\x0fSignatureReport\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06\x66ormat\x18\x02 \x01(\t\x12\'\n\nindication\x18\x03 \x01(\x0e\x32\x13.kyso.v1.Indication\x12\x16\n\x0esub_indication\x18\x04 \x01(\t\x12\x11\n\tintegrity\x18\x05 \x01(\t\x12+\n\x06signer\x18\x06 \x01(\x0b\x32\x1b.kyso.v1.CertificateSummary\x12)\n\x04path\x18\x07 \x03(\x0b\x32\x1b.kyso.v1.CertificateSummary\x12\x38\n\x14\x63laimed_signing_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x35\n\x11\x62\x65st_signing_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\talgorithm\x18\n \x01(\t\x12#\n\x08\x63overage\x18\x0b \x01(\x0b\x32\x11.kyso.v1.Coverage\x12+\n\rlater_changes\x18\x0c \x03(\x0b\x32\x14.kyso.v1.LaterChange\x12,\n\rstatus_source\x18\r \x01(\x0b\x32\x15.kyso.v1.StatusSource\x12\"\n\x08warnings\x18\x0e \x03(\x0b\x32\x10.kyso.v1.Warning\x12\x13\n\x0bsentence_vi\x18\x0f \x01(\t\x12\x13\n\x0bsentence_en\x18\x10 \x01(\t\x12\r\n\x05\x63lean\x18\x11 \x01(\x08\"\x85\x02\n\x16VerifyDocumentResponse\x12!\n\x07verdict\x18\x01 \x01(\x0e\x32\x10.kyso.v1.Verdict\x12\r\n\x05\x63lean\x18\x02 \x01(\x08\x12,\n\nsignatures\x18\x03 \x03(\x0b\x32\x18.kyso.v1.SignatureReport\x12\x17\n\x0f\x64ocument_sha256\x18\x04 \x01(\x0c\x12\x30\n\x0cvalidated_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0bsentence_vi\x18\x06 \x01(\t\x12\x13\n\x0bsentence_en\x18\x07 \x01(\t\x12\x16\n\x0eintegrity_only\x18\x08 \x01(\x08*\x80\x01\n\nIndication\x12\x1a\n\x16INDICATION_UNSPECIFIED\x10\x00\x12\x1b\n\x17INDICATION_TOTAL_PASSED\x10\x01\x12\x1b\n\x17INDICATION_TOTAL_FAILED\x10\x02\x12\x1c\n\x18INDICATION_INDETERMINATE\x10\x03*\x92\x01\n\x07Verdict\x12\x17\n\x13VERDICT_UNSPECIFIED\x10\x00\x12\x11\n\rVERDICT_VALID\x10\x01\x12\x13\n\x0fVERDICT_INVALID\x10\x02\x12\x19\n\x15VERDICT_INDETERMINATE\x10\x03\x12\x15\n\x11VERDICT_MALFORMED\x10\x04\x12\x14\n\x10VERDICT_UNSIGNED\x10\x05\x32\x95\x02\n\x0fVerifierService\x12S\n\x0eVerifyDocument\x12\x1e.kyso.v1.VerifyDocumentRequest\x1a\x1f.kyso.v1.VerifyDocumentResponse(\x01\x12T\n\x0f\x43ollectEvidence\x12\x1f.kyso.v1.CollectEvidenceRequest\x1a .kyso.v1.CollectEvidenceResponse\x12W\n\x10RequestTimeStamp\x12 .kyso.v1.RequestTimeStampRequest\x1a!.kyso.v1.RequestTimeStampResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'kyso.v1.verifier_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_INDICATION']._serialized_start=1813
-  _globals['_INDICATION']._serialized_end=1941
-  _globals['_VERDICT']._serialized_start=1944
-  _globals['_VERDICT']._serialized_end=2090
-  _globals['_VERIFYDOCUMENTHEADER']._serialized_start=68
-  _globals['_VERIFYDOCUMENTHEADER']._serialized_end=151
-  _globals['_VERIFYDOCUMENTREQUEST']._serialized_start=153
-  _globals['_VERIFYDOCUMENTREQUEST']._serialized_end=276
-  _globals['_WARNING']._serialized_start=278
-  _globals['_WARNING']._serialized_end=325
-  _globals['_SUBJECTIDENTIFIER']._serialized_start=327
-  _globals['_SUBJECTIDENTIFIER']._serialized_end=394
-  _globals['_CERTIFICATESUMMARY']._serialized_start=397
-  _globals['_CERTIFICATESUMMARY']._serialized_end=706
-  _globals['_STATUSSOURCE']._serialized_start=708
-  _globals['_STATUSSOURCE']._serialized_end=798
-  _globals['_COVERAGE']._serialized_start=800
-  _globals['_COVERAGE']._serialized_end=886
-  _globals['_LATERCHANGE']._serialized_start=888
-  _globals['_LATERCHANGE']._serialized_end=971
-  _globals['_SIGNATUREREPORT']._serialized_start=974
-  _globals['_SIGNATUREREPORT']._serialized_end=1546
-  _globals['_VERIFYDOCUMENTRESPONSE']._serialized_start=1549
-  _globals['_VERIFYDOCUMENTRESPONSE']._serialized_end=1810
-  _globals['_VERIFIERSERVICE']._serialized_start=2092
-  _globals['_VERIFIERSERVICE']._serialized_end=2194
+  _globals['_INDICATION']._serialized_start=2180
+  _globals['_INDICATION']._serialized_end=2308
+  _globals['_VERDICT']._serialized_start=2311
+  _globals['_VERDICT']._serialized_end=2457
+  _globals['_COLLECTEVIDENCEREQUEST']._serialized_start=68
+  _globals['_COLLECTEVIDENCEREQUEST']._serialized_end=114
+  _globals['_MISSINGEVIDENCE']._serialized_start=116
+  _globals['_MISSINGEVIDENCE']._serialized_end=193
+  _globals['_COLLECTEVIDENCERESPONSE']._serialized_start=196
+  _globals['_COLLECTEVIDENCERESPONSE']._serialized_end=324
+  _globals['_REQUESTTIMESTAMPREQUEST']._serialized_start=326
+  _globals['_REQUESTTIMESTAMPREQUEST']._serialized_end=387
+  _globals['_REQUESTTIMESTAMPRESPONSE']._serialized_start=389
+  _globals['_REQUESTTIMESTAMPRESPONSE']._serialized_end=433
+  _globals['_VERIFYDOCUMENTHEADER']._serialized_start=435
+  _globals['_VERIFYDOCUMENTHEADER']._serialized_end=518
+  _globals['_VERIFYDOCUMENTREQUEST']._serialized_start=520
+  _globals['_VERIFYDOCUMENTREQUEST']._serialized_end=643
+  _globals['_WARNING']._serialized_start=645
+  _globals['_WARNING']._serialized_end=692
+  _globals['_SUBJECTIDENTIFIER']._serialized_start=694
+  _globals['_SUBJECTIDENTIFIER']._serialized_end=761
+  _globals['_CERTIFICATESUMMARY']._serialized_start=764
+  _globals['_CERTIFICATESUMMARY']._serialized_end=1073
+  _globals['_STATUSSOURCE']._serialized_start=1075
+  _globals['_STATUSSOURCE']._serialized_end=1165
+  _globals['_COVERAGE']._serialized_start=1167
+  _globals['_COVERAGE']._serialized_end=1253
+  _globals['_LATERCHANGE']._serialized_start=1255
+  _globals['_LATERCHANGE']._serialized_end=1338
+  _globals['_SIGNATUREREPORT']._serialized_start=1341
+  _globals['_SIGNATUREREPORT']._serialized_end=1913
+  _globals['_VERIFYDOCUMENTRESPONSE']._serialized_start=1916
+  _globals['_VERIFYDOCUMENTRESPONSE']._serialized_end=2177
+  _globals['_VERIFIERSERVICE']._serialized_start=2460
+  _globals['_VERIFIERSERVICE']._serialized_end=2737
 # @@protoc_insertion_point(module_scope)

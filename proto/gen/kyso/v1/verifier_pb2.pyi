@@ -36,6 +36,48 @@ VERDICT_INDETERMINATE: Verdict
 VERDICT_MALFORMED: Verdict
 VERDICT_UNSIGNED: Verdict
 
+class CollectEvidenceRequest(_message.Message):
+    __slots__ = ("certificates",)
+    CERTIFICATES_FIELD_NUMBER: _ClassVar[int]
+    certificates: _containers.RepeatedScalarFieldContainer[bytes]
+    def __init__(self, certificates: _Optional[_Iterable[bytes]] = ...) -> None: ...
+
+class MissingEvidence(_message.Message):
+    __slots__ = ("certificate_sha256", "reason", "detail")
+    CERTIFICATE_SHA256_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    DETAIL_FIELD_NUMBER: _ClassVar[int]
+    certificate_sha256: bytes
+    reason: str
+    detail: str
+    def __init__(self, certificate_sha256: _Optional[bytes] = ..., reason: _Optional[str] = ..., detail: _Optional[str] = ...) -> None: ...
+
+class CollectEvidenceResponse(_message.Message):
+    __slots__ = ("certificates", "crls", "ocsp_responses", "missing")
+    CERTIFICATES_FIELD_NUMBER: _ClassVar[int]
+    CRLS_FIELD_NUMBER: _ClassVar[int]
+    OCSP_RESPONSES_FIELD_NUMBER: _ClassVar[int]
+    MISSING_FIELD_NUMBER: _ClassVar[int]
+    certificates: _containers.RepeatedScalarFieldContainer[bytes]
+    crls: _containers.RepeatedScalarFieldContainer[bytes]
+    ocsp_responses: _containers.RepeatedScalarFieldContainer[bytes]
+    missing: _containers.RepeatedCompositeFieldContainer[MissingEvidence]
+    def __init__(self, certificates: _Optional[_Iterable[bytes]] = ..., crls: _Optional[_Iterable[bytes]] = ..., ocsp_responses: _Optional[_Iterable[bytes]] = ..., missing: _Optional[_Iterable[_Union[MissingEvidence, _Mapping]]] = ...) -> None: ...
+
+class RequestTimeStampRequest(_message.Message):
+    __slots__ = ("authority", "request")
+    AUTHORITY_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_FIELD_NUMBER: _ClassVar[int]
+    authority: str
+    request: bytes
+    def __init__(self, authority: _Optional[str] = ..., request: _Optional[bytes] = ...) -> None: ...
+
+class RequestTimeStampResponse(_message.Message):
+    __slots__ = ("response",)
+    RESPONSE_FIELD_NUMBER: _ClassVar[int]
+    response: bytes
+    def __init__(self, response: _Optional[bytes] = ...) -> None: ...
+
 class VerifyDocumentHeader(_message.Message):
     __slots__ = ("file_name", "detached", "integrity_only")
     FILE_NAME_FIELD_NUMBER: _ClassVar[int]

@@ -40,6 +40,16 @@ class VerifierServiceStub:
                 request_serializer=kyso_dot_v1_dot_verifier__pb2.VerifyDocumentRequest.SerializeToString,
                 response_deserializer=kyso_dot_v1_dot_verifier__pb2.VerifyDocumentResponse.FromString,
                 _registered_method=True)
+        self.CollectEvidence = channel.unary_unary(
+                '/kyso.v1.VerifierService/CollectEvidence',
+                request_serializer=kyso_dot_v1_dot_verifier__pb2.CollectEvidenceRequest.SerializeToString,
+                response_deserializer=kyso_dot_v1_dot_verifier__pb2.CollectEvidenceResponse.FromString,
+                _registered_method=True)
+        self.RequestTimeStamp = channel.unary_unary(
+                '/kyso.v1.VerifierService/RequestTimeStamp',
+                request_serializer=kyso_dot_v1_dot_verifier__pb2.RequestTimeStampRequest.SerializeToString,
+                response_deserializer=kyso_dot_v1_dot_verifier__pb2.RequestTimeStampResponse.FromString,
+                _registered_method=True)
 
 
 class VerifierServiceServicer:
@@ -47,7 +57,21 @@ class VerifierServiceServicer:
     """
 
     def VerifyDocument(self, request_iterator, context):
-        """Verifies every signature of one document. Caller: gateway. Scope verify.
+        """Verifies every signature of one document. Callers: gateway, with scope verify; signer, before an agency's seal (VS-42).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CollectEvidence(self, request, context):
+        """Collects what is needed to validate certificates later: issuers and revocation values. Caller: signer.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RequestTimeStamp(self, request, context):
+        """Sends a time-stamp request to an outside authority that the configuration names. Caller: signer.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -60,6 +84,16 @@ def add_VerifierServiceServicer_to_server(servicer, server):
                     servicer.VerifyDocument,
                     request_deserializer=kyso_dot_v1_dot_verifier__pb2.VerifyDocumentRequest.FromString,
                     response_serializer=kyso_dot_v1_dot_verifier__pb2.VerifyDocumentResponse.SerializeToString,
+            ),
+            'CollectEvidence': grpc.unary_unary_rpc_method_handler(
+                    servicer.CollectEvidence,
+                    request_deserializer=kyso_dot_v1_dot_verifier__pb2.CollectEvidenceRequest.FromString,
+                    response_serializer=kyso_dot_v1_dot_verifier__pb2.CollectEvidenceResponse.SerializeToString,
+            ),
+            'RequestTimeStamp': grpc.unary_unary_rpc_method_handler(
+                    servicer.RequestTimeStamp,
+                    request_deserializer=kyso_dot_v1_dot_verifier__pb2.RequestTimeStampRequest.FromString,
+                    response_serializer=kyso_dot_v1_dot_verifier__pb2.RequestTimeStampResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -90,6 +124,60 @@ class VerifierService:
             '/kyso.v1.VerifierService/VerifyDocument',
             kyso_dot_v1_dot_verifier__pb2.VerifyDocumentRequest.SerializeToString,
             kyso_dot_v1_dot_verifier__pb2.VerifyDocumentResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CollectEvidence(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/kyso.v1.VerifierService/CollectEvidence',
+            kyso_dot_v1_dot_verifier__pb2.CollectEvidenceRequest.SerializeToString,
+            kyso_dot_v1_dot_verifier__pb2.CollectEvidenceResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RequestTimeStamp(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/kyso.v1.VerifierService/RequestTimeStamp',
+            kyso_dot_v1_dot_verifier__pb2.RequestTimeStampRequest.SerializeToString,
+            kyso_dot_v1_dot_verifier__pb2.RequestTimeStampResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -34,7 +34,11 @@ class VerifierServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> VerifierServiceAsyncStub: ...
     VerifyDocument: _grpc.StreamUnaryMultiCallable[_verifier_pb2.VerifyDocumentRequest, _verifier_pb2.VerifyDocumentResponse]
-    """Verifies every signature of one document. Caller: gateway. Scope verify."""
+    """Verifies every signature of one document. Callers: gateway, with scope verify; signer, before an agency's seal (VS-42)."""
+    CollectEvidence: _grpc.UnaryUnaryMultiCallable[_verifier_pb2.CollectEvidenceRequest, _verifier_pb2.CollectEvidenceResponse]
+    """Collects what is needed to validate certificates later: issuers and revocation values. Caller: signer."""
+    RequestTimeStamp: _grpc.UnaryUnaryMultiCallable[_verifier_pb2.RequestTimeStampRequest, _verifier_pb2.RequestTimeStampResponse]
+    """Sends a time-stamp request to an outside authority that the configuration names. Caller: signer."""
 
 @_typing.type_check_only
 class VerifierServiceAsyncStub(VerifierServiceStub):
@@ -42,7 +46,11 @@ class VerifierServiceAsyncStub(VerifierServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     VerifyDocument: _aio.StreamUnaryMultiCallable[_verifier_pb2.VerifyDocumentRequest, _verifier_pb2.VerifyDocumentResponse]  # type: ignore[assignment]
-    """Verifies every signature of one document. Caller: gateway. Scope verify."""
+    """Verifies every signature of one document. Callers: gateway, with scope verify; signer, before an agency's seal (VS-42)."""
+    CollectEvidence: _aio.UnaryUnaryMultiCallable[_verifier_pb2.CollectEvidenceRequest, _verifier_pb2.CollectEvidenceResponse]  # type: ignore[assignment]
+    """Collects what is needed to validate certificates later: issuers and revocation values. Caller: signer."""
+    RequestTimeStamp: _aio.UnaryUnaryMultiCallable[_verifier_pb2.RequestTimeStampRequest, _verifier_pb2.RequestTimeStampResponse]  # type: ignore[assignment]
+    """Sends a time-stamp request to an outside authority that the configuration names. Caller: signer."""
 
 class VerifierServiceServicer(metaclass=_abc_1.ABCMeta):
     """Validation after ETSI EN 319 102-1."""
@@ -53,6 +61,22 @@ class VerifierServiceServicer(metaclass=_abc_1.ABCMeta):
         request_iterator: _MaybeAsyncIterator[_verifier_pb2.VerifyDocumentRequest],
         context: _ServicerContext,
     ) -> _typing.Union[_verifier_pb2.VerifyDocumentResponse, _abc.Awaitable[_verifier_pb2.VerifyDocumentResponse]]:
-        """Verifies every signature of one document. Caller: gateway. Scope verify."""
+        """Verifies every signature of one document. Callers: gateway, with scope verify; signer, before an agency's seal (VS-42)."""
+
+    @_abc_1.abstractmethod
+    def CollectEvidence(
+        self,
+        request: _verifier_pb2.CollectEvidenceRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_verifier_pb2.CollectEvidenceResponse, _abc.Awaitable[_verifier_pb2.CollectEvidenceResponse]]:
+        """Collects what is needed to validate certificates later: issuers and revocation values. Caller: signer."""
+
+    @_abc_1.abstractmethod
+    def RequestTimeStamp(
+        self,
+        request: _verifier_pb2.RequestTimeStampRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_verifier_pb2.RequestTimeStampResponse, _abc.Awaitable[_verifier_pb2.RequestTimeStampResponse]]:
+        """Sends a time-stamp request to an outside authority that the configuration names. Caller: signer."""
 
 def add_VerifierServiceServicer_to_server(servicer: VerifierServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

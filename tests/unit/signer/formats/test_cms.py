@@ -13,7 +13,7 @@ from asn1crypto import core, tsp
 from services.kernel.errors import AlgorithmMismatch, FieldInvalid
 from services.kernel.values import DigestAlgorithm, KeyAlgorithm, SignatureScheme, SigningAlgorithm
 from services.signer.formats import cms
-from services.signer.formats.cades import CadesDetached
+from services.signer.formats.cades import CadesBaseline
 from services.signer.formats.errors import SelfCheckFailed
 from services.signer.formats.format import Document
 from tests.support.document_signers import ALGORITHMS, openssl_cms_verify, signed, signer
@@ -31,7 +31,7 @@ def test_openssl_verifies_every_key_scheme_and_digest(
     key: KeyAlgorithm, algorithm: SigningAlgorithm, tmp_path: Path
 ) -> None:
     who = signer(key)
-    container = signed(CadesDetached(), CONTENT, who, who.parameters(algorithm))
+    container = signed(CadesBaseline(), CONTENT, who, who.parameters(algorithm))
     assert openssl_cms_verify(tmp_path, container, CONTENT) == ""
     assert "content verify error" in openssl_cms_verify(tmp_path, container, CONTENT + b"x")
 
@@ -42,7 +42,7 @@ def _signer_info(container: bytes) -> reader.SignerInfo:
 
 def test_the_container_is_der_with_version_1_and_no_content() -> None:
     who = signer()
-    container = signed(CadesDetached(), CONTENT, who, who.parameters())
+    container = signed(CadesBaseline(), CONTENT, who, who.parameters())
     data = reader.ContentInfo.load(container, strict=True)["content"]
     assert (data["version"].native, data["signer_infos"][0]["version"].native) == ("v1", "v1")
     assert data["encap_content_info"]["content"].native is None
@@ -55,7 +55,7 @@ def test_the_container_is_der_with_version_1_and_no_content() -> None:
 def test_cades_has_the_attributes_that_the_baseline_demands() -> None:
     # EN 319 122-1 section 6.3 table 1: content-type, message-digest, signing-certificate-v2, signing-time.
     who = signer()
-    info = _signer_info(signed(CadesDetached(), CONTENT, who, who.parameters()))
+    info = _signer_info(signed(CadesBaseline(), CONTENT, who, who.parameters()))
     attributes = {attribute["type"].native: attribute["values"] for attribute in info["signed_attrs"]}
     assert attributes.keys() == {
         "content_type",
@@ -75,7 +75,7 @@ def test_cades_has_the_attributes_that_the_baseline_demands() -> None:
 def test_the_signing_certificate_is_identified_by_hash_issuer_and_serial(digest: DigestAlgorithm) -> None:
     who = signer()
     algorithm = SigningAlgorithm(SignatureScheme.RSA_PKCS1V15, digest)
-    info = _signer_info(signed(CadesDetached(), CONTENT, who, who.parameters(algorithm)))
+    info = _signer_info(signed(CadesBaseline(), CONTENT, who, who.parameters(algorithm)))
     found = next(a for a in info["signed_attrs"] if a["type"].native == "signing_certificate_v2")
     assert isinstance(found["values"][0], ESS)
     identifier = found["values"][0]["certs"][0]
@@ -89,7 +89,7 @@ def test_the_signing_certificate_is_identified_by_hash_issuer_and_serial(digest:
 def test_a_time_after_2049_is_written_as_generalized_time() -> None:
     who = signer()
     late = replace(who.parameters(), signing_time=datetime(2051, 1, 2, tzinfo=UTC))
-    info = _signer_info(signed(CadesDetached(), CONTENT, who, late))
+    info = _signer_info(signed(CadesBaseline(), CONTENT, who, late))
     found = next(a for a in info["signed_attrs"] if a["type"].native == "signing_time")
     assert found["values"][0].name == "generalized_time"
     assert found["values"][0].native == datetime(2051, 1, 2, tzinfo=UTC)
@@ -108,14 +108,14 @@ def test_the_reserved_size_is_never_too_small_and_little_too_large(
 
 def test_a_signature_by_another_key_is_not_released() -> None:
     who, other = signer(), signer(name="Người Khác")
-    form, document = CadesDetached(), Document.of(CONTENT)
+    form, document = CadesBaseline(), Document.of(CONTENT)
     prepared = form.prepare(document, who.parameters())
     with pytest.raises(SelfCheckFailed, match="does not verify"):
         form.complete(document, who.parameters(), prepared.state, other.sign(prepared.digest))
 
 
 def test_a_document_changed_between_the_steps_is_not_released() -> None:
-    who, form = signer(), CadesDetached()
+    who, form = signer(), CadesBaseline()
     prepared = form.prepare(Document.of(CONTENT), who.parameters())
     value = who.sign(prepared.digest)
     with pytest.raises(SelfCheckFailed, match="another digest"):
@@ -125,10 +125,10 @@ def test_a_document_changed_between_the_steps_is_not_released() -> None:
 def test_an_algorithm_that_does_not_fit_the_certificate_is_refused() -> None:
     who = signer(KeyAlgorithm.ECDSA_P256)
     with pytest.raises(AlgorithmMismatch):
-        CadesDetached().prepare(Document.of(CONTENT), who.parameters())
+        CadesBaseline().prepare(Document.of(CONTENT), who.parameters())
 
 
 def test_a_chain_that_is_no_certificate_is_refused() -> None:
     parameters = replace(signer().parameters(), certificate_chain=(b"\x30\x03\x02\x01\x01",))
     with pytest.raises(FieldInvalid, match="not DER"):
-        CadesDetached().prepare(Document.of(CONTENT), parameters)
+        CadesBaseline().prepare(Document.of(CONTENT), parameters)

@@ -1,0 +1,187 @@
+"""Building blocks of ETSI EN 319 102-1 clause 5.2 that signatures and time-stamp tokens go through alike.
+
+Each block answers what it found out or raises Stop with the verdict; none asks for trust.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
+
+from services.verifier import algorithms, certificates
+from services.verifier.algorithms import AlgorithmError, SignatureAlgorithm
+from services.verifier.certificates import Certificate, CertificateError
+from services.verifier.domain import Code, Indication, Notice, SubIndication
+from services.verifier.formats import ber
+from services.verifier.formats.ber import BerError
+from services.verifier.formats.cms import SignerInfo
+from services.verifier.ports import Proof
+
+
+class Stop(Exception):
+    """A check has ended the procedure for one signature; carries the verdict.
+
+    `broken`: what was signed is not what is there.
+    """
+
+    def __init__(
+        self,
+        indication: Indication,
+        sub: SubIndication,
+        detail: str,
+        *notices: Notice,
+        broken: bool = False,
+    ) -> None:
+        """`detail` is English, for engineers."""
+        super().__init__(detail)
+        self.indication, self.sub, self.detail, self.notices = indication, sub, detail, notices
+        self.broken = broken
+
+
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """What the cryptographic check found out: the algorithms, and what is weak about them (P-1.3)."""
+
+    scheme: SignatureAlgorithm
+    weak: tuple[Notice, ...]
+
+
+def loadable(ders: Iterable[bytes]) -> list[Certificate]:
+    """The certificates among these that can be read; one that cannot is of no use and harms nobody."""
+    found: list[Certificate] = []
+    for der in ders:
+        try:
+            found.append(certificates.load(der))
+        except CertificateError:
+            continue
+    return found
+
+
+def named_by(signer: SignerInfo, candidates: Iterable[Certificate]) -> Certificate | None:
+    """The first certificate that the signer names (RFC 5652 5.3)."""
+    return next((candidate for candidate in candidates if _names(signer, candidate)), None)
+
+
+def identify(signer: SignerInfo, candidates: Sequence[Certificate]) -> Certificate:
+    """Clause 5.2.3: the certificate that the signature names, and where it states a digest of it, that one.
+
+    Raises Stop.
+    """
+    certificate = named_by(signer, candidates)
+    if certificate is None:
+        raise _unidentified("the signer's certificate is not with the signature")
+    for reference in signer.references:
+        try:
+            actual = algorithms.digest(algorithms.digest_label(reference.digest_oid), certificate.der)
+        except AlgorithmError as error:
+            raise _unidentified(str(error)) from error
+        if actual != reference.digest:
+            raise _unidentified("the signed reference is to another certificate than the signer's")
+    return certificate
+
+
+def _unidentified(detail: str) -> Stop:
+    return Stop(Indication.INDETERMINATE, SubIndication.NO_SIGNING_CERTIFICATE_FOUND, detail)
+
+
+def check_value(
+    signer: SignerInfo, certificate: Certificate, content_type: str, digest: Callable[[str], bytes] | None
+) -> Signed:
+    """Clause 5.2.7: digest of the signed data, then the signature value. Raises Stop.
+
+    `digest` computes the content's, by algorithm label; None when the content is not at hand.
+    """
+    if digest is None:
+        missing = SubIndication.SIGNED_DATA_NOT_FOUND
+        raise Stop(Indication.INDETERMINATE, missing, "the signed content is missing")
+    malformed = SubIndication.FORMAT_FAILURE
+    try:
+        digest_name = algorithms.digest_label(signer.digest.oid)
+        scheme = algorithms.signature_algorithm(signer.signature_algorithm, digest_name)
+        key = certificate.public_key()
+    except AlgorithmError as error:
+        weak = Notice(Code.ALG_WEAK, str(error))
+        raise Stop(Indication.TOTAL_FAILED, malformed, str(error), weak) from error
+    except CertificateError as error:
+        raise Stop(Indication.INDETERMINATE, SubIndication.GENERIC, str(error)) from error
+    signed = digest(digest_name)
+    if signer.signed_octets:
+        _attributes_fit(signer, content_type, signed)
+        signed = algorithms.digest(scheme.digest, signer.signed_octets)
+    _require_fit(lambda: algorithms.holds(key, scheme, signer.signature, signed))
+    return Signed(scheme, algorithms.weaknesses(key, scheme.family, digest_name))
+
+
+def check_proof(proof: Proof, bearer: Certificate | PublicKeyTypes) -> Signed:
+    """Clause 5.2.7 where the reader has compared the digests: the value is left. Raises Stop."""
+    try:
+        key = bearer.public_key() if isinstance(bearer, Certificate) else bearer
+    except CertificateError as error:
+        raise Stop(Indication.INDETERMINATE, SubIndication.GENERIC, str(error)) from error
+    _require_fit(lambda: proof.holds(key))
+    weak = algorithms.weaknesses(key, proof.scheme.family, proof.scheme.digest)
+    return Signed(proof.scheme, tuple(dict.fromkeys((*weak, *proof.weak))))
+
+
+def _require_fit(holds: Callable[[], bool]) -> None:
+    failed = SubIndication.SIG_CRYPTO_FAILURE
+    try:
+        held = holds()
+    except AlgorithmError as error:
+        raise Stop(Indication.TOTAL_FAILED, failed, str(error)) from error
+    if not held:
+        detail = "the signature value does not fit the signed data and the signer's key"
+        raise Stop(Indication.TOTAL_FAILED, failed, detail, broken=True)
+
+
+def _attributes_fit(signer: SignerInfo, content_type: str, content_digest: bytes) -> None:
+    """RFC 5652 5.3, 11.1, 11.2: signed attributes must name the content's type and its digest."""
+    malformed = SubIndication.FORMAT_FAILURE
+    if signer.message_digest is None or signer.content_type is None:
+        detail = "the signed attributes lack content-type or message-digest"
+        raise Stop(Indication.TOTAL_FAILED, malformed, detail)
+    if signer.content_type != content_type:
+        raise Stop(Indication.TOTAL_FAILED, malformed, "the signed content-type is not that of the content")
+    if signer.message_digest != content_digest:
+        detail = "the signed digest is not that of the content"
+        modified = Notice(Code.DOC_MODIFIED, detail)
+        raise Stop(Indication.TOTAL_FAILED, SubIndication.HASH_FAILURE, detail, modified, broken=True)
+
+
+def may_sign_documents(certificate: Certificate) -> bool:
+    """True unless keyUsage is there and allows neither digitalSignature nor nonRepudiation. Raises CertificateError."""
+    try:
+        usage = certificate.extensions().get_extension_for_class(x509.KeyUsage).value
+    except x509.ExtensionNotFound:
+        return True
+    return usage.digital_signature or usage.content_commitment
+
+
+def _names(signer: SignerInfo, certificate: Certificate) -> bool:
+    if signer.subject_key_id is not None:
+        try:
+            extension = certificate.extensions().get_extension_for_class(x509.SubjectKeyIdentifier)
+        except (x509.ExtensionNotFound, CertificateError):
+            return False
+        return extension.value.digest == signer.subject_key_id
+    if signer.serial != certificate.parsed.serial_number:
+        return False
+    return signer.issuer == certificate.parsed.issuer.public_bytes() or _same_name(signer.issuer, certificate)
+
+
+def _same_name(issuer: bytes, certificate: Certificate) -> bool:
+    """Names re-encoded by a signer (another string type) are the same when their attributes' text is."""
+    try:
+        stated = [[_attribute(a) for a in rdn.children()] for rdn in ber.load(issuer)[0].children()]
+    except (BerError, IndexError, UnicodeDecodeError):
+        return False
+    return tuple(tuple(sorted(rdn)) for rdn in stated) == certificate.issuer_key
+
+
+def _attribute(node: ber.Node) -> tuple[str, str]:
+    oid, value = node.children()
+    encoding = {0x1E: "utf-16-be", 0x0C: "utf-8"}.get(value.tag, "latin-1")
+    return ber.oid(oid), " ".join(value.contents.decode(encoding).split()).casefold()

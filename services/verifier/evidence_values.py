@@ -1,0 +1,281 @@
+"""Revocation values from outside: what makes a CRL or an OCSP response one that can be relied on for a certificate.
+
+They are read in the serving process, not in a document worker: what reads them is the `cryptography` package's parser
+in Rust and, for the outer layers, `formats.ber`, which checks every length; sizes are bounded before, nesting within;
+this process holds no key but its own of the mesh; and a worker would have to be handed 32 MiB and hand them back. Large
+lists are read in a thread, so that the event loop goes on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
+from cryptography.x509 import ocsp
+from cryptography.x509.oid import ExtendedKeyUsageOID
+
+from services.verifier import algorithms, certificates, path, revocation
+from services.verifier.certificates import Certificate, CertificateError
+from services.verifier.config import EvidenceSettings
+from services.verifier.formats import ber, cms
+from services.verifier.formats.ber import BerError, Node
+
+MAX_RESPONDER_CERTIFICATES = 8
+MAX_RESPONSES = 64
+NONCE_BYTES = 32
+"""RFC 9654 section 2.1: the length that a client should use."""
+
+
+class BadValue(Exception):
+    """The value cannot be relied on; the message is a clause that says why."""
+
+
+@dataclass(slots=True)
+class Crl:
+    """A complete CRL. Whether a key signed it is found out once for each key."""
+
+    der: bytes
+    parsed: x509.CertificateRevocationList
+    this_update: datetime
+    next_update: datetime
+    _signed: dict[str, bool] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, der: bytes) -> Crl:
+        """Read one. Raises BadValue."""
+        try:
+            parsed = x509.load_der_x509_crl(der)
+            this_update, next_update = parsed.last_update_utc, parsed.next_update_utc
+        except revocation.UNREADABLE as error:
+            raise BadValue("the revocation list cannot be read") from error
+        if next_update is None:
+            raise BadValue("the revocation list does not say its next update")
+        return cls(der, parsed, this_update, next_update)
+
+    def require(self, certificate: Certificate, issuer: Certificate, at: datetime, skew: timedelta) -> None:
+        """Raise BadValue unless this is the issuer's word on the certificate at `at`. May take long (see `is_known`).
+
+        Refused beside what is damaged, forged or old: delta lists, indirect ones, those for some reasons only, and
+        critical extensions that are not known (RFC 5280 section 5.2).
+        """
+        if not self.this_update - skew <= at <= self.next_update:
+            raise BadValue(
+                f"the revocation list is for {self.this_update:%F %T} to {self.next_update:%F %T} UTC"
+            )
+        try:
+            if not revocation.speaks_of(self.parsed, certificate, issuer):
+                raise BadValue(
+                    "the revocation list is of another issuer, or not of this kind of certificates"
+                )
+            if not self._signed_by(issuer):
+                raise BadValue("the signature on the revocation list is not the issuer's")
+        except revocation.UNREADABLE as error:
+            raise BadValue("the revocation list cannot be read") from error
+
+    def is_known(self, issuer: Certificate) -> bool:
+        """True where it was found out whether this key signed it: `require` is quick then."""
+        return issuer.sha256 in self._signed
+
+    def _signed_by(self, issuer: Certificate) -> bool:
+        known = self._signed.get(issuer.sha256)
+        if known is None:
+            known = self._signed[issuer.sha256] = self._is_signature_of(issuer)
+        return known
+
+    def _is_signature_of(self, issuer: Certificate) -> bool:
+        """RFC 5280 5.1.1. By hand, for the parser's own check writes the list anew, and holds the event loop meanwhile."""
+        tbs, stated, signature = ber.load(self.der)[0].children()
+        fields = tbs.children()
+        # The version is optional; the algorithm inside must be the one outside (5.1.1.2).
+        if fields[1 if fields[0].tag == ber.INTEGER else 0].encoded != stated.encoded:
+            return False
+        scheme = algorithms.signature_algorithm(cms.algorithm(stated), "")
+        if algorithms.weaknesses(None, scheme.family, scheme.digest):
+            return False
+        value = algorithms.digest(scheme.digest, memoryview(self.der)[tbs.start : tbs.end])
+        return algorithms.holds(issuer.public_key(), scheme, _octets(signature), value)
+
+
+@dataclass(frozen=True, slots=True)
+class OcspValue:
+    """A response that was checked. `responder` is the delegated responder's certificate; None: the CA's own key signed."""
+
+    der: bytes
+    next_update: datetime | None
+    responder: Certificate | None
+
+
+@dataclass(frozen=True, slots=True)
+class OcspQuestion:
+    """A request for the status of one certificate (RFC 6960 section 4.1)."""
+
+    certificate: Certificate
+    issuer: Certificate
+    der: bytes
+    nonce: bytes
+
+    @classmethod
+    def of(cls, certificate: Certificate, issuer: Certificate, *, with_nonce: bool) -> OcspQuestion:
+        """Make one. Raises BadValue where the certificates cannot be named in it."""
+        # RFC 9654 and RFC 5019 2.1.1: the digest in CertID names keys, it secures nothing; SHA-1 is what all know.
+        builder = ocsp.OCSPRequestBuilder().add_certificate(
+            certificate.parsed,
+            issuer.parsed,
+            hashes.SHA1(),  # noqa: S303 - see above
+        )
+        nonce = os.urandom(NONCE_BYTES) if with_nonce else b""
+        if nonce:
+            builder = builder.add_extension(x509.OCSPNonce(nonce), critical=False)
+        try:
+            return cls(certificate, issuer, builder.build().public_bytes(Encoding.DER), nonce)
+        except revocation.UNREADABLE as error:
+            raise BadValue("the certificate cannot be named in an OCSP request") from error
+
+    def read(self, answer: bytes, at: datetime, settings: EvidenceSettings) -> OcspValue:
+        """Check an answer as of `at`. Raises BadValue."""
+        try:
+            response = ocsp.load_der_ocsp_response(answer)
+            if response.response_status is not ocsp.OCSPResponseStatus.SUCCESSFUL:
+                raise BadValue(f"the responder says {response.response_status.name.lower()}")
+            single = self._own(response)
+            if single.certificate_status is ocsp.OCSPCertStatus.UNKNOWN:
+                raise BadValue("the responder does not know the certificate")
+            _require_fresh(single, at, settings)
+            self._require_nonce(response)
+            responder = self._responder(response, at)
+            _require_signature(answer, response, responder or self.issuer)
+        except revocation.UNREADABLE as error:
+            raise BadValue("the OCSP response cannot be read") from error
+        return OcspValue(answer, single.next_update_utc, responder)
+
+    def _own(self, response: ocsp.OCSPResponse) -> ocsp.OCSPSingleResponse:
+        """The one response about this certificate: serial number, and digests of the issuer's name and key."""
+        for count, single in enumerate(response.responses):
+            if count >= MAX_RESPONSES:
+                break
+            if single.serial_number == self.certificate.parsed.serial_number and self._names_issuer(single):
+                return single
+        raise BadValue("the OCSP response is about another certificate")
+
+    def _names_issuer(self, single: ocsp.OCSPSingleResponse) -> bool:
+        name = single.hash_algorithm.name
+        if name not in {"sha1", "sha256", "sha384", "sha512"}:
+            return False
+        subject = self.issuer.parsed.subject.public_bytes()
+        return single.issuer_name_hash == _hashed(name, subject) and single.issuer_key_hash == _hashed(
+            name, _key_bits(self.issuer)
+        )
+
+    def _require_nonce(self, response: ocsp.OCSPResponse) -> None:
+        """A nonce that came must be ours; many responders send prepared answers, which cannot have one (RFC 5019)."""
+        for extension in response.extensions:
+            if isinstance(extension.value, x509.OCSPNonce) and extension.value.nonce != self.nonce:
+                raise BadValue("the OCSP response has another nonce than was asked for")
+            if extension.critical and not isinstance(extension.value, x509.OCSPNonce):
+                raise BadValue("the OCSP response has a critical extension that is not known")
+
+    def _responder(self, response: ocsp.OCSPResponse, at: datetime) -> Certificate | None:
+        """Who is entitled to answer (RFC 6960 4.2.2.2): the issuer, or whom it made a responder. None: the issuer."""
+        if _is_named(response, self.issuer):
+            return None
+        for parsed in response.certificates[:MAX_RESPONDER_CERTIFICATES]:
+            candidate = certificates.load(parsed.public_bytes(Encoding.DER))
+            if _is_named(response, candidate):
+                _require_delegated(candidate, self.issuer, at)
+                return candidate
+        raise BadValue(
+            "the OCSP response is neither by the issuer nor by a responder whose certificate it holds"
+        )
+
+
+def _require_delegated(responder: Certificate, issuer: Certificate, at: datetime) -> None:
+    if responder.issuer_key != issuer.subject_key or not path.signed_by(responder, issuer):
+        raise BadValue("the OCSP responder's certificate is not by the certificate's issuer")
+    if not is_ocsp_responder(responder):
+        raise BadValue("the OCSP responder's certificate is not for signing OCSP responses")
+    if not responder.not_before <= at <= responder.not_after:
+        raise BadValue("the OCSP responder's certificate is outside its validity")
+    try:
+        usage = responder.extensions().get_extension_for_class(x509.KeyUsage).value
+    except x509.ExtensionNotFound:
+        return
+    if not (usage.digital_signature or usage.content_commitment):
+        raise BadValue("the OCSP responder's key may not sign")
+
+
+def is_ocsp_responder(certificate: Certificate) -> bool:
+    """True where the extended key usage names OCSP signing. Raises CertificateError."""
+    try:
+        usages = certificate.extensions().get_extension_for_class(x509.ExtendedKeyUsage).value
+    except x509.ExtensionNotFound:
+        return False
+    return ExtendedKeyUsageOID.OCSP_SIGNING in usages
+
+
+def needs_no_status(certificate: Certificate) -> bool:
+    """True for a responder whose CA says that its status need not be asked for (RFC 6960 4.2.2.2.1)."""
+    has = any(isinstance(one.value, x509.OCSPNoCheck) for one in certificate.extensions())
+    return has and is_ocsp_responder(certificate)
+
+
+def _is_named(response: ocsp.OCSPResponse, certificate: Certificate) -> bool:
+    if response.responder_name is not None:
+        return certificates.name_key(response.responder_name) == certificate.subject_key
+    return response.responder_key_hash == _hashed("sha1", _key_bits(certificate))
+
+
+def _require_fresh(single: ocsp.OCSPSingleResponse, at: datetime, settings: EvidenceSettings) -> None:
+    this_update, next_update = single.this_update_utc, single.next_update_utc
+    last = next_update or this_update + timedelta(seconds=settings.max_age_seconds)
+    if not this_update - timedelta(seconds=settings.clock_skew_seconds) <= at <= last:
+        raise BadValue(f"the OCSP response is for {this_update:%F %T} to {last:%F %T} UTC")
+
+
+def _require_signature(answer: bytes, response: ocsp.OCSPResponse, signer: Certificate) -> None:
+    """RFC 6960 4.2.1: BasicOCSPResponse.signature over tbsResponseData."""
+    # OCSPResponse > [0] > ResponseBytes > response > BasicOCSPResponse > signatureAlgorithm
+    response_bytes = ber.load(answer)[0].children()[1].children()[0].children()
+    basic = ber.load(response_bytes[1].contents)[0].children()
+    scheme = algorithms.signature_algorithm(cms.algorithm(basic[1]), "")
+    if algorithms.weaknesses(None, scheme.family, scheme.digest):
+        raise BadValue(f"the OCSP response is signed with {scheme.label}")
+    value = algorithms.digest(scheme.digest, response.tbs_response_bytes)
+    if not algorithms.holds(signer.public_key(), scheme, _octets(basic[2]), value):
+        raise BadValue("the signature on the OCSP response is not the responder's")
+
+
+def _key_bits(certificate: Certificate) -> bytes:
+    """The subjectPublicKey without its tag, length and count of unused bits (RFC 6960 4.1.1)."""
+    return ber.load(certificate.key_info)[0].children()[1].contents[1:]
+
+
+def _octets(bits: Node) -> bytes:
+    """A BIT STRING of whole octets, as every signature is. Raises BerError."""
+    contents = bits.expect(ber.BIT_STRING, "signature").contents
+    if contents[:1] != b"\0":
+        raise BerError("a signature value with unused bits")
+    return contents[1:]
+
+
+def _hashed(name: str, data: bytes) -> bytes:
+    return hashlib.new(name, data, usedforsecurity=False).digest()
+
+
+def read_certificates(data: bytes) -> tuple[Certificate, ...]:
+    """What a caIssuers address gives (RFC 5280 4.2.2.1): one certificate, or a CMS with some. Raises BadValue."""
+    try:
+        return (certificates.load(data),)
+    except CertificateError:
+        pass
+    try:
+        found = pkcs7.load_der_pkcs7_certificates(data)
+        return tuple(
+            certificates.load(one.public_bytes(Encoding.DER)) for one in found[:MAX_RESPONDER_CERTIFICATES]
+        )
+    except revocation.UNREADABLE as error:
+        raise BadValue("neither a certificate nor a CMS with certificates") from error

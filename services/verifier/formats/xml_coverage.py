@@ -1,0 +1,186 @@
+"""What XML signatures cover, and whether a reader would take something unsigned for it (signature wrapping).
+
+Everything is counted in intervals of element numbers. A document is whole when nothing but signatures, and the
+elements around them, is left over by all of its signatures together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lxml import etree
+
+from services.verifier.domain import Code, Coverage, CoverageReport, Notice
+from services.verifier.formats.xml_input import (
+    DS,
+    Interval,
+    Intervals,
+    Source,
+    children,
+    common,
+    local_name,
+    union,
+    without,
+)
+from services.verifier.formats.xml_references import Reference
+
+MAX_NAMED = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Leftover:
+    """What no signature of a document covers. `elements` are outside of signatures, `objects` are data in them."""
+
+    elements: tuple[etree._Element, ...]
+    objects: tuple[etree._Element, ...]
+    split_text: bool
+
+
+def leftover(source: Source, signatures: Sequence[etree._Element], signed: Intervals) -> Leftover:
+    """Look at what `signed`, that of all signatures together, leaves."""
+    machinery = union(source.numbers[one] for one in signatures)
+    bare = without(((0, len(source.elements)),), (*signed, *machinery))
+    protected = union(signed, machinery)
+    elements = tuple(
+        element
+        for start, end in bare
+        for element in source.elements[start:end]
+        if _says_something(source, element, protected)
+    )
+    objects = tuple(
+        one
+        for signature in signatures
+        for one in signature.findall(f"{DS}Object")
+        if not _is_properties(one) and not common((source.numbers[one],), signed)
+    )
+    return Leftover(elements, objects, _comment_splits_text(source))
+
+
+def report(
+    source: Source, references: Sequence[Reference], signature: etree._Element, left: Leftover, size: int
+) -> tuple[CoverageReport, tuple[Notice, ...]]:
+    """Coverage of one signature of which every reference holds, and what has to be warned about."""
+    data = data_references(source, references, signature)
+    notices = [*_partly(source, left), *_wrapped(source, signature, data, left)]
+    outside = bool(data) and all(one.outside for one in data)
+    whole = outside or not notices
+    own = union(*(one.intervals for one in data))
+    rest = without(((0, len(source.elements)),), (*own, *_machinery(source)))
+    alone = not any(
+        _says_something(source, element, union(own, _machinery(source)))
+        for start, end in rest
+        for element in source.elements[start:end]
+    )
+    kind = Coverage.WHOLE if whole and (outside or alone) else Coverage.PARTIAL
+    return CoverageReport(kind, size if kind is Coverage.WHOLE else 0, size), tuple(notices)
+
+
+def data_references(
+    source: Source, references: Sequence[Reference], signature: etree._Element
+) -> list[Reference]:
+    """References to what is signed, not to the signature's own properties, keys or SignedInfo."""
+    inside = source.numbers[signature]
+    found = []
+    for one in references:
+        if one.apex is None:
+            found += [one] if one.outside else []
+            continue
+        number = source.numbers[one.apex][0]
+        own = inside[0] <= number < inside[1] and one.apex is not signature
+        if not own or (_is_data(one.apex) and one.intervals):
+            found.append(one)
+    return [one for one in found if one.outside or one.intervals]
+
+
+def described(source: Source, data: Sequence[Reference]) -> str:
+    """What the references cover, for people: paths of elements and names of content outside."""
+    named = [f'"{one.uri[:80]}"' if one.apex is None else source.path(one.apex) for one in data]
+    more = f" and {len(named) - MAX_NAMED} more" if len(named) > MAX_NAMED else ""
+    return ", ".join(named[:MAX_NAMED]) + more
+
+
+def _machinery(source: Source) -> list[Interval]:
+    return [source.numbers[one] for one in source.root.iter(f"{DS}Signature")]
+
+
+def _is_data(element: etree._Element) -> bool:
+    """An Object of the signature, or what stands in one, that is not the signed properties."""
+    line = [element, *element.iterancestors()]
+    names = [str(one.tag) for one in line]
+    inner = names[: names.index(f"{DS}Signature")] if f"{DS}Signature" in names else names
+    if not inner or inner[-1] != f"{DS}Object":
+        return False
+    properties = {"QualifyingProperties", "SignedProperties", "UnsignedProperties"}
+    return not any(local_name(one) in properties for one in line[: len(inner)]) and not _is_properties(
+        line[len(inner) - 1]
+    )
+
+
+def _is_properties(element: etree._Element) -> bool:
+    """An Object with nothing but properties or keys, as signatures have them."""
+    inside = children(element)
+    names = {local_name(one) for one in inside}
+    return bool(inside) and names <= {"QualifyingProperties", "QualifyingPropertiesReference", "KeyInfo"}
+
+
+def _says_something(source: Source, element: etree._Element, protected: Intervals) -> bool:
+    """True for an uncovered element with text of its own, or without anything signed in it and more than a name."""
+    texts = [element.text, *(child.tail for child in element)]
+    if any(text and text.strip() for text in texts):
+        return True
+    if len(element) == 0:
+        return bool(element.attrib)
+    return not common((source.numbers[element],), protected) and bool(element.attrib)
+
+
+def _partly(source: Source, left: Leftover) -> list[Notice]:
+    named = [source.path(one) for one in (*left.elements, *left.objects)]
+    notices = []
+    if named:
+        more = f" and {len(named) - MAX_NAMED} more" if len(named) > MAX_NAMED else ""
+        detail = f"not signed: {', '.join(named[:MAX_NAMED])}{more}"
+        notices.append(Notice(Code.PARTLY_SIGNED, detail))
+    return notices
+
+
+def _wrapped(
+    source: Source, signature: etree._Element, data: Sequence[Reference], left: Leftover
+) -> list[Notice]:
+    """The forms that signature wrapping takes. Only references by id can be led astray, so only those are looked at."""
+    rivals = _by_name(left.elements)
+    found: list[str] = []
+    for one in data:
+        if one.apex is None or one.apex is source.root or one.apex is signature:
+            continue
+        path, above = source.path(one.apex), list(one.apex.iterancestors())
+        own = signature in above
+        doubles = [rival for rival in rivals.get(local_name(one.apex), ()) if rival not in above]
+        if doubles:
+            found.append(f"{source.path(doubles[0])} is not signed, {path} of the same name is")
+        if own and (left.elements or left.objects):
+            found.append(f"what is signed, {path}, stands in the signature, and beside it what is not signed")
+        elif not own and len(above) > 1 and one.apex.tag != f"{DS}SignatureValue":
+            found.append(
+                f"what is signed, {path}, stands deep in the document, at a place that is not signed"
+            )
+    if left.split_text:
+        found.append("comments, which no signature covers, stand in the middle of text")
+    return [Notice(Code.WRAPPING, detail) for detail in dict.fromkeys(found)][:MAX_NAMED]
+
+
+def _by_name(elements: Sequence[etree._Element]) -> dict[str, list[etree._Element]]:
+    """These elements and all that they stand in, by local name."""
+    found: dict[str, list[etree._Element]] = {}
+    for element in dict.fromkeys(up for one in elements for up in (one, *one.iterancestors())):
+        found.setdefault(local_name(element), []).append(element)
+    return found
+
+
+def _comment_splits_text(source: Source) -> bool:
+    for comment in source.root.iter(etree.Comment):
+        before, parent = comment.getprevious(), comment.getparent()
+        text = before.tail if before is not None else parent.text if parent is not None else None
+        if text and text.strip() and comment.tail and comment.tail.strip():
+            return True
+    return False

@@ -1,0 +1,124 @@
+"""KeyInfo: the certificates and bare keys that come with an XML signature. Nothing is fetched from anywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import dsa, ec, rsa
+from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
+from cryptography.hazmat.primitives.serialization import load_der_public_key
+from cryptography.x509 import BasicConstraints, ExtensionNotFound
+from lxml import etree
+
+from services.verifier import certificates
+from services.verifier.certificates import Certificate, CertificateError
+from services.verifier.formats.xml_algorithms import number_of, octets_of
+from services.verifier.formats.xml_input import DS, Source, XmlError
+
+_DS11 = "{http://www.w3.org/2009/xmldsig11#}"
+MAX_CERTIFICATES = 200
+_CURVES: dict[str, type[ec.EllipticCurve]] = {
+    "urn:oid:1.2.840.10045.3.1.1": ec.SECP192R1,
+    "urn:oid:1.3.132.0.33": ec.SECP224R1,
+    "urn:oid:1.2.840.10045.3.1.7": ec.SECP256R1,
+    "urn:oid:1.3.132.0.34": ec.SECP384R1,
+    "urn:oid:1.3.132.0.35": ec.SECP521R1,
+    "urn:oid:1.3.36.3.3.2.8.1.1.7": ec.BrainpoolP256R1,
+    "urn:oid:1.3.36.3.3.2.8.1.1.11": ec.BrainpoolP384R1,
+    "urn:oid:1.3.36.3.3.2.8.1.1.13": ec.BrainpoolP512R1,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """What KeyInfo gives: certificates in the order written, and the first bare key."""
+
+    certificates: tuple[bytes, ...] = ()
+    key: PublicKeyTypes | None = None
+
+
+def read(source: Source, signature: etree._Element) -> Keys:
+    """Keys of a signature's KeyInfo, and of one that it points to in the same document. Raises XmlError."""
+    info = signature.find(f"{DS}KeyInfo")
+    if info is None:
+        return Keys()
+    infos = [info, *_referred(source, info)]
+    ders = [octets_of(one, "X509Certificate") for place in infos for one in _x509(place)]
+    if len(ders) > MAX_CERTIFICATES:
+        raise XmlError(f"more than {MAX_CERTIFICATES} certificates in KeyInfo")
+    keys = (key for place in infos for child in place if (key := _bare(child)) is not None)
+    return Keys(tuple(dict.fromkeys(ders)), next(keys, None))
+
+
+def _referred(source: Source, info: etree._Element) -> Iterator[etree._Element]:
+    """KeyInfoReference (XMLDSig 1.1 4.5.10), one step far. RetrievalMethod is not followed: it fetches and transforms."""
+    for reference in info.findall(f"{_DS11}KeyInfoReference"):
+        uri = reference.get("URI", "")
+        named = source.ids.get(uri[1:], []) if uri.startswith("#") else []
+        if len(named) == 1 and named[0].tag == f"{DS}KeyInfo" and named[0] is not info:
+            yield named[0]
+
+
+def _x509(info: etree._Element) -> Iterator[etree._Element]:
+    for data in info.findall(f"{DS}X509Data"):
+        yield from data.findall(f"{DS}X509Certificate")
+
+
+def _bare(child: etree._Element) -> PublicKeyTypes | None:
+    try:
+        if child.tag == f"{_DS11}DEREncodedKeyValue":
+            return load_der_public_key(octets_of(child, "DEREncodedKeyValue"))
+        if child.tag == f"{DS}KeyValue":
+            return _value(child)
+    except (UnsupportedAlgorithm, ValueError) as error:
+        raise XmlError("the key in KeyInfo cannot be used") from error
+    return None
+
+
+def _value(value: etree._Element) -> PublicKeyTypes | None:
+    modern = value.find(f"{DS}RSAKeyValue")
+    if modern is not None:
+        exponent = number_of(modern.find(f"{DS}Exponent"), "Exponent")
+        modulus = number_of(modern.find(f"{DS}Modulus"), "Modulus")
+        if modulus.bit_length() > 16384 or exponent.bit_length() > 64:
+            raise XmlError("the RSA key in KeyInfo is larger than is looked at")
+        return rsa.RSAPublicNumbers(exponent, modulus).public_key()
+    curve = value.find(f"{_DS11}ECKeyValue")
+    if curve is not None:
+        named = curve.find(f"{_DS11}NamedCurve")
+        uri = named.get("URI", "") if named is not None else ""
+        if uri not in _CURVES:
+            raise XmlError("the elliptic curve of the key in KeyInfo is not known")
+        point = octets_of(curve.find(f"{_DS11}PublicKey"), "PublicKey")
+        return ec.EllipticCurvePublicKey.from_encoded_point(_CURVES[uri](), point)
+    old = value.find(f"{DS}DSAKeyValue")
+    if old is not None:
+        p, q, g, y = (number_of(old.find(f"{DS}{name}"), name) for name in "PQGY")
+        if p.bit_length() > 4096:
+            raise XmlError("the DSA key in KeyInfo is larger than is looked at")
+        return dsa.DSAPublicNumbers(y, dsa.DSAParameterNumbers(p, q, g)).public_key()
+    return None
+
+
+def end_entities(ders: tuple[bytes, ...]) -> tuple[Certificate, ...]:
+    """Those of the certificates that can be a signer's where no signed property says which: no CA, issuer of no other.
+
+    A certificate that cannot be read is nobody's; a lone one that does not say whether it is a CA's will do.
+    """
+    readable = []
+    for der in ders:
+        try:
+            readable.append(certificates.load(der))
+        except CertificateError:
+            continue
+    issuers = {one.issuer_key for one in readable if not one.self_issued}
+    return tuple(one for one in readable if not _is_authority(one) and one.subject_key not in issuers)
+
+
+def _is_authority(certificate: Certificate) -> bool:
+    try:
+        return bool(certificate.extensions().get_extension_for_class(BasicConstraints).value.ca)
+    except (ExtensionNotFound, CertificateError):
+        return False

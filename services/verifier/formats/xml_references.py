@@ -1,0 +1,160 @@
+"""The references of an XML signature: what each resolves to, whether its digest is right, and what it covers."""
+
+from __future__ import annotations
+
+import hmac
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+
+from lxml import etree
+
+from services.verifier import algorithms
+from services.verifier.formats import xml_transforms
+from services.verifier.formats.xml_algorithms import UnknownMethod, digest_of, octets_of
+from services.verifier.formats.xml_canonical import NodeSet
+from services.verifier.formats.xml_input import DS, Intervals, Source, XmlError, XmlLimit, union
+from services.verifier.formats.xml_transforms import Data, UnsupportedTransform
+
+MAX_REFERENCES = 500
+MAX_HASHED = 512 << 20
+OBJECT = "http://www.w3.org/2000/09/xmldsig#Object"
+MANIFEST = "http://www.w3.org/2000/09/xmldsig#Manifest"
+_POINTER_ID = re.compile(r"""#xpointer\(id\((?:'([^']+)'|"([^"]+)")\)\)""")
+
+Resolve = Callable[[str], bytes | None]
+"""Content outside the document, by the URI that a reference gives; None where it is not at hand."""
+
+
+class State(Enum):
+    """What came of a reference."""
+
+    HOLDS = "holds"
+    BROKEN = "broken"
+    MISSING = "missing"
+    UNSUPPORTED = "unsupported"
+    MALFORMED = "malformed"
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """One reference, worked out. `intervals` are the elements of the document that it covers; none when detached."""
+
+    uri: str
+    type: str
+    state: State
+    detail: str = ""
+    apex: etree._Element | None = None
+    intervals: Intervals = ()
+    digest: str = ""
+    outside: bool = False
+    comments: bool = False
+
+
+@dataclass
+class Resolver:
+    """Works out the references of the signatures of one document, within one limit on what is hashed."""
+
+    source: Source
+    outside: Resolve
+    spent: int = 0
+
+    def references(self, signature: etree._Element, parent: etree._Element) -> list[Reference]:
+        """Those in a SignedInfo or Manifest. Raises XmlError where there are none or too many."""
+        found = [child for child in parent if child.tag == f"{DS}Reference"]
+        if not found or len(found) > MAX_REFERENCES:
+            raise XmlError(f"{len(found)} references, where 1 to {MAX_REFERENCES} are expected")
+        return [self.work_out(signature, one) for one in found]
+
+    def work_out(self, signature: etree._Element, reference: etree._Element) -> Reference:
+        """Resolve, transform, hash, compare. Raises XmlLimit."""
+        uri, kind = reference.get("URI"), reference.get("Type", "")
+        name = uri if uri is not None else ""
+        try:
+            data = self._resolved(uri)
+            if data is None:
+                return Reference(name, kind, State.MISSING, f'"{name[:80]}" is not found')
+            start = data
+            digest = digest_of(reference)
+            stated = octets_of(reference.find(f"{DS}DigestValue"), "DigestValue")
+            data, nodes = self._transformed(data, reference, signature)
+            actual = self._hashed(digest, data)
+        except XmlLimit:
+            raise
+        except (UnsupportedTransform, UnknownMethod) as error:
+            return Reference(name, kind, State.UNSUPPORTED, str(error))
+        except XmlError as error:
+            return Reference(name, kind, State.MALFORMED, str(error))
+        own = nodes if isinstance(start, NodeSet) else None
+        return Reference(
+            name,
+            kind,
+            State.HOLDS if hmac.compare_digest(actual, stated) else State.BROKEN,
+            "" if actual == stated else f'the digest of "{name[:80]}" is not the signed one',
+            own.apex if own is not None else None,
+            own.intervals if own is not None else (),
+            digest,
+            outside=own is None,
+            comments=own is not None and own.comments,
+        )
+
+    def _resolved(self, uri: str | None) -> Data | None:
+        """XMLDSig 4.4.3.2 and 4.4.3.3: the five forms that stay in the document, and whatever is handed in beside it."""
+        source = self.source
+        if uri in ("", "#xpointer(/)"):
+            return NodeSet.of(source, source.root, comments=uri != "", whole=True)
+        if uri is not None and uri.startswith("#"):
+            match = _POINTER_ID.fullmatch(uri)
+            if match is None and "(" in uri:
+                raise UnsupportedTransform(f"a pointer into the document is not supported: {uri[:80]}")
+            identifier = (match.group(1) or match.group(2)) if match else uri[1:]
+            named = source.ids.get(identifier, [])
+            if len(named) > 1:
+                raise XmlError(f'{len(named)} elements have the id "{identifier[:80]}"')
+            return NodeSet.of(source, named[0], comments=match is not None) if named else None
+        return self.outside(uri or "")
+
+    def _transformed(
+        self, data: Data, reference: etree._Element, signature: etree._Element
+    ) -> tuple[Data, NodeSet | None]:
+        """The data after all transforms, and the last node set on the way that is of this document."""
+        groups = reference.findall(f"{DS}Transforms")
+        steps = [child for group in groups for child in group if child.tag == f"{DS}Transform"]
+        if len(groups) > 1 or len(steps) > xml_transforms.MAX_TRANSFORMS:
+            raise XmlError(f"more than {xml_transforms.MAX_TRANSFORMS} transforms of a reference")
+        nodes = data if isinstance(data, NodeSet) else None
+        for step in steps:
+            data = self._applied(data, step, signature)
+            if isinstance(data, NodeSet) and data.source is self.source:
+                nodes = data
+            elif isinstance(data, NodeSet):
+                # Filtered again after it was read anew: what is left cannot be said in this document's elements.
+                nodes = None if nodes is None else _emptied(nodes)
+        return data, nodes
+
+    def _applied(self, data: Data, step: etree._Element, signature: etree._Element) -> Data:
+        if isinstance(data, bytes):
+            self._spend(len(data))
+        else:
+            self._spend(len(data.source.data) if data.whole else 0)
+        return xml_transforms.apply(data, step, signature)
+
+    def _hashed(self, label: str, data: Data) -> bytes:
+        octets = xml_transforms.octets(data)
+        self._spend(len(octets))
+        return algorithms.digest(label, octets)
+
+    def _spend(self, octets: int) -> None:
+        self.spent += octets
+        if self.spent > MAX_HASHED:
+            raise XmlLimit(f"the signatures make more than {MAX_HASHED} octets to hash")
+
+
+def _emptied(nodes: NodeSet) -> NodeSet:
+    return NodeSet(nodes.source, nodes.apex, (), nodes.whole, nodes.comments)
+
+
+def covered(references: list[Reference]) -> Intervals:
+    """The document's elements that these references cover together."""
+    return union(*(one.intervals for one in references))

@@ -1,0 +1,274 @@
+"""The steps of ETSI EN 319 102-1 clauses 5.3, 5.5 and 5.6 for one signature, numbered in their order.
+
+The best signing time is that of the earliest time-stamp over the signature that passed, else the time of checking. What
+does not hold any more now may hold by that time; what no time-stamp proves stays as it is now.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from services.verifier import algorithms, building_blocks, certificates, levels, timestamps
+from services.verifier.building_blocks import Signed, Stop
+from services.verifier.certificates import Certificate
+from services.verifier.domain import (
+    Code,
+    Coverage,
+    Indication,
+    Integrity,
+    Notice,
+    SignatureKind,
+    SignatureReport,
+    SigningTime,
+    StatusReport,
+    SubIndication,
+    TimeSource,
+)
+from services.verifier.formats.cms import SignerInfo
+from services.verifier.past import ChainJudge, Material
+from services.verifier.path import PathResult
+from services.verifier.poe import Proofs
+from services.verifier.ports import FoundSignature
+from services.verifier.timestamps import JudgedTimeStamp
+
+_LOCAL_TIME = timedelta(hours=7)
+_LOCAL_TIME_SPREAD = timedelta(hours=1)
+
+
+@dataclass(slots=True)
+class _Case:
+    """One signature on its way through the steps; holds what the steps before have found out."""
+
+    found: FoundSignature
+    notices: list[Notice]
+    stamps: tuple[JudgedTimeStamp, ...]
+    certificate: Certificate | None = None
+    signed: Signed | None = None
+    path: PathResult | None = None
+    integrity: Integrity = Integrity.UNKNOWN
+
+
+class Procedure:
+    """Judges the signatures of one document, whose time-stamps were judged before."""
+
+    def __init__(
+        self,
+        chains: ChainJudge | None,
+        known: Sequence[Certificate],
+        stamps: Mapping[int, JudgedTimeStamp],
+        proofs: Proofs,
+        at: datetime,
+    ) -> None:
+        """Without `chains` trust is left out; `stamps` are by the identity of the found time-stamp."""
+        self._chains, self._known, self._stamps = chains, tuple(known), stamps
+        self._proofs, self._at = proofs, at
+
+    def run(self, found: FoundSignature) -> SignatureReport:
+        """Report on one signature. Raises nothing on account of it."""
+        case = _Case(found, list(found.notices), tuple(self._stamps[id(s)] for s in found.time_stamps))
+        try:
+            self._steps(case)
+        except Stop as stop:
+            return self._report(case, stop)
+        except Exception as error:  # noqa: BLE001 - each signature in its own guard: one must not hide the others
+            unexpected = Stop(
+                Indication.INDETERMINATE,
+                SubIndication.GENERIC,
+                f"the check failed inside ({type(error).__name__})",
+            )
+            return self._report(case, unexpected)
+        return self._report(case, None)
+
+    def _steps(self, case: _Case) -> None:
+        signer = self._1_format(case)
+        if self._chains is None and self._bare_key_holds(case, signer):
+            self._4_document(case)
+            return
+        certificate = self._2_identification(case, signer)
+        self._3_cryptography(case, signer, certificate)
+        self._4_document(case)
+        if self._chains is None:
+            return
+        if case.found.own_stamp is not None:
+            self._5_own_time_stamp(case, case.found.own_stamp.kind)
+            return
+        proved = self._5_time_stamps(case, certificate)
+        self._6_certificate(case, self._chains, certificate, proved)
+        self._7_acceptance(case, certificate)
+
+    def _1_format(self, case: _Case) -> SignerInfo:
+        """Clause 5.2.2: what the reader could not make sense of ends here."""
+        fault, signer = case.found.fault, case.found.signer
+        if fault is not None:
+            if signer is not None:
+                case.certificate = building_blocks.named_by(signer, self._candidates(case))
+            broken = fault.sub_indication is SubIndication.HASH_FAILURE
+            raise Stop(fault.indication, fault.sub_indication, fault.detail, *fault.notices, broken=broken)
+        if signer is None:
+            raise Stop(Indication.INDETERMINATE, SubIndication.GENERIC, "the signature has no signer")
+        return signer
+
+    def _candidates(self, case: _Case) -> list[Certificate]:
+        return [*building_blocks.loadable(case.found.certificates), *self._known]
+
+    def _bare_key_holds(self, case: _Case, signer: SignerInfo) -> bool:
+        """Where no trust is asked for, a key that comes without a certificate shows integrity (XMLDSig KeyValue)."""
+        proof = case.found.proof
+        named = building_blocks.named_by(signer, self._candidates(case))
+        if proof is None or proof.key is None or named is not None:
+            return False
+        case.signed = building_blocks.check_proof(proof, proof.key)
+        case.integrity = Integrity.INTACT
+        return True
+
+    def _2_identification(self, case: _Case, signer: SignerInfo) -> Certificate:
+        """Clause 5.2.3."""
+        candidates = self._candidates(case)
+        # The report names the certificate also where its reference turns out not to fit.
+        case.certificate = building_blocks.named_by(signer, candidates)
+        case.certificate = building_blocks.identify(signer, candidates)
+        return case.certificate
+
+    def _3_cryptography(self, case: _Case, signer: SignerInfo, certificate: Certificate) -> None:
+        """Clause 5.2.7."""
+        found = case.found
+        if self._chains is not None:
+            certificate = self._chains.with_working_key(certificate, self._candidates(case))
+        if found.proof is not None:
+            case.signed = building_blocks.check_proof(found.proof, certificate)
+        else:
+            case.signed = building_blocks.check_value(signer, certificate, found.content_type, found.digest)
+        case.integrity = Integrity.INTACT
+
+    def _4_document(self, case: _Case) -> None:
+        """What lies outside the signed bytes (EN 319 142-1 annex; SIG_CONSTRAINTS_FAILURE of clause 5.2.8)."""
+        codes = {notice.code for notice in case.notices}
+        if case.found.coverage.later:
+            case.integrity = Integrity.EXTENDED
+        constraint = SubIndication.SIG_CONSTRAINTS_FAILURE
+        if Code.DOC_MODIFIED in codes:
+            raise Stop(Indication.INDETERMINATE, constraint, "the document was changed after it was signed")
+        if Code.UNOWNED_BYTES in codes:
+            raise Stop(
+                Indication.INDETERMINATE, constraint, "the file holds bytes that belong to no revision"
+            )
+
+    def _5_own_time_stamp(self, case: _Case, kind: TimeSource) -> None:
+        """Clause 5.4, for a document time-stamp, which is a signature of the document itself."""
+        judged = self._own(case)
+        if judged is None or judged.found.kind is not kind:
+            raise Stop(Indication.INDETERMINATE, SubIndication.GENERIC, "the time-stamp was not judged")
+        case.path = judged.path
+        if judged.path is not None:
+            case.notices.extend(judged.path.notices)
+        if not judged.passed:
+            raise Stop(Indication.INDETERMINATE, judged.sub_indication, judged.detail, judged.notice())
+
+    def _own(self, case: _Case) -> JudgedTimeStamp | None:
+        return None if case.found.own_stamp is None else self._stamps.get(id(case.found.own_stamp))
+
+    def _5_time_stamps(self, case: _Case, certificate: Certificate) -> datetime:
+        """Clause 5.5.4: order of times and best signing time, by which the certificate too existed."""
+        contradiction = timestamps.contradiction(case.stamps)
+        if contradiction:
+            raise Stop(Indication.INDETERMINATE, SubIndication.TIMESTAMP_ORDER_FAILURE, contradiction)
+        earliest = timestamps.best(case.stamps)
+        if earliest is None or earliest.time is None:
+            return self._at
+        proved = min(earliest.time, self._at)
+        if case.found.signer is not None and case.found.signer.references:
+            # The signature holds the certificate's digest: where it existed, so did the certificate.
+            self._proofs.add([hashlib.sha256(certificate.der).digest()], proved)
+        return proved
+
+    def _6_certificate(
+        self, case: _Case, chains: ChainJudge, certificate: Certificate, proved: datetime
+    ) -> None:
+        """Clauses 5.2.5, 5.2.6 and 5.6.2: path, validity, status and its freshness, now or by the proved time."""
+        found = case.found
+        material = Material(tuple(building_blocks.loadable(found.certificates)), found.crls, found.ocsps)
+        case.path = chains.judge(certificate, material, self._proofs, proved, self._at)
+        case.notices.extend(case.path.notices)
+        if case.path.failure is not None:
+            raise Stop(Indication.INDETERMINATE, case.path.failure, case.path.detail)
+
+    def _7_acceptance(self, case: _Case, certificate: Certificate) -> None:
+        """Clause 5.2.8 and the checks P-1.3 and P-1.4: key usage, allowed algorithms."""
+        if not building_blocks.may_sign_documents(certificate):
+            case.notices.append(
+                Notice(Code.SCOPE, "keyUsage allows neither digitalSignature nor nonRepudiation")
+            )
+            detail = "the certificate is not for signing documents"
+            raise Stop(Indication.INDETERMINATE, SubIndication.CHAIN_CONSTRAINTS_FAILURE, detail)
+        weak = self._refused(case, certificate)
+        if weak:
+            case.notices.extend(weak)
+            detail = f"not allowed any more: {', '.join(n.detail for n in weak)}"
+            raise Stop(Indication.INDETERMINATE, SubIndication.CRYPTO_CONSTRAINTS_FAILURE_NO_POE, detail)
+
+    def _refused(self, case: _Case, certificate: Certificate) -> tuple[Notice, ...]:
+        """What is weak about the signature by the policy for algorithms that paths are judged by too."""
+        signed = case.signed
+        policy = self._chains.rules.algorithms if self._chains is not None else algorithms.NATIONAL
+        if signed is None or not signed.weak or policy is algorithms.NATIONAL:
+            return signed.weak if signed is not None else ()
+        # Without parameters of its own the key cannot be measured; its issuer's, which states them, was.
+        key = None if certificate.inherits_parameters else certificate.public_key()
+        return algorithms.weaknesses(key, signed.scheme.family, signed.scheme.digest, policy, self._at)
+
+    def _report(self, case: _Case, stop: Stop | None) -> SignatureReport:
+        found = case.found
+        if stop is not None:
+            case.notices.extend(stop.notices)
+            case.integrity = Integrity.BROKEN if stop.broken else case.integrity
+        time = self._signing_time(case)
+        case.notices.extend(self._time_notices(case, time))
+        broken = case.integrity is Integrity.BROKEN
+        notices = [n for n in case.notices if not (broken and n.code is Code.DOC_INTACT)]
+        path = tuple(certificates.summary(c) for c in case.path.path) if case.path is not None else ()
+        scheme = case.signed.scheme if case.signed is not None else None
+        return SignatureReport(
+            name=found.name,
+            format=levels.name(found, case.stamps, case.certificate, self._known),
+            kind=found.kind,
+            indication=Indication.TOTAL_PASSED if stop is None else stop.indication,
+            sub_indication=None if stop is None else stop.sub,
+            integrity=case.integrity,
+            coverage=found.coverage if not broken else replace(found.coverage, coverage=Coverage.UNKNOWN),
+            signing_time=time,
+            signer=certificates.summary(case.certificate) if case.certificate is not None else None,
+            path=path,
+            status=case.path.status if case.path is not None else StatusReport(),
+            digest_algorithm=scheme.digest if scheme is not None else "",
+            signature_algorithm=scheme.label if scheme is not None else "",
+            notices=tuple(dict.fromkeys(notices)),
+            detail="" if stop is None else stop.detail,
+        )
+
+    def _signing_time(self, case: _Case) -> SigningTime:
+        own = self._own(case)
+        earliest = own if own is not None and own.passed else timestamps.best(case.stamps)
+        if earliest is None or earliest.time is None:
+            return SigningTime(case.found.claimed_time, self._at)
+        unit = certificates.summary(earliest.certificate) if earliest.certificate is not None else None
+        name = unit.common_name if unit is not None else ""
+        return SigningTime(case.found.claimed_time, min(earliest.time, self._at), earliest.found.kind, name)
+
+    def _time_notices(self, case: _Case, time: SigningTime) -> list[Notice]:
+        """What is said of the time-stamps. Where trust is left out, only of those that do not hold."""
+        found = case.found
+        if found.kind is SignatureKind.DOCUMENT_TIMESTAMP:
+            return []
+        told = [stamp.notice() for stamp in case.stamps if self._chains is not None or not stamp.sound]
+        if found.unjudged_time_stamps:
+            told.append(Notice(Code.TS_NOT_CHECKED, "an older form of archive time-stamp, or too many"))
+        if found.signer is not None and not case.stamps and not found.unjudged_time_stamps:
+            told.append(Notice(Code.TS_NONE))
+        if found.claimed_time is not None and time.source is not TimeSource.CHECKING:
+            ahead = found.claimed_time - time.best
+            if abs(ahead - _LOCAL_TIME) <= _LOCAL_TIME_SPREAD:
+                told.append(Notice(Code.TIME_LOCAL_AS_UTC))
+        return told
