@@ -47,6 +47,10 @@ def multipart_body(parts: list[tuple[str, bytes]]) -> tuple[bytes, str]:
     return body + f"--{boundary}--\r\n".encode(), f"multipart/form-data; boundary={boundary}"
 
 
+TOKEN_SECONDS = 200
+"""A token lives for 600 s; whoever takes one works with it for a part of that."""
+
+
 @dataclass
 class Client:
     """An API client with its secret."""
@@ -54,6 +58,7 @@ class Client:
     id: str
     secret: str
     tokens: dict[str, str] = field(default_factory=dict)
+    issued: dict[str, float] = field(default_factory=dict)
 
 
 class World:
@@ -107,13 +112,14 @@ class World:
         return str(made["id"])
 
     def token(self, scope: str = "", client: Client | None = None) -> str:
-        """Return an access token; kept and used again."""
+        """Return an access token; kept and used again while it lives for long enough."""
         client = client or self.client
-        if scope not in client.tokens:
+        if scope not in client.tokens or time.monotonic() - client.issued[scope] > TOKEN_SECONDS:
             form = {"grant_type": "client_credentials"} | ({"scope": scope} if scope else {})
             answer = self.http.post("/oauth2/token", data=form, auth=(client.id, client.secret))
             assert answer.status_code == 200, answer.text
             client.tokens[scope] = answer.json()["access_token"]
+            client.issued[scope] = time.monotonic()
         return client.tokens[scope]
 
     def headers(self, token: str | None = None, client: Client | None = None) -> dict[str, str]:
