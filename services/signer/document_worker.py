@@ -27,13 +27,13 @@ from services.signer.formats.format import (
     Document,
     Evidence,
     EvidenceNeeded,
-    FileWindow,
     Role,
     Signed,
     TimeStampNeeded,
 )
 from services.signer.formats.parameters import Level, SignatureParameters
 from services.signer.formats.recognise import recognise
+from services.signer.formats.streams import FileWindow
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -173,53 +173,13 @@ def _opened(descriptor: int, meta: dict[str, Any]) -> Iterator[Document]:
         for file in files:
             size = file["size"]
             stream: BinaryIO = (
-                stack.enter_context(BufferedReader(Window(descriptor, offset, size), 1 << 16))
+                stack.enter_context(BufferedReader(FileWindow(descriptor, offset, size), 1 << 16))
                 if whole is None
                 else BytesIO(whole if size == total else whole[offset : offset + size])
             )
             offset += size
             opened.append(Document(stream, size, file["name"], file["media_type"], Role(file["role"])))
         yield replace(opened[0], others=tuple(opened[1:]), known_digest=known)
-
-
-class Window(FileWindow):
-    """A part of a file, as a file: reads where it is told, so that several windows share a descriptor."""
-
-    def __init__(self, descriptor: int, offset: int, size: int) -> None:
-        """Show `size` bytes from `offset` on."""
-        self._descriptor, self._offset, self._size, self._at = descriptor, offset, size, 0
-
-    @property
-    def place(self) -> tuple[int, int]:
-        """The file's descriptor, and where in it we begin."""
-        return self._descriptor, self._offset
-
-    def readable(self) -> bool:
-        """It is."""
-        return True
-
-    def seekable(self) -> bool:
-        """It is."""
-        return True
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Move."""
-        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._size}[whence]
-        if base + offset < 0:
-            raise ValueError("a position before the beginning")
-        self._at = base + offset
-        return self._at
-
-    def tell(self) -> int:
-        """Say where we are."""
-        return self._at
-
-    def readinto(self, buffer: Any) -> int:
-        """Read what fits."""
-        wanted = min(len(buffer), max(0, self._size - self._at))
-        count = os.preadv(self._descriptor, [memoryview(buffer)[:wanted]], self._offset + self._at)
-        self._at += count
-        return count
 
 
 def loaded(font_file: Path | None = None) -> dict[str, SignatureFormat]:

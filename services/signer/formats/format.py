@@ -12,13 +12,13 @@ from __future__ import annotations
 import hashlib
 import mmap
 import os
-from abc import abstractmethod
 from dataclasses import dataclass
 from enum import Enum
-from io import BytesIO, FileIO, RawIOBase
+from io import BytesIO, FileIO
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 from services.kernel.errors import FieldInvalid
+from services.signer.formats.streams import FileWindow
 
 if TYPE_CHECKING:
     from services.kernel.values import Digest, DigestAlgorithm
@@ -37,15 +37,6 @@ class Hash(Protocol):
 
     def digest(self) -> bytes:
         """Give the digest of what was taken."""
-
-
-class FileWindow(RawIOBase):
-    """A part of a file, as a file."""
-
-    @property
-    @abstractmethod
-    def place(self) -> tuple[int, int]:
-        """The whole file's descriptor, and where in it this part begins."""
 
 
 class Role(Enum):
@@ -113,7 +104,7 @@ class Document:
         if isinstance(raw, FileIO):
             descriptor, start = raw.fileno(), 0
         elif isinstance(raw, FileWindow):
-            descriptor, start = raw.place
+            descriptor, start = raw.descriptor, raw.offset
         else:
             return False
         if os.fstat(descriptor).st_size < start + self.size:

@@ -8,13 +8,14 @@ Nothing is kept between two calls: where a file stands follows from its bytes.
 from __future__ import annotations
 
 import hashlib
+from io import BufferedReader, BytesIO
 from typing import TYPE_CHECKING
 
 from services.kernel.errors import FieldInvalid, TimeStampUnavailable
 from services.signer.formats import pades_store, pades_token, pdf_structure
 from services.signer.formats.cms_container import SignedData, SignerInfo, signature_value
 from services.signer.formats.errors import SelfCheckFailed
-from services.signer.formats.format import EvidenceNeeded, TimeStampNeeded
+from services.signer.formats.format import Document, EvidenceNeeded, TimeStampNeeded
 from services.signer.formats.pades_fields import NOTHING, Spot, add_field, put_nothing
 from services.signer.formats.pades_found import TIME_STAMP_ATTRIBUTE, certificates_of, found_in, token_of
 from services.signer.formats.pades_layout import base_of
@@ -22,9 +23,9 @@ from services.signer.formats.pades_room import TOKEN_BYTES
 from services.signer.formats.parameters import Level
 from services.signer.formats.pdf_contents import close_round, digest_but, digest_round, located, put_signature
 from services.signer.formats.pdf_hostile import reading_pdf
-from services.signer.formats.pdf_joined import joined
 from services.signer.formats.pdf_own import Kind, NotOurs, OwnPdf, newest_update, own_updates
 from services.signer.formats.pdf_update import IncrementalUpdate
+from services.signer.formats.streams import JoinedStream
 from services.signer.formats.visible import pdfa
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
 _STAMP_HEAD = b"<<\n/Type /DocTimeStamp\n/Filter /Adobe.PPKLite\n/SubFilter /ETSI.RFC3161"
 _NAME_BYTES = 4096
+_BUFFER_BYTES = 1 << 16
 
 
 def next_need(signed: Signed, level: Level, digest: DigestAlgorithm) -> Need | None:
@@ -87,7 +89,7 @@ def _need_of_ours(
 
 @reading_pdf()
 def _need_of_others(signed: Signed, kinds: list[Kind], level: Level, digest: DigestAlgorithm) -> Need | None:
-    whole = joined(signed)
+    whole = _joined(signed)
     found = found_in(pdf_structure.open_pdf(whole), whole.size)
     newest_stamp = max((each.covers for each in found if each.is_time_stamp), default=0)
     for each in found:
@@ -116,7 +118,7 @@ def _document_time_stamp(
         spot = Spot(*own.page(), appearance=own.find(NOTHING))
         increment, contents = _lay_out_stamp(IncrementalUpdate(own.base()), own, spot, _name(signed))
     except NotOurs:
-        whole = joined(signed)
+        whole = _joined(signed)
         reader = pdf_structure.open_pdf(whole)
         update = IncrementalUpdate(base_of(whole, reader))
         nothing = put_nothing(update) if pdfa.claim(reader).part == 1 else None
@@ -210,9 +212,21 @@ def add_evidence(signed: Signed, evidence: Evidence) -> bytes:
         own = OwnPdf(signed.document.size, signed.addition)
         increment = pades_store.store_update(own, own.base(), evidence)
     except NotOurs:
-        whole = joined(signed)
+        whole = _joined(signed)
         reader = pdf_structure.open_pdf(whole)
         increment = pades_store.store_update(reader, base_of(whole, reader), evidence)
     addition = signed.addition + increment
     pades_store.check(signed.document.size, addition, evidence)
     return bytes(addition)
+
+
+def _joined(signed: Signed) -> Document:
+    """Return the signed file as it would be stored; one that lies on disk is not copied."""
+    document, addition = signed.document, signed.addition
+    if not addition:
+        return document
+    size = document.size + len(addition)
+    if isinstance(document.stream, BytesIO):
+        return Document(BytesIO(document.stream.getvalue() + addition), size)
+    stream = JoinedStream(document.stream, document.size, addition)
+    return Document(BufferedReader(stream, _BUFFER_BYTES), size)

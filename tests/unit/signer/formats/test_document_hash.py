@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from services.kernel.values import DigestAlgorithm
-from services.signer.document_worker import Window
 from services.signer.formats import format as module
 from services.signer.formats.format import Document
+from services.signer.formats.streams import FileWindow
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -48,7 +48,7 @@ def test_a_part_of_a_file_gives_its_own_digest(offset: int, size: int, tmp_path:
     path.write_bytes(DATA)
     descriptor = os.open(path, os.O_RDONLY)
     try:
-        with io.BufferedReader(Window(descriptor, offset, size)) as stream:
+        with io.BufferedReader(FileWindow(descriptor, offset, size)) as stream:
             expected = hashlib.sha256(DATA[offset : offset + size]).digest()
             assert digest_of(Document(stream, size)) == expected
             assert stream.read(3) == DATA[offset : offset + 3][:size]
