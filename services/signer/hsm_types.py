@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from services.kernel.errors import DomainError, Kind
-from services.kernel.values import KeyAlgorithm, SigningAlgorithm
+from services.kernel.values import KeyAlgorithm
 
 CKA_ID_BYTES = 16
 """Length of the random CKA_ID that names a key in its token."""
@@ -39,15 +39,6 @@ class GeneratedKey:
     locator: KeyLocator
     algorithm: KeyAlgorithm
     spki: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class SignItem:
-    """One digest to be signed; its length is that of `algorithm.digest`."""
-
-    locator: KeyLocator
-    algorithm: SigningAlgorithm
-    digest: bytes
 
 
 ItemOutcome: TypeAlias = bytes | DomainError

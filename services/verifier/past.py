@@ -152,17 +152,6 @@ class ChainJudge:
         return PathResult(built.path, failure, "", report, (*weak, *later))
 
 
-def _not_good(built: PathResult, failure: SubIndication, report: StatusReport, index: int) -> PathResult:
-    codes = {
-        SubIndication.REVOKED_NO_POE: Code.CERT_REVOKED,
-        SubIndication.REVOKED_CA_NO_POE: Code.CA_REVOKED,
-    }
-    who = "the signer's certificate" if index == 0 else f"CA certificate {index} of the path"
-    told = Notice(codes.get(failure, Code.STATUS_NOT_CHECKED))
-    detail = f"{who} was not good by the time that is proved"
-    return PathResult(built.path, failure, detail, report, (told,))
-
-
 def _revocations(words: Iterable[Word]) -> list[datetime]:
     return [word.report.revoked_at for word in words if word.report.revoked_at is not None and not word.held]
 

@@ -13,7 +13,6 @@ from services.verifier.ports import TrustMaterial
 HEADER = struct.Struct(">cI")
 TRUST, START, DOCUMENT, DETACHED, END = b"T", b"S", b"D", b"C", b"E"
 CHUNK_BYTES = 256 * 1024
-MAX_TRUST_BYTES = 512 * 1024 * 1024
 MAX_REPORT_BYTES = 64 * 1024 * 1024
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from enum import Enum
 from typing import Any, Literal
@@ -316,10 +316,6 @@ class SignatureParameters:
                 )
         if self.signing_time.tzinfo is None:
             raise FieldInvalid("the signing time must carry its time zone", field="signing_time")
-
-    def at_level(self, level: Level) -> SignatureParameters:
-        """Give the same parameters for another level."""
-        return replace(self, envelope=replace(self.envelope, level=level))
 
     def to_json(self) -> str:
         """Write for a document worker; `from_json` reads it back."""

@@ -98,12 +98,6 @@ class SqlKeyStore:
             return there
         return new
 
-    async def authority_spki_sha256(self) -> frozenset[bytes]:
-        """Return the SHA-256 of every authority key's SubjectPublicKeyInfo."""
-        async with self._database.reading() as connection:
-            rows = (await connection.execute(select(authority_key.c.spki))).scalars().all()
-        return frozenset(hashlib.sha256(bytes(spki)).digest() for spki in rows)
-
     async def set_authority_subject(self, name: str, subject: bytes) -> bytes:
         """Record the CA's subject (DER Name) unless one is there; return the one that is there now."""
         change = update(authority_key).where(authority_key.c.name == name, authority_key.c.subject.is_(None))
