@@ -29,7 +29,8 @@ from services.verifier.evidence_sources import (
     issuer_addresses,
     ocsp_addresses,
 )
-from services.verifier.evidence_values import BadValue, Crl, is_ocsp_responder, needs_no_status
+from services.verifier.evidence_values import BadValue, Crl
+from services.verifier.ocsp import is_responder, needs_no_status
 from services.verifier.ports import TrustMaterial, TrustSource
 
 MAX_GIVEN = 64
@@ -226,7 +227,7 @@ class EvidenceCollector:
         if own is not None:
             failures.append(own)
         # A responder's word on itself says nothing: of its certificate only the CA's list is taken.
-        for url in () if is_ocsp_responder(certificate) else ocsp_addresses(certificate):
+        for url in () if is_responder(certificate) else ocsp_addresses(certificate):
             try:
                 answer = await self._sources.ocsp(url, certificate, issuer)
             except EgressError as error:

@@ -8,7 +8,6 @@ lists are read in a thread, so that the event loop goes on.
 
 from __future__ import annotations
 
-import hashlib
 import os
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -17,16 +16,15 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
 from cryptography.x509 import ocsp
-from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from services.verifier import algorithms, certificates, path, revocation
+from services.verifier import algorithms, certificates, revocation
+from services.verifier import ocsp as responses
 from services.verifier.certificates import Certificate, CertificateError
 from services.verifier.config import EvidenceSettings
 from services.verifier.formats import ber, cms
-from services.verifier.formats.ber import BerError, Node
+from services.verifier.ocsp import OcspRefused, whole_octets
 
-MAX_RESPONDER_CERTIFICATES = 8
-MAX_RESPONSES = 64
+MAX_ISSUERS = 8
 NONCE_BYTES = 32
 """RFC 9654 section 2.1: the length that a client should use."""
 
@@ -98,7 +96,7 @@ class Crl:
         if algorithms.weaknesses(None, scheme.family, scheme.digest):
             return False
         value = algorithms.digest(scheme.digest, memoryview(self.der)[tbs.start : tbs.end])
-        return algorithms.holds(issuer.public_key(), scheme, _octets(signature), value)
+        return algorithms.holds(issuer.public_key(), scheme, whole_octets(signature), value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,94 +137,25 @@ class OcspQuestion:
     def read(self, answer: bytes, at: datetime, settings: EvidenceSettings) -> OcspValue:
         """Check an answer as of `at`. Raises BadValue."""
         try:
-            response = ocsp.load_der_ocsp_response(answer)
-            if response.response_status is not ocsp.OCSPResponseStatus.SUCCESSFUL:
-                raise BadValue(f"the responder says {response.response_status.name.lower()}")
-            single = self._own(response)
+            found = responses.authentic(answer, self.certificate, self.issuer)
+            single, responder = found.single, found.responder
             if single.certificate_status is ocsp.OCSPCertStatus.UNKNOWN:
                 raise BadValue("the responder does not know the certificate")
             _require_fresh(single, at, settings)
-            self._require_nonce(response)
-            responder = self._responder(response, at)
-            _require_signature(answer, response, responder or self.issuer)
+            self._require_nonce(found.response)
+        except OcspRefused as error:
+            raise BadValue(str(error)) from error
         except revocation.UNREADABLE as error:
             raise BadValue("the OCSP response cannot be read") from error
+        if responder is not None and not responder.not_before <= at <= responder.not_after:
+            raise BadValue("the OCSP responder's certificate is outside its validity")
         return OcspValue(answer, single.next_update_utc, responder)
-
-    def _own(self, response: ocsp.OCSPResponse) -> ocsp.OCSPSingleResponse:
-        """The one response about this certificate: serial number, and digests of the issuer's name and key."""
-        for count, single in enumerate(response.responses):
-            if count >= MAX_RESPONSES:
-                break
-            if single.serial_number == self.certificate.parsed.serial_number and self._names_issuer(single):
-                return single
-        raise BadValue("the OCSP response is about another certificate")
-
-    def _names_issuer(self, single: ocsp.OCSPSingleResponse) -> bool:
-        name = single.hash_algorithm.name
-        if name not in {"sha1", "sha256", "sha384", "sha512"}:
-            return False
-        subject = self.issuer.parsed.subject.public_bytes()
-        return single.issuer_name_hash == _hashed(name, subject) and single.issuer_key_hash == _hashed(
-            name, _key_bits(self.issuer)
-        )
 
     def _require_nonce(self, response: ocsp.OCSPResponse) -> None:
         """A nonce that came must be ours; many responders send prepared answers, which cannot have one (RFC 5019)."""
         for extension in response.extensions:
             if isinstance(extension.value, x509.OCSPNonce) and extension.value.nonce != self.nonce:
                 raise BadValue("the OCSP response has another nonce than was asked for")
-            if extension.critical and not isinstance(extension.value, x509.OCSPNonce):
-                raise BadValue("the OCSP response has a critical extension that is not known")
-
-    def _responder(self, response: ocsp.OCSPResponse, at: datetime) -> Certificate | None:
-        """Who is entitled to answer (RFC 6960 4.2.2.2): the issuer, or whom it made a responder. None: the issuer."""
-        if _is_named(response, self.issuer):
-            return None
-        for parsed in response.certificates[:MAX_RESPONDER_CERTIFICATES]:
-            candidate = certificates.load(parsed.public_bytes(Encoding.DER))
-            if _is_named(response, candidate):
-                _require_delegated(candidate, self.issuer, at)
-                return candidate
-        raise BadValue(
-            "the OCSP response is neither by the issuer nor by a responder whose certificate it holds"
-        )
-
-
-def _require_delegated(responder: Certificate, issuer: Certificate, at: datetime) -> None:
-    if responder.issuer_key != issuer.subject_key or not path.signed_by(responder, issuer):
-        raise BadValue("the OCSP responder's certificate is not by the certificate's issuer")
-    if not is_ocsp_responder(responder):
-        raise BadValue("the OCSP responder's certificate is not for signing OCSP responses")
-    if not responder.not_before <= at <= responder.not_after:
-        raise BadValue("the OCSP responder's certificate is outside its validity")
-    try:
-        usage = responder.extensions().get_extension_for_class(x509.KeyUsage).value
-    except x509.ExtensionNotFound:
-        return
-    if not (usage.digital_signature or usage.content_commitment):
-        raise BadValue("the OCSP responder's key may not sign")
-
-
-def is_ocsp_responder(certificate: Certificate) -> bool:
-    """True where the extended key usage names OCSP signing. Raises CertificateError."""
-    try:
-        usages = certificate.extensions().get_extension_for_class(x509.ExtendedKeyUsage).value
-    except x509.ExtensionNotFound:
-        return False
-    return ExtendedKeyUsageOID.OCSP_SIGNING in usages
-
-
-def needs_no_status(certificate: Certificate) -> bool:
-    """True for a responder whose CA says that its status need not be asked for (RFC 6960 4.2.2.2.1)."""
-    has = any(isinstance(one.value, x509.OCSPNoCheck) for one in certificate.extensions())
-    return has and is_ocsp_responder(certificate)
-
-
-def _is_named(response: ocsp.OCSPResponse, certificate: Certificate) -> bool:
-    if response.responder_name is not None:
-        return certificates.name_key(response.responder_name) == certificate.subject_key
-    return response.responder_key_hash == _hashed("sha1", _key_bits(certificate))
 
 
 def _require_fresh(single: ocsp.OCSPSingleResponse, at: datetime, settings: EvidenceSettings) -> None:
@@ -234,36 +163,6 @@ def _require_fresh(single: ocsp.OCSPSingleResponse, at: datetime, settings: Evid
     last = next_update or this_update + timedelta(seconds=settings.max_age_seconds)
     if not this_update - timedelta(seconds=settings.clock_skew_seconds) <= at <= last:
         raise BadValue(f"the OCSP response is for {this_update:%F %T} to {last:%F %T} UTC")
-
-
-def _require_signature(answer: bytes, response: ocsp.OCSPResponse, signer: Certificate) -> None:
-    """RFC 6960 4.2.1: BasicOCSPResponse.signature over tbsResponseData."""
-    # OCSPResponse > [0] > ResponseBytes > response > BasicOCSPResponse > signatureAlgorithm
-    response_bytes = ber.load(answer)[0].children()[1].children()[0].children()
-    basic = ber.load(response_bytes[1].contents)[0].children()
-    scheme = algorithms.signature_algorithm(cms.algorithm(basic[1]), "")
-    if algorithms.weaknesses(None, scheme.family, scheme.digest):
-        raise BadValue(f"the OCSP response is signed with {scheme.label}")
-    value = algorithms.digest(scheme.digest, response.tbs_response_bytes)
-    if not algorithms.holds(signer.public_key(), scheme, _octets(basic[2]), value):
-        raise BadValue("the signature on the OCSP response is not the responder's")
-
-
-def _key_bits(certificate: Certificate) -> bytes:
-    """The subjectPublicKey without its tag, length and count of unused bits (RFC 6960 4.1.1)."""
-    return ber.load(certificate.key_info)[0].children()[1].contents[1:]
-
-
-def _octets(bits: Node) -> bytes:
-    """A BIT STRING of whole octets, as every signature is. Raises BerError."""
-    contents = bits.expect(ber.BIT_STRING, "signature").contents
-    if contents[:1] != b"\0":
-        raise BerError("a signature value with unused bits")
-    return contents[1:]
-
-
-def _hashed(name: str, data: bytes) -> bytes:
-    return hashlib.new(name, data, usedforsecurity=False).digest()
 
 
 def read_certificates(data: bytes) -> tuple[Certificate, ...]:
@@ -274,8 +173,6 @@ def read_certificates(data: bytes) -> tuple[Certificate, ...]:
         pass
     try:
         found = pkcs7.load_der_pkcs7_certificates(data)
-        return tuple(
-            certificates.load(one.public_bytes(Encoding.DER)) for one in found[:MAX_RESPONDER_CERTIFICATES]
-        )
+        return tuple(certificates.load(one.public_bytes(Encoding.DER)) for one in found[:MAX_ISSUERS])
     except revocation.UNREADABLE as error:
         raise BadValue("neither a certificate nor a CMS with certificates") from error

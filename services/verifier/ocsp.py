@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
 from functools import lru_cache
 
 from cryptography import x509
@@ -13,7 +14,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from services.verifier import algorithms, certificates, path
 from services.verifier.certificates import Certificate, CertificateError
 from services.verifier.formats import ber, cms
-from services.verifier.formats.ber import BerError
+from services.verifier.formats.ber import BerError, Node
 from services.verifier.revocation import UNREADABLE
 
 MAX_RESPONSE_BYTES = 1024 * 1024
@@ -22,52 +23,63 @@ MAX_RESPONDER_CERTIFICATES = 8
 _DIGESTS = frozenset({"sha1", "sha256", "sha384", "sha512"})
 
 
-@lru_cache(maxsize=1024)
-def load(der: bytes) -> ocsp.OCSPResponse | None:
-    """A successful response from DER, None where it is none."""
+class OcspRefused(Exception):
+    """The response says nothing that can be relied on; the message is a clause that says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A response by who may give it. `responder` is the delegated responder's certificate; None: the CA's own key."""
+
+    response: ocsp.OCSPResponse
+    single: ocsp.OCSPSingleResponse
+    responder: Certificate | None
+
+
+def authentic(der: bytes, certificate: Certificate, issuer: Certificate) -> Answer:
+    """What the response says of the certificate, signed by who may: the issuer, or whom it made a responder.
+
+    Whether the responder is revoked, and whether the answer is fresh or has the right nonce, is not looked at. Raises
+    OcspRefused.
+    """
     if len(der) > MAX_RESPONSE_BYTES:
-        return None
+        raise OcspRefused(f"the OCSP response has more than {MAX_RESPONSE_BYTES} bytes")
     try:
         response = ocsp.load_der_ocsp_response(der)
-    except UNREADABLE:
-        return None
-    return response if response.response_status is ocsp.OCSPResponseStatus.SUCCESSFUL else None
+        if response.response_status is not ocsp.OCSPResponseStatus.SUCCESSFUL:
+            raise OcspRefused(f"the responder says {response.response_status.name.lower()}")
+        single = _own(response, certificate, issuer)
+        for extension in response.extensions:
+            if extension.critical and not isinstance(extension.value, x509.OCSPNonce):
+                raise OcspRefused("the OCSP response has a critical extension that is not known")
+        responder = _responder(response, issuer)
+        _require_signature(der, response, responder or issuer)
+    except (*UNREADABLE, BerError, CertificateError, algorithms.AlgorithmError) as error:
+        raise OcspRefused("the OCSP response cannot be read") from error
+    return Answer(response, single, responder)
 
 
 @lru_cache(maxsize=1024)
-def answer_for(
-    der: bytes, certificate: Certificate, issuer: Certificate
-) -> tuple[ocsp.OCSPSingleResponse, Certificate | None] | None:
-    """What the response says of the certificate, and the delegated responder's certificate if one answered.
-
-    None where it is of another certificate, not readable, or not signed by who may: the issuer, or a responder that
-    the issuer's key certified for this (RFC 6960 4.2.2.2). Whether that responder is revoked is not looked at.
-    """
-    response = load(der)
-    if response is None:
-        return None
+def answer_for(der: bytes, certificate: Certificate, issuer: Certificate) -> Answer | None:
+    """The same for a response that somebody kept; None where it says nothing of the certificate."""
     try:
-        single = _own(response, certificate, issuer)
-        if single is None or any(e.critical for e in response.extensions):
-            return None
-        responder = _responder(response, issuer)
-        if responder is None or not _signed_by(der, response, responder):
-            return None
-    except (*UNREADABLE, BerError, CertificateError, algorithms.AlgorithmError):
-        # What cannot be read or checked says nothing of any certificate.
+        answer = authentic(der, certificate, issuer)
+    except OcspRefused:
         return None
-    return single, None if responder is issuer else responder
+    # Nobody knows any more which nonce was asked for.
+    return None if any(extension.critical for extension in answer.response.extensions) else answer
 
 
 def _own(
     response: ocsp.OCSPResponse, certificate: Certificate, issuer: Certificate
-) -> ocsp.OCSPSingleResponse | None:
+) -> ocsp.OCSPSingleResponse:
+    """The one response about this certificate: serial number, and digests of the issuer's name and key."""
     for count, single in enumerate(response.responses):
         if count >= MAX_RESPONSES:
-            return None
+            break
         if single.serial_number == certificate.parsed.serial_number and _names_issuer(single, issuer):
             return single
-    return None
+    raise OcspRefused("the OCSP response is about another certificate")
 
 
 def _names_issuer(single: ocsp.OCSPSingleResponse, issuer: Certificate) -> bool:
@@ -81,33 +93,50 @@ def _names_issuer(single: ocsp.OCSPSingleResponse, issuer: Certificate) -> bool:
 
 
 def _responder(response: ocsp.OCSPResponse, issuer: Certificate) -> Certificate | None:
+    """Who is entitled to answer (RFC 6960 4.2.2.2). None: the issuer."""
     if _is_named(response, issuer):
-        return issuer
+        return None
     for parsed in response.certificates[:MAX_RESPONDER_CERTIFICATES]:
         candidate = certificates.load(parsed.public_bytes(Encoding.DER))
         if _is_named(response, candidate):
-            return candidate if _is_delegated(candidate, issuer, response) else None
-    return None
+            _require_delegated(candidate, issuer, response)
+            return candidate
+    raise OcspRefused(
+        "the OCSP response is neither by the issuer nor by a responder whose certificate it holds"
+    )
 
 
-def _is_delegated(responder: Certificate, issuer: Certificate, response: ocsp.OCSPResponse) -> bool:
+def _require_delegated(responder: Certificate, issuer: Certificate, response: ocsp.OCSPResponse) -> None:
     if responder.issuer_key != issuer.subject_key or not path.signed_by(responder, issuer):
-        return False
+        raise OcspRefused("the OCSP responder's certificate is not by the certificate's issuer")
+    if not is_responder(responder):
+        raise OcspRefused("the OCSP responder's certificate is not for signing OCSP responses")
     if not responder.not_before <= response.produced_at_utc <= responder.not_after:
-        return False
+        raise OcspRefused("the OCSP responder's certificate was outside its validity")
     try:
-        usages = responder.extensions().get_extension_for_class(x509.ExtendedKeyUsage).value
+        usage = responder.extensions().get_extension_for_class(x509.KeyUsage).value
+    except x509.ExtensionNotFound:
+        return
+    if not (usage.digital_signature or usage.content_commitment):
+        raise OcspRefused("the OCSP responder's key may not sign")
+
+
+def is_responder(certificate: Certificate) -> bool:
+    """True where the extended key usage names OCSP signing. Raises CertificateError."""
+    try:
+        usages = certificate.extensions().get_extension_for_class(x509.ExtendedKeyUsage).value
     except x509.ExtensionNotFound:
         return False
     return ExtendedKeyUsageOID.OCSP_SIGNING in usages
 
 
-def needs_no_status(responder: Certificate) -> bool:
-    """True where the CA says that the responder's own status need not be asked for (RFC 6960 4.2.2.2.1)."""
-    try:
-        return any(isinstance(extension.value, x509.OCSPNoCheck) for extension in responder.extensions())
-    except CertificateError:
-        return False
+def needs_no_status(certificate: Certificate) -> bool:
+    """True for a responder whose CA says that its status need not be asked for (RFC 6960 4.2.2.2.1).
+
+    Raises CertificateError.
+    """
+    has = any(isinstance(one.value, x509.OCSPNoCheck) for one in certificate.extensions())
+    return has and is_responder(certificate)
 
 
 def _is_named(response: ocsp.OCSPResponse, certificate: Certificate) -> bool:
@@ -116,16 +145,25 @@ def _is_named(response: ocsp.OCSPResponse, certificate: Certificate) -> bool:
     return response.responder_key_hash == _hashed("sha1", _key_bits(certificate))
 
 
-def _signed_by(der: bytes, response: ocsp.OCSPResponse, signer: Certificate) -> bool:
+def _require_signature(der: bytes, response: ocsp.OCSPResponse, signer: Certificate) -> None:
     """RFC 6960 4.2.1: BasicOCSPResponse.signature over tbsResponseData."""
     # OCSPResponse > [0] > ResponseBytes > response > BasicOCSPResponse > signatureAlgorithm, signature
     response_bytes = ber.load(der)[0].children()[1].children()[0].children()
     basic = ber.load(response_bytes[1].contents)[0].children()
     scheme = algorithms.signature_algorithm(cms.algorithm(basic[1]), "")
     if algorithms.weaknesses(None, scheme.family, scheme.digest):
-        return False
+        raise OcspRefused(f"the OCSP response is signed with {scheme.label}")
     value = algorithms.digest(scheme.digest, response.tbs_response_bytes)
-    return algorithms.holds(signer.public_key(), scheme, response.signature, value)
+    if not algorithms.holds(signer.public_key(), scheme, whole_octets(basic[2]), value):
+        raise OcspRefused("the signature on the OCSP response is not the responder's")
+
+
+def whole_octets(bits: Node) -> bytes:
+    """A BIT STRING of whole octets, as every signature is. Raises BerError."""
+    contents = bits.expect(ber.BIT_STRING, "signature").contents
+    if contents[:1] != b"\0":
+        raise BerError("a signature value with unused bits")
+    return contents[1:]
 
 
 def _key_bits(certificate: Certificate) -> bytes:

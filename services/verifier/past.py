@@ -200,8 +200,7 @@ def _evidence(
         answer = ocsp.answer_for(der, certificate, issuer)
         if answer is None:
             continue
-        single, responder = answer
-        word = _word_of_answer(single)
+        word, responder = _word_of_answer(answer.single), answer.responder
         if word is not None and (responder is None or _stands(responder, issuer, material, word.this_update)):
             yield der, word
 

@@ -23,9 +23,9 @@ from services.verifier.evidence_values import (
     Crl,
     OcspQuestion,
     OcspValue,
-    needs_no_status,
     read_certificates,
 )
+from services.verifier.ocsp import needs_no_status
 from tests.support.outside_authority import (
     START,
     VALID,
