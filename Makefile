@@ -85,7 +85,7 @@ conformance: tools  ## Sign and judge documents that others made; CORPORA= names
 
 .PHONY: faults
 faults: tools  ## Run the fault tests with their full counts
-	KYSO_FAULTS=full $(BIN)/pytest -s -o faulthandler_timeout=3600 tests/faults
+	KYSO_FAULTS=full $(BIN)/pytest -s -o timeout=3600 -o faulthandler_timeout=3600 tests/faults
 
 .PHONY: bench
 bench: tools  ## Measure, print a table, write var/bench.json
