@@ -161,11 +161,10 @@ class FileStream:
             return None
         return part, self._roles.role(part)
 
-    async def requests(
-        self, make: type[M], header: messages.SignDocumentHeader | messages.ExtendDocumentHeader
-    ) -> AsyncIterator[M]:
-        """Yield the stream, once."""
-        yield make(header=header)  # type: ignore[arg-type]
+    async def requests(self, opening: M) -> AsyncIterator[M]:
+        """Yield the stream, once; `opening` is the message with the header."""
+        make = type(opening)
+        yield opening
         file = self._first
         while file is not None:
             part, role = file

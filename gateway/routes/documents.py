@@ -62,7 +62,7 @@ class Documents:
         header = read_extension(parse_object(raw, "part 'request'"))
         files = FileStream(parts, ExtensionRoles(), self._limits)
         header.file_name = await files.open()
-        stream = files.requests(messages.ExtendDocumentRequest, header)
+        stream = files.requests(messages.ExtendDocumentRequest(header=header))
         call = cast("Upstream", self._signer.ExtendDocument(timeout=self._timeout, metadata=caller.metadata))
         return await answer_document(call, stream, header.file_name, "extended")
 

@@ -71,7 +71,7 @@ class Signatures:
         asked = read_request(parse_object(raw, "part 'request'"), key)
         files = FileStream(parts, SigningRoles(asked.header), self._limits)
         asked.header.file_name = await files.open()
-        stream = files.requests(messages.SignDocumentRequest, asked.header)
+        stream = files.requests(messages.SignDocumentRequest(header=asked.header))
         if asked.mode == "async":
             return await self._submit(stream, caller)
         call = cast("Upstream", self._signer.SignDocument(timeout=self._timeout, metadata=caller.metadata))

@@ -6,6 +6,7 @@ import base64
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Unpack
 from urllib.parse import quote
@@ -252,9 +253,7 @@ class KysoClient(Connection):
         token: str | None = ""
         while token is not None:
             parameters = {"page_size": "200", **({"page_token": token} if token else {})}
-            document = self._again(
-                lambda asked=parameters: self._json("GET", "/v1/credentials", params=asked)  # type: ignore[misc]
-            )
+            document = self._again(partial(self._json, "GET", "/v1/credentials", params=parameters))
             yield from (Credential.of(row) for row in document["credentials"])
             following = document.get("next_page_token")
             if following is not None and following == token:

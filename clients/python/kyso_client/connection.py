@@ -101,7 +101,7 @@ class Connection:
                     raise
                 asked = float(error.data.get("retry_after", 0) or 0)
                 # Not all callers that were turned away may come back in the same moment.
-                jittered = pause * random.uniform(0.5, 1)  # noqa: S311
+                jittered = pause * random.uniform(0.5, 1)  # noqa: S311 - no secret
                 self._sleep(min(self._retrying.longest_pause_seconds, max(asked, jittered)))
                 pause *= 2
         raise AssertionError("unreachable")

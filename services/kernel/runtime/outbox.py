@@ -117,7 +117,7 @@ def write_rows(connection: Connection, table: Table, events: Sequence[Event]) ->
     marks = ", ".join(f":{name}" for name in columns)
     try:
         driver.executemany(
-            f"INSERT INTO {table.name} ({', '.join(columns)}) VALUES ({marks})",  # noqa: S608
+            f"INSERT INTO {table.name} ({', '.join(columns)}) VALUES ({marks})",  # noqa: S608 - names of the table's own columns
             # The form in which SQLAlchemy keeps a DateTime in SQLite.
             [row | {"time": row["time"].astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")} for row in found],
         )

@@ -12,7 +12,6 @@ from datetime import datetime, timedelta
 from enum import Enum
 
 from services.kernel.errors import (
-    CredentialHeld,
     CredentialNotFound,
     CredentialRevoked,
     FieldInvalid,
@@ -210,12 +209,6 @@ def require_not_revoked(credential: Credential) -> None:
     """Raise CredentialRevoked where nothing may change any more."""
     if credential.status is CredentialStatus.REVOKED:
         raise CredentialRevoked("the credential is revoked; this is final", id=credential.id)
-
-
-def require_not_held(credential: Credential) -> None:
-    """Raise CredentialHeld where the credential must be released first."""
-    if credential.status is CredentialStatus.HELD:
-        raise CredentialHeld("the credential is held: release it first", id=credential.id)
 
 
 def require_independent(releaser: Client, holds: Sequence[Hold], credential_id: str) -> None:

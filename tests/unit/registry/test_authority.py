@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from services.kernel.errors import CredentialHeld, CredentialRevoked, FieldInvalid, NotFound
+from services.kernel.errors import CredentialRevoked, FieldInvalid, NotFound
 from services.kernel.values import KeyAlgorithm
 from services.registry.domain import authority, credentials
 from services.registry.domain.authority import Crl
@@ -68,8 +68,6 @@ def test_a_certificate_lifts_neither_hold_nor_revocation() -> None:
     assert credentials.status_after_release(made(CredentialStatus.HELD)) is CredentialStatus.PENDING
     with pytest.raises(CredentialRevoked):
         credentials.require_not_revoked(made(CredentialStatus.REVOKED))
-    with pytest.raises(CredentialHeld):
-        credentials.require_not_held(made(CredentialStatus.HELD))
 
 
 def test_every_ground_is_kept_under_a_name_that_is_read_again() -> None:
