@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from services.kernel.events import STREAM_JOBS, STREAM_PARKED, Event
 from services.kernel.runtime.bus import Bus, Disposition, Message, PullConsumer
 from services.kernel.runtime.consumer import ConsumerLimits, HandleBatch, Verdict
+from services.kernel.runtime.ending import end
 from services.kernel.values import new_id
 
 
@@ -39,8 +40,7 @@ async def consuming(
     try:
         yield
     finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        await end(task)
 
 
 @asynccontextmanager

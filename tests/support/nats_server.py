@@ -154,7 +154,15 @@ async def eventually(condition: Any, *, seconds: float = 30.0, what: str = "the 
     while True:
         answer = condition()
         if asyncio.iscoroutine(answer):
-            answer = await answer
+            # One that never answers fails by name too.
+            limit = asyncio.timeout(max(1.0, deadline - time.monotonic()))
+            try:
+                async with limit:
+                    answer = await answer
+            except TimeoutError:
+                if not limit.expired():
+                    raise
+                answer = False
         if answer:
             return
         if time.monotonic() > deadline:

@@ -22,7 +22,9 @@ from services.kernel.errors import FieldInvalid, ServiceUnavailable
 from services.kernel.events import Event
 from services.kernel.runtime.config import BusSettings, read_secret
 from services.kernel.runtime.consumer import Disposition, Message, Park, PullConsumer
+from services.kernel.runtime.ending import end
 from services.kernel.runtime.jetstream import JetStream
+from services.kernel.runtime.parting import part
 from services.kernel.runtime.process import Runtime
 from services.kernel.runtime.streams import make_streams
 from services.kernel.runtime.subscriptions import CoreHandler, CoreSubscriptions
@@ -258,18 +260,11 @@ class Bus:
             raise ServiceUnavailable("the bus did not acknowledge the message") from error
 
     async def close(self) -> None:
-        """Send what is buffered and close the connection."""
-        while self._keeper is not None and not self._keeper.done():
-            # More than once: the library's waits lose a cancellation that comes together with what they wait for.
-            self._keeper.cancel()
-            await asyncio.wait([self._keeper], timeout=RECONNECT_SECONDS)
-        if self._client is not None and not self._client.is_closed:
-            if self._client.is_connected:
-                try:
-                    await self._client.flush(timeout=CONNECT_SECONDS)
-                except (nats.errors.Error, OSError) as error:
-                    self._log.warning("bus_flush_failed", error=repr(error)[:200])
-            await self._client.close()
+        """Send what is buffered and close the connection; a server that takes nothing any more is waited for briefly."""
+        if self._keeper is not None:
+            await end(self._keeper)
+        if self._client is not None:
+            await part(self._client, CONNECT_SECONDS, self._log)
         self._up.set(0)
 
     async def _keep(self, tls: ssl.SSLContext | None) -> None:
@@ -286,7 +281,7 @@ class Bus:
             self._ready.clear()
             # The library asserts what it has not come to yet; this client is not used again whatever it says.
             with suppress(Exception):
-                await client.close()
+                await part(client, CONNECT_SECONDS, self._log)
             await asyncio.sleep(RECONNECT_SECONDS)
 
     async def _hold(self, client: Client, tls: ssl.SSLContext | None) -> None:

@@ -24,6 +24,7 @@ from structlog.typing import FilteringBoundLogger
 
 from services.kernel.errors import DomainError, ServiceUnavailable
 from services.kernel.events import parked_subject
+from services.kernel.runtime.ending import end
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -246,8 +247,7 @@ class PullConsumer:
         try:
             yield
         finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+            await end(task)
 
     async def _measure(self, jetstream: JetStreamContext) -> None:
         if time.monotonic() - self._lag_read_at < LAG_SECONDS:

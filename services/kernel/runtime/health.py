@@ -16,6 +16,7 @@ from prometheus_client import Gauge
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from services.kernel.runtime.config import split_address
+from services.kernel.runtime.ending import end
 from services.kernel.runtime.telemetry import Telemetry
 
 Check = Callable[[], Awaitable[str | None]]
@@ -137,9 +138,8 @@ class Health:
         try:
             yield int(server.sockets[0].getsockname()[1])
         finally:
-            poll.cancel()
             server.close()
-            await asyncio.gather(poll, return_exceptions=True)
+            await end(poll)
 
     async def _poll(self) -> None:
         while True:

@@ -20,6 +20,7 @@ import uvloop
 
 from services.kernel.errors import DomainError
 from services.kernel.runtime.config import ConfigError, ProcessSettings, load
+from services.kernel.runtime.ending import end
 from services.kernel.runtime.health import Health
 from services.kernel.runtime.telemetry import Telemetry
 
@@ -72,15 +73,17 @@ class Runtime:
     async def background(
         self, name: str, work: Coroutine[Any, Any, None]
     ) -> AsyncIterator[asyncio.Task[None]]:
-        """Run `work` until the block ends, then cancel it. If it ends by itself before, the process stops with 1."""
+        """Run `work` until the block ends, then cancel it until it has ended (see `ending.end`).
+
+        If it ends by itself before, the process stops with 1.
+        """
         task = asyncio.create_task(work, name=name)
         task.add_done_callback(self._ended)
         try:
             yield task
         finally:
             task.remove_done_callback(self._ended)
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+            await end(task)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         if task.cancelled() or self._broken.done():

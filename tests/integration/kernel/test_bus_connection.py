@@ -17,6 +17,7 @@ from services.kernel.runtime.bus import Bus
 from services.kernel.values import new_id
 from tests.support.bus import event
 from tests.support.nats_server import NatsServer, eventually
+from tests.support.pki import MeshCa
 from tests.support.rpc import make_runtime
 
 
@@ -141,6 +142,27 @@ async def test_closing_ends_also_where_a_cancellation_was_lost(
     assert lost.is_set()
     assert not bus.connected
     await ensuring
+
+
+@pytest.mark.parametrize("encrypted", [False, True], ids=["plain", "tls"])
+@pytest.mark.parametrize("unsent", [0, 40], ids=["all sent", "much unsent"])
+async def test_closing_ends_also_where_the_server_takes_nothing_any_more(
+    tmp_path: Path, mesh_ca: MeshCa, *, encrypted: bool, unsent: int
+) -> None:
+    server = NatsServer(tmp_path / "nats", tls=mesh_ca.tls("nats") if encrypted else None).start()
+    try:
+        bus = await Bus.connect(server.settings(), make_runtime())
+        assert bus.connected
+        server.freeze()
+        for _ in range(unsent):
+            # More than the buffers of both ends take.
+            await bus.publish_core("kyso.directory.test", bytes(512 * 1024))
+        # The library alone waits for ever for what is unsent, and half a minute for the end of TLS.
+        async with asyncio.timeout(20):
+            await bus.close()
+        assert not bus.connected
+    finally:
+        server.kill()
 
 
 async def test_an_end_of_the_connection_that_nobody_told_is_noticed(bus: Bus) -> None:

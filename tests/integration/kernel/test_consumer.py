@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from typing import Any
 
 import pytest
+from nats.aio.client import Client
 
 from services.kernel.errors import DocumentNotPdf, HsmUnavailable
 from services.kernel.events import (
@@ -13,8 +15,9 @@ from services.kernel.events import (
     job_subject,
 )
 from services.kernel.runtime import consumer as consumer_module
-from services.kernel.runtime.bus import Bus, Disposition, Message, Park, event_from
+from services.kernel.runtime.bus import Bus, Disposition, Message, Park, PullConsumer, event_from
 from services.kernel.runtime.consumer import ConsumerLimits, HandleBatch, Verdict
+from services.kernel.runtime.ending import end
 from services.kernel.values import new_id
 from tests.support.bus import consuming, event, parked
 from tests.support.nats_server import NatsServer, eventually
@@ -189,3 +192,37 @@ async def test_lag_and_outcomes_are_measured(nats_server: NatsServer) -> None:
         async with consuming(bus, STREAM_JOBS, client, job_subject(client), handle):
             await eventually(lambda: metric("kyso_consumer_lag") == 3)
             await eventually(lambda: metric("kyso_consumer_messages_total", outcome="ack") == 3)
+
+
+@pytest.mark.parametrize("turns", range(6))
+async def test_a_stop_that_comes_together_with_a_message_ends_the_consumer(
+    bus: Bus, monkeypatch: pytest.MonkeyPatch, turns: int
+) -> None:
+    """From the message's arrival to the fetch's end it takes some turns of the loop; in one the library is deaf."""
+    client = new_id("cl")
+    loop, process = asyncio.get_running_loop(), Client._process_msg
+    ends: list[asyncio.Task[None]] = []
+
+    async def handle(messages: Sequence[Message]) -> list[Verdict]:
+        return [Disposition.ACK] * len(messages)
+
+    consumer = PullConsumer(bus, STREAM_JOBS, client, job_subject(client), handle)
+    running = asyncio.create_task(consumer.run())
+
+    def stop_after(left: int) -> None:
+        if left:
+            loop.call_soon(stop_after, left - 1)
+        else:
+            ends.append(loop.create_task(end(running)))
+
+    async def arrives(self: Client, sid: int, subject: bytes, *rest: Any) -> None:
+        await process(self, sid, subject, *rest)
+        if subject.decode() == job_subject(client) and not ends:
+            stop_after(turns)
+
+    monkeypatch.setattr(Client, "_process_msg", arrives)
+    await bus.publish(event(job_subject(client)))
+    await eventually(lambda: ends, what="the message's arrival")
+    async with asyncio.timeout(20):
+        await ends[0]
+    assert running.done()

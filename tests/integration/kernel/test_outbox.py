@@ -19,6 +19,7 @@ from services.kernel.runtime import outbox
 from services.kernel.runtime.bus import Bus, Disposition, Message, PullConsumer, event_from
 from services.kernel.runtime.config import DatabaseSettings, StreamSettings
 from services.kernel.runtime.database import Database
+from services.kernel.runtime.ending import end
 from services.kernel.runtime.outbox import Relay, outbox_table, put, put_many, write_rows
 from services.kernel.runtime.streams import make_streams
 from services.kernel.values import new_id
@@ -119,8 +120,7 @@ async def collecting(bus: Bus, agency: str) -> AsyncIterator[list[Event]]:
     try:
         yield got
     finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        await end(task)
 
 
 async def test_an_event_arrives_as_it_was_written_and_its_row_goes(
@@ -217,9 +217,7 @@ async def test_a_queue_that_is_full_holds_up_no_other(
             working = asyncio.create_task(consumer.run())
             # The queue empties, and the rest of it comes.
             await eventually(lambda: left(database, 0))
-            working.cancel()
-            relay.cancel()
-            await asyncio.gather(working, relay, return_exceptions=True)
+            await end(working, relay)
         finally:
             # The server is shared.
             await make_streams(await bus.until_connected(), server, bus.telemetry.log)

@@ -29,6 +29,7 @@ from tests.support.pki import MeshCa
 from tests.support.rpc import free_port, make_runtime
 
 OPERATOR_SECRET = "operator-secret-of-more-than-32-characters"
+STOP_SECONDS = 60
 
 
 @dataclass
@@ -80,6 +81,8 @@ class Registry:
     async def stop(self) -> None:
         """Stop in an orderly way."""
         self.runtime.stop("the test is over")
+        done, _ = await asyncio.wait([self.task], timeout=STOP_SECONDS)
+        assert done, f"the registry does not stop: {self.task.get_stack(limit=1)}; {asyncio.all_tasks()}"
         await self.task
 
 
