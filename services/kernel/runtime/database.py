@@ -7,9 +7,10 @@ transaction begins with BEGIN IMMEDIATE, so that it never fails half way for wan
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, nullcontext
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -194,7 +195,7 @@ def _engine(settings: DatabaseSettings) -> AsyncEngine:
         "poolclass": AsyncAdaptedQueuePool,
     }
     if url.get_backend_name() == "sqlite":
-        engine = create_async_engine(url, **common)
+        engine = create_async_engine(url, connect_args={"factory": _YieldingConnection}, **common)
         _prepare_sqlite(engine.sync_engine)
         return engine
     limits = {
@@ -227,6 +228,21 @@ def _shown(settings: DatabaseSettings) -> str:
 
 def _first_line(error: exc.DBAPIError) -> str:
     return str(error.orig).strip().partition("\n")[0]
+
+
+class _YieldingConnection(sqlite3.Connection):
+    """Ends its transaction when it is closed.
+
+    SQLite keeps a closed connection, with its transaction and its lock, for as long as anybody refers to a cursor whose
+    rows were not all read. A caller that goes away leaves such a cursor to the garbage collector: until that comes
+    by, nobody could write.
+    """
+
+    def close(self) -> None:
+        # One that is closed already has nothing to give back.
+        with suppress(sqlite3.Error):
+            self.rollback()
+        super().close()
 
 
 def _prepare_sqlite(engine: Engine) -> None:

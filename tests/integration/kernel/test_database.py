@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import Connection, text
@@ -177,6 +179,40 @@ async def test_a_cancelled_transaction_leaves_nothing_and_blocks_nobody(
         await asyncio.gather(task, return_exceptions=True)
         await asyncio.wait_for(add(database, "next"), 10)
         assert await names(database) == ["next"]
+
+
+async def test_a_query_cancelled_in_the_middle_of_a_transaction_keeps_no_lock(
+    tmp_path: Path, migrations: Path
+) -> None:
+    entered, go_on = asyncio.Event(), threading.Event()
+    loop = asyncio.get_running_loop()
+
+    def hold() -> int:
+        loop.call_soon_threadsafe(entered.set)
+        return int(go_on.wait(60))
+
+    settings = DatabaseSettings(url=f"sqlite+aiosqlite:///{tmp_path / 'test.db'}")
+    async with opened(settings, migrations) as database:
+        await add(database, "one")
+        await add(database, "two")
+
+        async def ask() -> None:
+            async with database.transaction() as connection:
+                await connection.execute(text("INSERT INTO item (name) VALUES ('half')"))
+                driver: Any = (await connection.get_raw_connection()).driver_connection
+                await driver.create_function("hold", 0, hold)
+                await connection.execute(text("SELECT name, hold() FROM item"))
+
+        task = asyncio.create_task(ask())
+        await asyncio.wait_for(entered.wait(), 10)
+        task.cancel()
+        go_on.set()
+        with pytest.raises(asyncio.CancelledError) as caught:
+            await task
+        await add(database, "next")
+        # Until here its traceback refers to the cursor, as a cycle does until the garbage collector comes by.
+        assert caught.tb is not None
+        assert await names(database) == ["one", "two", "next"]
 
 
 async def test_exhausted_connections_are_told_as_a_passing_trouble(
