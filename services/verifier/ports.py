@@ -130,12 +130,29 @@ class FoundSignature:
 
 
 @dataclass(frozen=True, slots=True)
+class Content:
+    """An original document that a signed file carries, taken out of it as it is signed.
+
+    `name` is the file's own word for it, empty where it has none; it is no path, and may be anything. `signed_by` are
+    the names of the signatures that are over it: nothing is said of whether they hold.
+    """
+
+    name: str
+    data: bytes
+    signed_by: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Findings:
-    """What a reader made of a document. `obstacle` says why it could not be read; its signatures are then unknown."""
+    """What a reader made of a document. `obstacle` says why it could not be read; its signatures are then unknown.
+
+    `contents` are the documents that the file carries; what came in beside it is none of them.
+    """
 
     format: str
     signatures: Sequence[FoundSignature] = ()
     obstacle: Notice | None = None
+    contents: Sequence[Content] = ()
 
 
 class SignatureFormat(Protocol):
