@@ -25,7 +25,7 @@ from services.verifier.formats.xml_signature import XmlFormat
 from services.verifier.ports import SubmittedDocument, TrustMaterial
 from services.verifier.service import VerificationService
 
-_FORMATS = (PdfFormat(), CmsFormat(), XmlFormat(), SmimeFormat())
+FORMATS = (PdfFormat(), CmsFormat(), XmlFormat(), SmimeFormat())
 
 
 def main() -> None:
@@ -64,7 +64,7 @@ def _judge(source: BinaryIO, start: bytes, trust: TrustMaterial) -> dict[str, An
         (document if kind == wire.DOCUMENT else detached).extend(source.read(size))
     submitted = SubmittedDocument(bytes(document), bytes(detached) if with_detached else None)
     try:
-        report = VerificationService(_FORMATS, trust, integrity_only=integrity_only).verify(submitted, at)
+        report = VerificationService(FORMATS, trust, integrity_only=integrity_only).verify(submitted, at)
     except (MemoryError, RecursionError):
         report = DocumentReport.undecided(submitted.data, at, integrity_only)
     return rendering.document(report)
