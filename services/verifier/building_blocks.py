@@ -175,7 +175,11 @@ def _names(signer: SignerInfo, certificate: Certificate) -> bool:
 def _same_name(issuer: bytes, certificate: Certificate) -> bool:
     """Names re-encoded by a signer (another string type) are the same when their attributes' text is."""
     try:
-        stated = [[_attribute(a) for a in rdn.children()] for rdn in ber.load(issuer)[0].children()]
+        name = ber.load(issuer)[0].expect(ber.SEQUENCE, "Name")
+        stated = [
+            [_attribute(a) for a in rdn.expect(ber.SET, "RelativeDistinguishedName").children()]
+            for rdn in name.children()
+        ]
     except (BerError, IndexError, UnicodeDecodeError):
         return False
     return tuple(tuple(sorted(rdn)) for rdn in stated) == certificate.issuer_key

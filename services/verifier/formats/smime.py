@@ -54,12 +54,18 @@ class SmimeFormat:
     def find(self, document: SubmittedDocument) -> Findings:
         """One finding for each SignerInfo, as of a CMS file."""
         try:
-            message, content = _taken_apart(_entity(document.data))
+            entity = _entity(document.data)
+            message, content = _taken_apart(entity)
         except _MailError as error:
             return Findings(self.name, obstacle=Notice(Code.DOC_MALFORMED, str(error)))
         findings = CmsFormat().find(
             SubmittedDocument(message, document.detached if content is None else content)
         )
+        if not _ends_blank(entity):
+            # RFC 2046 5.1.1 has readers ignore it; whoever sees it must not take it for signed.
+            behind = Notice(Code.DOC_EXTENDED, "text stands behind the end of the signed message")
+            signatures = [changed(s, notices=(*s.notices, behind)) for s in findings.signatures]
+            findings = changed(findings, signatures=signatures)
         return changed(findings, format=self.name)
 
 
@@ -123,6 +129,12 @@ def _parts(entity: _Entity) -> tuple[bytes, bytes]:
     return tuple(  # type: ignore[return-value]
         _after_line_break(entity.body[a.end() : b.start()]) for a, b in pairwise(found)
     )
+
+
+def _ends_blank(entity: _Entity) -> bool:
+    """True unless something stands behind the closing delimiter of a multipart/signed message."""
+    closing = b"--" + entity.parameters.get("boundary", "").encode("latin-1") + b"--"
+    return entity.media_type != "multipart/signed" or not entity.body.rpartition(closing)[2].strip()
 
 
 def _after_line_break(part: bytes) -> bytes:
