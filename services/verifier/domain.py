@@ -85,8 +85,11 @@ class Code(StrEnum):
     LIMIT_REACHED = "LIMIT_REACHED"
     UNOWNED_BYTES = "UNOWNED_BYTES"
     TRUST_LEFT_OUT = "TRUST_LEFT_OUT"
+    NOT_NOW = "NOT_NOW"
     PARTLY_SIGNED = "PARTLY_SIGNED"
     WRAPPING = "WRAPPING"
+    OWNER_MISMATCH = "OWNER_MISMATCH"
+    OWNER_NOT_COMPARABLE = "OWNER_NOT_COMPARABLE"
 
 
 class Coverage(StrEnum):
@@ -126,8 +129,10 @@ class TimeSource(StrEnum):
     """Where the best signing time came from; of a time-stamp, what it is for."""
 
     CHECKING = "checking"
+    STATED = "stated_by_caller"
     CONTENT = "content_time_stamp"
     SIGNATURE = "signature_time_stamp"
+    REFERENCES = "references_time_stamp"
     ARCHIVE = "archive_time_stamp"
     DOCUMENT = "document_time_stamp"
 
@@ -228,6 +233,37 @@ class StatusReport:
     reason: str = ""
 
 
+class OwnerResult(StrEnum):
+    """Whether the signer is the owner of the dossier whom the caller named."""
+
+    MATCH = "match"
+    MISMATCH = "mismatch"
+    NOT_COMPARABLE = "not_comparable"
+
+
+class OwnerReason(StrEnum):
+    """What an owner's match rests on; each has a sentence in both languages in `owner`."""
+
+    SAME_IDENTIFIER = "same_identifier"
+    OTHER_IDENTIFIER = "other_identifier"
+    OTHER_BRANCH = "other_branch"
+    SAME_NAME = "same_name"
+    ONLY_SAME_NAME = "only_same_name"
+    OTHER_NAME = "other_name"
+    NEARLY_SAME_NAME = "nearly_same_name"
+    NOTHING_IN_COMMON = "nothing_in_common"
+    NOT_PROVEN = "not_proven"
+    NO_SIGNER = "no_signer"
+
+
+@dataclass(frozen=True, slots=True)
+class OwnerMatch:
+    """The answer to one comparison of owner and signer."""
+
+    result: OwnerResult
+    reason: OwnerReason
+
+
 @dataclass(frozen=True, slots=True)
 class SignatureReport:
     """All that is known about one signature."""
@@ -247,6 +283,7 @@ class SignatureReport:
     signature_algorithm: str = ""
     notices: tuple[Notice, ...] = ()
     detail: str = ""
+    owner: OwnerMatch | None = None
 
     @property
     def stained(self) -> bool:
@@ -272,7 +309,11 @@ class SignatureReport:
 
 @dataclass(frozen=True, slots=True)
 class DocumentReport:
-    """The answer for one document. `integrity_only`: trust was left out on request."""
+    """The answer for one document. `integrity_only`: trust was left out on request.
+
+    `owner`: whether any signature that passed is by the owner whom the caller named; None where nobody was.
+    `valid_at` is the time that the caller wanted it judged for; None: it was judged for `checked_at`.
+    """
 
     verdict: Verdict
     clean: bool
@@ -283,6 +324,8 @@ class DocumentReport:
     checked_at: datetime
     integrity_only: bool = False
     notices: tuple[Notice, ...] = ()
+    owner: OwnerMatch | None = None
+    valid_at: datetime | None = None
 
     @classmethod
     def undecided(cls, data: bytes, at: datetime, integrity_only: bool) -> DocumentReport:

@@ -29,6 +29,8 @@ from services.verifier.ports import FoundTimeStamp
 
 MAX_TOKENS = 1000
 """Of one document."""
+APART = frozenset({TimeSource.CONTENT, TimeSource.REFERENCES})
+"""Time-stamps that are not over the signature's value, and prove nothing of it."""
 _BAD = frozenset({SubIndication.CHAIN_CONSTRAINTS_FAILURE, SubIndication.TIMESTAMP_ORDER_FAILURE})
 
 
@@ -223,8 +225,8 @@ def _authority_fault(certificate: Certificate, time: datetime) -> str:
 
 
 def best(stamps: Iterable[JudgedTimeStamp]) -> JudgedTimeStamp | None:
-    """The earliest proof of a signature among its tokens; a content time-stamp proves nothing of it."""
-    passed = [s for s in stamps if s.passed and s.time is not None and s.found.kind is not TimeSource.CONTENT]
+    """The earliest proof of a signature among its tokens, of those that are over its value."""
+    passed = [s for s in stamps if s.passed and s.time is not None and s.found.kind not in APART]
     return min(passed, key=lambda s: s.time.timestamp() if s.time is not None else 0.0, default=None)
 
 

@@ -13,7 +13,7 @@ from lxml import etree
 from services.verifier import algorithms
 from services.verifier.formats import xml_transforms
 from services.verifier.formats.xml_algorithms import UnknownMethod, digest_of, octets_of
-from services.verifier.formats.xml_canonical import NodeSet
+from services.verifier.formats.xml_canonical import Form, NodeSet, canonical
 from services.verifier.formats.xml_input import DS, Intervals, Source, XmlError, XmlLimit, union
 from services.verifier.formats.xml_transforms import Data, UnsupportedTransform
 
@@ -98,6 +98,22 @@ class Resolver:
             outside=own is None,
             comments=own is not None and own.comments,
         )
+
+    def octets(self, signature: etree._Element, reference: etree._Element, form: Form) -> bytes:
+        """What a reference's digest is over; nodes that no transform writes get this form. Raises XmlError."""
+        data = self._resolved(reference.get("URI"))
+        if data is None:
+            raise XmlError("what the reference names is not at hand")
+        data, _ = self._transformed(data, reference, signature)
+        octets = data if isinstance(data, bytes) else canonical(data, form)
+        self._spend(len(octets))
+        return octets
+
+    def written(self, element: etree._Element, form: Form) -> bytes:
+        """An element in canonical form. Raises XmlError."""
+        octets = canonical(NodeSet.of(self.source, element, comments=True), form)
+        self._spend(len(octets))
+        return octets
 
     def _resolved(self, uri: str | None) -> Data | None:
         """XMLDSig 4.4.3.2 and 4.4.3.3: the five forms that stay in the document, and whatever is handed in beside it."""

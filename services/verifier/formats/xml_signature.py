@@ -23,9 +23,10 @@ from services.verifier.domain import (
     Notice,
     SubIndication,
 )
-from services.verifier.formats import xades, xml_coverage, xml_keys
+from services.verifier.formats import xades, xades_stamps, xml_coverage, xml_keys
 from services.verifier.formats.cms import AlgorithmIdentifier, CertificateReference, SignerInfo
 from services.verifier.formats.xades import Properties
+from services.verifier.formats.xades_stamps import Evidence
 from services.verifier.formats.xml_algorithms import (
     DIGEST_OIDS,
     KeyedHash,
@@ -52,7 +53,7 @@ _VERDICTS = {
 
 
 class XmlFormat:
-    """Finds the signatures of an XML document. Time-stamps in unsigned properties are not judged."""
+    """Finds the signatures of an XML document, and their time-stamps."""
 
     name = "XML"
 
@@ -103,6 +104,7 @@ class _Read:
     method: Method | None = None
     keys: Keys = field(default_factory=Keys)
     properties: Properties = field(default_factory=Properties)
+    evidence: Evidence = field(default_factory=Evidence)
     fault: Fault | None = None
 
 
@@ -129,18 +131,21 @@ def _understood(
     source = resolver.source
     keys = xml_keys.read(source, signature)
     qualifying = xades.qualifying(signature)
-    properties = Properties()
+    properties, evidence = Properties(), Evidence()
     if qualifying is None and any(one.type.endswith("#SignedProperties") for one in references):
         raise XmlError("signed properties are referred to, and none are where XAdES has them")
     if qualifying is not None:
-        properties = xades.read(qualifying, is_signed=_is_signed(source, qualifying, references))
+        is_signed = _is_signed(source, qualifying, references)
+        properties = xades.read(qualifying, is_signed=is_signed)
+        own = tuple(references)
+        evidence = xades_stamps.read(xades_stamps.Signature(resolver, signature, own, qualifying, is_signed))
     references += _manifests(resolver, signature, references)
     data = xml_coverage.data_references(source, references, signature)
     fault = _fault_of(references) or _misplaced(signature, references)
     if fault is None and not data:
         detail = "the signature covers nothing but itself"
         fault = Fault(Indication.TOTAL_FAILED, SubIndication.FORMAT_FAILURE, detail)
-    return _Read(signature, tuple(references), tuple(data), method, keys, properties, fault)
+    return _Read(signature, tuple(references), tuple(data), method, keys, properties, evidence, fault)
 
 
 def _members(signature: etree._Element) -> tuple[etree._Element, bytes]:
@@ -274,6 +279,10 @@ def _found(source: Source, read: _Read, left: xml_coverage.Leftover, index: int)
         signer=signer,
         digest=None,
         certificates=(*chosen, *read.keys.certificates, *read.properties.certificates),
+        crls=read.evidence.crls,
+        ocsps=read.evidence.ocsps,
+        time_stamps=read.evidence.time_stamps,
+        unjudged_time_stamps=read.evidence.unjudged,
         claimed_time=read.properties.claimed_time,
         notices=(*intact, *notices),
         fault=read.fault,
@@ -322,7 +331,7 @@ def _signer(read: _Read, method: Method) -> tuple[SignerInfo, tuple[bytes, ...]]
         signing_time=properties.claimed_time,
         references=reference,
         has_reference_attribute=bool(properties.references),
-        has_timestamp=properties.has_time_stamp,
+        has_timestamp=bool(read.evidence.time_stamps),
     )
     return info, (certificate.der,) if certificate is not None else ()
 
