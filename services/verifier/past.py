@@ -115,6 +115,21 @@ class ChainJudge:
         told = then.failure in _REVOKED and now.failure not in _REVOKED
         return then if then.failure is None or told else now
 
+    def judge_for(
+        self, leaf: Certificate, material: Material, proofs: Proofs, proved: datetime, at: datetime
+    ) -> PathResult:
+        """Best path for the time that the caller states, or for the earlier one that is proved; `at` is now.
+
+        What holds today says nothing of that time: a certificate that did not exist yet was not valid.
+        """
+        stated = proved if proofs.stated is None else proofs.stated
+        material = replace(material, crls=tuple(dict.fromkeys((*self._crls, *material.crls))))
+        then = self._past(leaf, material, proofs, stated, at)
+        if then.failure is None or proved >= stated:
+            return then
+        earlier = self._past(leaf, material, proofs, proved, at)
+        return earlier if earlier.failure is None else then
+
     def with_working_key(self, leaf: Certificate, more: Iterable[Certificate]) -> Certificate:
         """The certificate with a key whose parameters its issuers state, where it has none of its own."""
         validator = PathValidator(self._anchors, self._known, (), self.rules)

@@ -176,9 +176,10 @@ class Procedure:
         if contradiction:
             raise Stop(Indication.INDETERMINATE, SubIndication.TIMESTAMP_ORDER_FAILURE, contradiction)
         earliest = timestamps.best(case.stamps)
-        if earliest is None or earliest.time is None:
+        times = [self._at, *([earliest.time] if earliest is not None and earliest.time is not None else [])]
+        proved = min([*times, *([self._proofs.stated] if self._proofs.stated is not None else [])])
+        if proved == self._at:
             return self._at
-        proved = min(earliest.time, self._at)
         if case.found.signer is not None and case.found.signer.references:
             # The signature holds the certificate's digest: where it existed, so did the certificate.
             self._proofs.add([hashlib.sha256(certificate.der).digest()], proved)
@@ -190,7 +191,8 @@ class Procedure:
         """Clauses 5.2.5, 5.2.6 and 5.6.2: path, validity, status and its freshness, now or by the proved time."""
         found = case.found
         material = Material(tuple(building_blocks.loadable(found.certificates)), found.crls, found.ocsps)
-        case.path = chains.judge(certificate, material, self._proofs, proved, self._at)
+        judge = chains.judge if self._proofs.stated is None else chains.judge_for
+        case.path = judge(certificate, material, self._proofs, proved, self._at)
         case.notices.extend(case.path.notices)
         if case.path.failure is not None:
             raise Stop(Indication.INDETERMINATE, case.path.failure, case.path.detail)
@@ -251,8 +253,10 @@ class Procedure:
     def _signing_time(self, case: _Case) -> SigningTime:
         own = self._own(case)
         earliest = own if own is not None and own.passed else timestamps.best(case.stamps)
-        if earliest is None or earliest.time is None:
-            return SigningTime(case.found.claimed_time, self._at)
+        stated = self._proofs.stated
+        if earliest is None or earliest.time is None or (stated is not None and stated < earliest.time):
+            source = TimeSource.CHECKING if stated is None else TimeSource.STATED
+            return SigningTime(case.found.claimed_time, stated or self._at, source)
         unit = certificates.summary(earliest.certificate) if earliest.certificate is not None else None
         name = unit.common_name if unit is not None else ""
         return SigningTime(case.found.claimed_time, min(earliest.time, self._at), earliest.found.kind, name)

@@ -91,6 +91,10 @@ _CODES: dict[Code, tuple[str, str]] = {
         "Chỉ kiểm tra tính toàn vẹn; độ tin cậy của chứng thư số không được xét.",
         "Only integrity was checked; the trust in the certificate was left out.",
     ),
+    Code.NOT_NOW: (
+        "Kết quả được xét cho thời điểm do bên gọi nêu, không phải thời điểm hiện tại.",
+        "The result is for the time that the caller named, not for now.",
+    ),
     Code.PARTLY_SIGNED: (
         "Cảnh báo: chỉ một phần tài liệu được ký; phần còn lại không được chữ ký bảo vệ.",
         "Warning: only a part of the document is signed; no signature protects the rest.",
@@ -98,6 +102,14 @@ _CODES: dict[Code, tuple[str, str]] = {
     Code.WRAPPING: (
         "Cảnh báo: phần được ký không nằm ở nơi người đọc tìm thấy nó; có thể chữ ký đã bị tráo.",
         "Warning: what is signed is not what a reader would take for it; the signature may have been moved.",
+    ),
+    Code.OWNER_MISMATCH: (
+        "Cảnh báo: chủ thể ký không trùng với chủ hồ sơ.",
+        "Warning: the signer is not the owner of the dossier.",
+    ),
+    Code.OWNER_NOT_COMPARABLE: (
+        "Cảnh báo: chưa xác định được chủ thể ký có phải là chủ hồ sơ hay không.",
+        "Warning: whether the signer is the owner of the dossier could not be told.",
     ),
 }
 

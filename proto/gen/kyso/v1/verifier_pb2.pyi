@@ -144,14 +144,20 @@ class VerifyDocumentHeader(_message.Message):
     def __init__(self, file_name: _Optional[str] = ..., detached: _Optional[bool] = ..., integrity_only: _Optional[bool] = ..., valid_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., owner: _Optional[_Union[DossierOwner, _Mapping]] = ..., report_form: _Optional[_Union[ReportForm, str]] = ..., report_language: _Optional[_Union[ReportLanguage, str]] = ..., include_evidence: _Optional[bool] = ..., keep_evidence: _Optional[bool] = ..., evidence_reference: _Optional[str] = ..., include_originals: _Optional[bool] = ...) -> None: ...
 
 class DossierOwner(_message.Message):
-    __slots__ = ("name", "tax_code", "citizen_id")
+    __slots__ = ("name", "tax_code", "citizen_id", "passport", "code", "head_office_counts")
     NAME_FIELD_NUMBER: _ClassVar[int]
     TAX_CODE_FIELD_NUMBER: _ClassVar[int]
     CITIZEN_ID_FIELD_NUMBER: _ClassVar[int]
+    PASSPORT_FIELD_NUMBER: _ClassVar[int]
+    CODE_FIELD_NUMBER: _ClassVar[int]
+    HEAD_OFFICE_COUNTS_FIELD_NUMBER: _ClassVar[int]
     name: str
     tax_code: str
     citizen_id: str
-    def __init__(self, name: _Optional[str] = ..., tax_code: _Optional[str] = ..., citizen_id: _Optional[str] = ...) -> None: ...
+    passport: str
+    code: str
+    head_office_counts: bool
+    def __init__(self, name: _Optional[str] = ..., tax_code: _Optional[str] = ..., citizen_id: _Optional[str] = ..., passport: _Optional[str] = ..., code: _Optional[str] = ..., head_office_counts: _Optional[bool] = ...) -> None: ...
 
 class DetachedContent(_message.Message):
     __slots__ = ("name",)
@@ -241,6 +247,18 @@ class StatusSource(_message.Message):
     reason: str
     def __init__(self, kind: _Optional[str] = ..., produced_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., url: _Optional[str] = ..., next_update: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., revoked_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., reason: _Optional[str] = ...) -> None: ...
 
+class OwnerMatch(_message.Message):
+    __slots__ = ("result", "reason", "vi", "en")
+    RESULT_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    VI_FIELD_NUMBER: _ClassVar[int]
+    EN_FIELD_NUMBER: _ClassVar[int]
+    result: str
+    reason: str
+    vi: str
+    en: str
+    def __init__(self, result: _Optional[str] = ..., reason: _Optional[str] = ..., vi: _Optional[str] = ..., en: _Optional[str] = ...) -> None: ...
+
 class Coverage(_message.Message):
     __slots__ = ("kind", "covered_bytes", "total_bytes", "revision", "revisions")
     KIND_FIELD_NUMBER: _ClassVar[int]
@@ -268,7 +286,7 @@ class LaterChange(_message.Message):
     def __init__(self, revision: _Optional[int] = ..., kind: _Optional[str] = ..., allowed: _Optional[bool] = ..., description: _Optional[str] = ...) -> None: ...
 
 class SignatureReport(_message.Message):
-    __slots__ = ("name", "format", "indication", "sub_indication", "integrity", "signer", "path", "claimed_signing_time", "best_signing_time", "algorithm", "coverage", "later_changes", "status_source", "warnings", "sentence_vi", "sentence_en", "clean", "kind", "detail", "signing_time_source", "time_stamp_authority", "digest_algorithm", "owner_match")
+    __slots__ = ("name", "format", "indication", "sub_indication", "integrity", "signer", "path", "claimed_signing_time", "best_signing_time", "algorithm", "coverage", "later_changes", "status_source", "warnings", "sentence_vi", "sentence_en", "clean", "kind", "detail", "signing_time_source", "time_stamp_authority", "digest_algorithm", "owner")
     NAME_FIELD_NUMBER: _ClassVar[int]
     FORMAT_FIELD_NUMBER: _ClassVar[int]
     INDICATION_FIELD_NUMBER: _ClassVar[int]
@@ -291,7 +309,7 @@ class SignatureReport(_message.Message):
     SIGNING_TIME_SOURCE_FIELD_NUMBER: _ClassVar[int]
     TIME_STAMP_AUTHORITY_FIELD_NUMBER: _ClassVar[int]
     DIGEST_ALGORITHM_FIELD_NUMBER: _ClassVar[int]
-    OWNER_MATCH_FIELD_NUMBER: _ClassVar[int]
+    OWNER_FIELD_NUMBER: _ClassVar[int]
     name: str
     format: str
     indication: Indication
@@ -314,11 +332,11 @@ class SignatureReport(_message.Message):
     signing_time_source: str
     time_stamp_authority: str
     digest_algorithm: str
-    owner_match: str
-    def __init__(self, name: _Optional[str] = ..., format: _Optional[str] = ..., indication: _Optional[_Union[Indication, str]] = ..., sub_indication: _Optional[str] = ..., integrity: _Optional[str] = ..., signer: _Optional[_Union[CertificateSummary, _Mapping]] = ..., path: _Optional[_Iterable[_Union[CertificateSummary, _Mapping]]] = ..., claimed_signing_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., best_signing_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., algorithm: _Optional[str] = ..., coverage: _Optional[_Union[Coverage, _Mapping]] = ..., later_changes: _Optional[_Iterable[_Union[LaterChange, _Mapping]]] = ..., status_source: _Optional[_Union[StatusSource, _Mapping]] = ..., warnings: _Optional[_Iterable[_Union[Warning, _Mapping]]] = ..., sentence_vi: _Optional[str] = ..., sentence_en: _Optional[str] = ..., clean: _Optional[bool] = ..., kind: _Optional[str] = ..., detail: _Optional[str] = ..., signing_time_source: _Optional[str] = ..., time_stamp_authority: _Optional[str] = ..., digest_algorithm: _Optional[str] = ..., owner_match: _Optional[str] = ...) -> None: ...
+    owner: OwnerMatch
+    def __init__(self, name: _Optional[str] = ..., format: _Optional[str] = ..., indication: _Optional[_Union[Indication, str]] = ..., sub_indication: _Optional[str] = ..., integrity: _Optional[str] = ..., signer: _Optional[_Union[CertificateSummary, _Mapping]] = ..., path: _Optional[_Iterable[_Union[CertificateSummary, _Mapping]]] = ..., claimed_signing_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., best_signing_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., algorithm: _Optional[str] = ..., coverage: _Optional[_Union[Coverage, _Mapping]] = ..., later_changes: _Optional[_Iterable[_Union[LaterChange, _Mapping]]] = ..., status_source: _Optional[_Union[StatusSource, _Mapping]] = ..., warnings: _Optional[_Iterable[_Union[Warning, _Mapping]]] = ..., sentence_vi: _Optional[str] = ..., sentence_en: _Optional[str] = ..., clean: _Optional[bool] = ..., kind: _Optional[str] = ..., detail: _Optional[str] = ..., signing_time_source: _Optional[str] = ..., time_stamp_authority: _Optional[str] = ..., digest_algorithm: _Optional[str] = ..., owner: _Optional[_Union[OwnerMatch, _Mapping]] = ...) -> None: ...
 
 class VerifyDocumentResponse(_message.Message):
-    __slots__ = ("verdict", "clean", "signatures", "document_sha256", "validated_at", "sentence_vi", "sentence_en", "integrity_only", "valid_at", "warnings", "format", "evidence_id", "evidence_left_out", "owner_match")
+    __slots__ = ("verdict", "clean", "signatures", "document_sha256", "validated_at", "sentence_vi", "sentence_en", "integrity_only", "valid_at", "warnings", "format", "evidence_id", "evidence_left_out", "owner")
     VERDICT_FIELD_NUMBER: _ClassVar[int]
     CLEAN_FIELD_NUMBER: _ClassVar[int]
     SIGNATURES_FIELD_NUMBER: _ClassVar[int]
@@ -332,7 +350,7 @@ class VerifyDocumentResponse(_message.Message):
     FORMAT_FIELD_NUMBER: _ClassVar[int]
     EVIDENCE_ID_FIELD_NUMBER: _ClassVar[int]
     EVIDENCE_LEFT_OUT_FIELD_NUMBER: _ClassVar[int]
-    OWNER_MATCH_FIELD_NUMBER: _ClassVar[int]
+    OWNER_FIELD_NUMBER: _ClassVar[int]
     verdict: Verdict
     clean: bool
     signatures: _containers.RepeatedCompositeFieldContainer[SignatureReport]
@@ -346,8 +364,8 @@ class VerifyDocumentResponse(_message.Message):
     format: str
     evidence_id: str
     evidence_left_out: int
-    owner_match: str
-    def __init__(self, verdict: _Optional[_Union[Verdict, str]] = ..., clean: _Optional[bool] = ..., signatures: _Optional[_Iterable[_Union[SignatureReport, _Mapping]]] = ..., document_sha256: _Optional[bytes] = ..., validated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., sentence_vi: _Optional[str] = ..., sentence_en: _Optional[str] = ..., integrity_only: _Optional[bool] = ..., valid_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., warnings: _Optional[_Iterable[_Union[Warning, _Mapping]]] = ..., format: _Optional[str] = ..., evidence_id: _Optional[str] = ..., evidence_left_out: _Optional[int] = ..., owner_match: _Optional[str] = ...) -> None: ...
+    owner: OwnerMatch
+    def __init__(self, verdict: _Optional[_Union[Verdict, str]] = ..., clean: _Optional[bool] = ..., signatures: _Optional[_Iterable[_Union[SignatureReport, _Mapping]]] = ..., document_sha256: _Optional[bytes] = ..., validated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., sentence_vi: _Optional[str] = ..., sentence_en: _Optional[str] = ..., integrity_only: _Optional[bool] = ..., valid_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., warnings: _Optional[_Iterable[_Union[Warning, _Mapping]]] = ..., format: _Optional[str] = ..., evidence_id: _Optional[str] = ..., evidence_left_out: _Optional[int] = ..., owner: _Optional[_Union[OwnerMatch, _Mapping]] = ...) -> None: ...
 
 class ExaminationFile(_message.Message):
     __slots__ = ("kind", "name", "media_type", "size", "sha256", "signed_by")
