@@ -88,6 +88,8 @@ class Code(StrEnum):
     NOT_NOW = "NOT_NOW"
     PARTLY_SIGNED = "PARTLY_SIGNED"
     WRAPPING = "WRAPPING"
+    NOT_ALL_SIGNED = "NOT_ALL_SIGNED"
+    INNER_BROKEN = "INNER_BROKEN"
     OWNER_MISMATCH = "OWNER_MISMATCH"
     OWNER_NOT_COMPARABLE = "OWNER_NOT_COMPARABLE"
 
@@ -313,6 +315,8 @@ class DocumentReport:
 
     `owner`: whether any signature that passed is by the owner whom the caller named; None where nobody was.
     `valid_at` is the time that the caller wanted it judged for; None: it was judged for `checked_at`.
+    `inner` are the signed documents that it carries. The verdict is on the document's own signatures; an inner one that
+    does not hold takes only `clean` away.
     """
 
     verdict: Verdict
@@ -326,6 +330,7 @@ class DocumentReport:
     notices: tuple[Notice, ...] = ()
     owner: OwnerMatch | None = None
     valid_at: datetime | None = None
+    inner: tuple[InnerReport, ...] = ()
 
     @classmethod
     def undecided(cls, data: bytes, at: datetime, integrity_only: bool) -> DocumentReport:
@@ -341,6 +346,14 @@ class DocumentReport:
             integrity_only=integrity_only,
             notices=(Notice(Code.LIMIT_REACHED, "the check was stopped at its limit of time or memory"),),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class InnerReport:
+    """The answer for a signed document that another one carries. `name` is the outer one's word for it."""
+
+    name: str
+    report: DocumentReport
 
 
 def verdict_of(report: SignatureReport) -> Verdict:

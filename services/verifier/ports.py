@@ -105,7 +105,8 @@ class FoundSignature:
     """One signature of a document, read but not judged.
 
     `digest` computes the digest of what is signed, by algorithm label ("SHA-256"); None when the content is not at
-    hand. `certificates`, `crls` and `ocsps` are those that travel with the signature or in the document's store (DER).
+    hand; `digests` are labels of the algorithms that led from the documents to that. `certificates`, `crls` and
+    `ocsps` are those that travel with the signature or in the document's store (DER).
     `time_stamps` are the tokens that go with it, whatever their order. With a `proof`, `signer` only names the
     certificate, and `digest` is not asked for.
     """
@@ -127,6 +128,7 @@ class FoundSignature:
     notices: tuple[Notice, ...] = ()
     fault: Fault | None = None
     proof: Proof | None = None
+    digests: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

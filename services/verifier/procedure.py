@@ -151,6 +151,8 @@ class Procedure:
         constraint = SubIndication.SIG_CONSTRAINTS_FAILURE
         if Code.DOC_MODIFIED in codes:
             raise Stop(Indication.INDETERMINATE, constraint, "the document was changed after it was signed")
+        if Code.NOT_ALL_SIGNED in codes:
+            raise Stop(Indication.INDETERMINATE, constraint, "the container holds what this signature is not over")
         if Code.UNOWNED_BYTES in codes:
             raise Stop(
                 Indication.INDETERMINATE, constraint, "the file holds bytes that belong to no revision"

@@ -103,6 +103,14 @@ _CODES: dict[Code, tuple[str, str]] = {
         "Cảnh báo: phần được ký không nằm ở nơi người đọc tìm thấy nó; có thể chữ ký đã bị tráo.",
         "Warning: what is signed is not what a reader would take for it; the signature may have been moved.",
     ),
+    Code.NOT_ALL_SIGNED: (
+        "Cảnh báo: tệp chứa có tài liệu không được chữ ký này bảo vệ; có thể tài liệu đó được thêm vào sau khi ký.",
+        "Warning: the container holds files that this signature does not cover; they may have been added later.",
+    ),
+    Code.INNER_BROKEN: (
+        "Cảnh báo: bên trong có tài liệu mang chữ ký không hợp lệ hoặc chưa được kiểm tra.",
+        "Warning: a document inside carries a signature that is not valid, or was not looked at.",
+    ),
     Code.OWNER_MISMATCH: (
         "Cảnh báo: chủ thể ký không trùng với chủ hồ sơ.",
         "Warning: the signer is not the owner of the dossier.",
@@ -225,6 +233,7 @@ def of_document(report: DocumentReport) -> tuple[str, str]:
             more_vi, more_en = _CODES[notice.code]
             return f"{vi} {more_vi}", f"{en} {more_en}"
     if report.verdict is Verdict.VALID and not report.clean:
-        more_vi, more_en = _CODES[Code.DOC_EXTENDED]
+        inner = all(signature.clean for signature in report.signatures)
+        more_vi, more_en = _CODES[Code.INNER_BROKEN if inner else Code.DOC_EXTENDED]
         return f"{vi} {more_vi}", f"{en} {more_en}"
     return vi, en
