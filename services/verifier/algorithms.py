@@ -7,9 +7,11 @@ a warning: its mathematics is still checked, so that an old signature is told ap
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cache
+from pathlib import Path
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
@@ -18,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 
 from services.verifier import algorithm_policy
 from services.verifier.algorithm_policy import AlgorithmPolicy, Purpose, Row
-from services.verifier.domain import Code, Notice
+from services.verifier.domain import Code, Notice, SubIndication
 from services.verifier.formats import ber
 from services.verifier.formats.ber import BerError, Node
 from services.verifier.formats.cms import AlgorithmIdentifier, algorithm
@@ -212,10 +214,18 @@ def default_policy() -> AlgorithmPolicy:
 
 @dataclass(frozen=True, slots=True)
 class Weakness:
-    """An algorithm that is not allowed. `end` is the first moment at which it was not any more; None: it never was."""
+    """An algorithm that is not allowed. `end` is the first moment at which it was not any more; None: it never was.
+
+    `late`: what it made is surely younger than that, so that no proof of existence can cure it.
+    """
 
     notice: Notice
     end: datetime | None
+    late: bool = False
+
+    def late_after(self, moment: datetime) -> bool:
+        """True where what was not made before this moment was made after the end."""
+        return self.end is not None and moment >= self.end
 
 
 def faults(
@@ -238,6 +248,16 @@ def faults(
     elif family:
         _add(found, Notice(Code.ALG_WEAK, family), policy.signature_end({family}, None, purpose), at)
     return tuple(found)
+
+
+def verdict_on(found: Sequence[Weakness], not_before: datetime | None = None) -> SubIndication:
+    """Table 6 of EN 319 102-1 for what these algorithms made.
+
+    `not_before` is a time before which all of it surely was not made (None: unknown).
+    """
+    if any(one.late or (not_before is not None and one.late_after(not_before)) for one in found):
+        return SubIndication.CRYPTO_CONSTRAINTS_FAILURE
+    return SubIndication.CRYPTO_CONSTRAINTS_FAILURE_NO_POE
 
 
 def _add(found: list[Weakness], notice: Notice, end: datetime | None, at: datetime) -> None:

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 
 from services.verifier import algorithms, certificates
-from services.verifier.algorithms import AlgorithmError, SignatureAlgorithm
+from services.verifier.algorithm_policy import AlgorithmPolicy, Purpose
+from services.verifier.algorithms import AlgorithmError, SignatureAlgorithm, Weakness
 from services.verifier.certificates import Certificate, CertificateError
 from services.verifier.domain import Code, Indication, Notice, SubIndication
 from services.verifier.formats import ber
@@ -43,10 +45,23 @@ class Stop(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Signed:
-    """What the cryptographic check found out: the algorithms, and what is weak about them (P-1.3)."""
+    """What the cryptographic check found out: the algorithms, for the policy to judge (P-1.3).
+
+    `digests` are labels of those that what is signed was reduced by; `weak` is what is not allowed at any time.
+    """
 
     scheme: SignatureAlgorithm
-    weak: tuple[Notice, ...]
+    key: PublicKeyTypes
+    digests: tuple[str, ...]
+    weak: tuple[Notice, ...] = ()
+
+    def faults(self, policy: AlgorithmPolicy, purpose: Purpose, at: datetime) -> tuple[Weakness, ...]:
+        """What the policy does not allow at `at`."""
+        found = [Weakness(notice, None) for notice in self.weak]
+        found += algorithms.faults(self.key, self.scheme.family, self.scheme.digest, policy, purpose, at)
+        for label in self.digests:
+            found += algorithms.faults(None, "", label, policy, purpose, at)
+        return tuple(dict.fromkeys(found))
 
 
 def loadable(ders: Iterable[bytes]) -> list[Certificate]:
@@ -112,7 +127,7 @@ def check_value(
         _attributes_fit(signer, content_type, signed)
         signed = algorithms.digest(scheme.digest, signer.signed_octets)
     _require_fit(lambda: algorithms.holds(key, scheme, signer.signature, signed))
-    return Signed(scheme, algorithms.weaknesses(key, scheme.family, digest_name))
+    return Signed(scheme, key, (digest_name,))
 
 
 def check_proof(proof: Proof, bearer: Certificate | PublicKeyTypes) -> Signed:
@@ -122,8 +137,7 @@ def check_proof(proof: Proof, bearer: Certificate | PublicKeyTypes) -> Signed:
     except CertificateError as error:
         raise Stop(Indication.INDETERMINATE, SubIndication.GENERIC, str(error)) from error
     _require_fit(lambda: proof.holds(key))
-    weak = algorithms.weaknesses(key, proof.scheme.family, proof.scheme.digest)
-    return Signed(proof.scheme, tuple(dict.fromkeys((*weak, *proof.weak))))
+    return Signed(proof.scheme, key, proof.digests, proof.weak)
 
 
 def _require_fit(holds: Callable[[], bool]) -> None:

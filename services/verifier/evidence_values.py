@@ -19,6 +19,8 @@ from cryptography.x509 import ocsp
 
 from services.verifier import algorithms, certificates, revocation
 from services.verifier import ocsp as responses
+from services.verifier.algorithm_policy import Purpose
+from services.verifier.algorithms import SignatureAlgorithm
 from services.verifier.certificates import Certificate, CertificateError
 from services.verifier.config import EvidenceSettings
 from services.verifier.formats import ber, cms
@@ -31,6 +33,10 @@ NONCE_BYTES = 32
 
 class BadValue(Exception):
     """The value cannot be relied on; the message is a clause that says why."""
+
+
+def _weak(scheme: SignatureAlgorithm, at: datetime) -> bool:
+    return bool(algorithms.weaknesses(None, scheme.family, scheme.digest, at=at, purpose=Purpose.CERTIFICATE))
 
 
 @dataclass(slots=True)
@@ -93,7 +99,7 @@ class Crl:
         if fields[1 if fields[0].tag == ber.INTEGER else 0].encoded != stated.encoded:
             return False
         scheme = algorithms.signature_algorithm(cms.algorithm(stated), "")
-        if algorithms.weaknesses(None, scheme.family, scheme.digest):
+        if _weak(scheme, self.this_update):
             return False
         value = algorithms.digest(scheme.digest, memoryview(self.der)[tbs.start : tbs.end])
         return algorithms.holds(issuer.public_key(), scheme, whole_octets(signature), value)
@@ -138,6 +144,9 @@ class OcspQuestion:
         """Check an answer as of `at`. Raises BadValue."""
         try:
             found = responses.authentic(answer, self.certificate, self.issuer)
+            scheme = found.scheme
+            if _weak(scheme, at):
+                raise BadValue(f"the OCSP response is signed with {scheme.label}")
             single, responder = found.single, found.responder
             if single.certificate_status is ocsp.OCSPCertStatus.UNKNOWN:
                 raise BadValue("the responder does not know the certificate")

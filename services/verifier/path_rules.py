@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from services.verifier.algorithms import NATIONAL, AlgorithmPolicy
+from services.verifier import algorithms
+from services.verifier.algorithm_policy import AlgorithmPolicy
 from services.verifier.certificates import Certificate
 
 GOVERNMENT_G1_LINKS = frozenset(
@@ -55,7 +56,7 @@ class PathRules:
     check_status: bool = True
     strict: bool = False
     max_intermediates: int | None = None
-    algorithms: AlgorithmPolicy = NATIONAL
+    algorithms: AlgorithmPolicy = field(default_factory=algorithms.default_policy)
     legacy: LegacyLinks | None = None
 
     def for_crl_signer(self) -> PathRules:

@@ -90,14 +90,16 @@ class FoundTimeStamp:
 class Proof:
     """The signature value of a format whose reader has itself compared the digests of all that is signed.
 
-    `holds` says whether the value is a key's; it raises AlgorithmError where the two do not fit. `weak` are warnings
-    for algorithms beside the scheme's own. `key` came bare with the signature: it shows integrity and no signer.
+    `holds` says whether the value is a key's; it raises AlgorithmError where the two do not fit. `digests` are
+    labels of the algorithms of those digests, for the policy to judge by their time; `weak` are warnings for what is not
+    allowed at any time. `key` came bare with the signature: it shows integrity and no signer.
     """
 
     scheme: SignatureAlgorithm
     holds: Callable[[PublicKeyTypes], bool]
     weak: tuple[Notice, ...] = ()
     key: PublicKeyTypes | None = None
+    digests: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from services.verifier import algorithms, building_blocks, certificates, levels, timestamps
+from services.verifier.algorithm_policy import Purpose
 from services.verifier.building_blocks import Signed, Stop
 from services.verifier.certificates import Certificate
 from services.verifier.domain import (
@@ -97,7 +98,7 @@ class Procedure:
             return
         proved = self._5_time_stamps(case, certificate)
         self._6_certificate(case, self._chains, certificate, proved)
-        self._7_acceptance(case, certificate)
+        self._7_acceptance(case, self._chains, certificate, proved)
 
     def _1_format(self, case: _Case) -> SignerInfo:
         """Clause 5.2.2: what the reader could not make sense of ends here."""
@@ -199,7 +200,9 @@ class Procedure:
         if case.path.failure is not None:
             raise Stop(Indication.INDETERMINATE, case.path.failure, case.path.detail)
 
-    def _7_acceptance(self, case: _Case, certificate: Certificate) -> None:
+    def _7_acceptance(
+        self, case: _Case, chains: ChainJudge, certificate: Certificate, proved: datetime
+    ) -> None:
         """Clause 5.2.8 and the checks P-1.3 and P-1.4: key usage, allowed algorithms."""
         if not building_blocks.may_sign_documents(certificate):
             case.notices.append(
@@ -207,21 +210,22 @@ class Procedure:
             )
             detail = "the certificate is not for signing documents"
             raise Stop(Indication.INDETERMINATE, SubIndication.CHAIN_CONSTRAINTS_FAILURE, detail)
-        weak = self._refused(case, certificate)
-        if weak:
-            case.notices.extend(weak)
-            detail = f"not allowed any more: {', '.join(n.detail for n in weak)}"
-            raise Stop(Indication.INDETERMINATE, SubIndication.CRYPTO_CONSTRAINTS_FAILURE_NO_POE, detail)
+        self._algorithms(case, chains, certificate, proved)
 
-    def _refused(self, case: _Case, certificate: Certificate) -> tuple[Notice, ...]:
-        """What is weak about the signature by the policy for algorithms that paths are judged by too."""
-        signed = case.signed
-        policy = self._chains.rules.algorithms if self._chains is not None else algorithms.NATIONAL
-        if signed is None or not signed.weak or policy is algorithms.NATIONAL:
-            return signed.weak if signed is not None else ()
-        # Without parameters of its own the key cannot be measured; its issuer's, which states them, was.
-        key = None if certificate.inherits_parameters else certificate.public_key()
-        return algorithms.weaknesses(key, signed.scheme.family, signed.scheme.digest, policy, self._at)
+    def _algorithms(
+        self, case: _Case, chains: ChainJudge, certificate: Certificate, proved: datetime
+    ) -> None:
+        """Clauses 5.2.8.4 and 5.5.4: what is not reliable any more counts where it was at the proved time."""
+        if case.signed is None:
+            return
+        policy = chains.rules.algorithms
+        now = case.signed.faults(policy, Purpose.SIGNATURE, self._at)
+        case.notices.extend(fault.notice for fault in now)
+        then = case.signed.faults(policy, Purpose.SIGNATURE, proved) if now else ()
+        if then:
+            detail = f"not allowed any more: {', '.join(fault.notice.detail for fault in then)}"
+            made_later = certificate.not_before if case.found.signer and case.found.signer.references else None
+            raise Stop(Indication.INDETERMINATE, algorithms.verdict_on(then, made_later), detail)
 
     def _report(self, case: _Case, stop: Stop | None) -> SignatureReport:
         found = case.found

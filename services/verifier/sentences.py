@@ -76,8 +76,8 @@ _CODES: dict[Code, tuple[str, str]] = {
         "The document is encrypted; hand in a copy without a password.",
     ),
     Code.FORMAT_UNSUPPORTED: (
-        "Định dạng này chưa được hỗ trợ; hãy gửi tệp PDF, CMS hoặc XML.",
-        "This format is not supported; hand in a PDF, CMS or XML file.",
+        "Định dạng này chưa được hỗ trợ; hãy gửi tệp PDF, CMS, XML hoặc JSON.",
+        "This format is not supported; hand in a PDF, CMS, XML or JSON file.",
     ),
     Code.LIMIT_REACHED: (
         "Tài liệu vượt quá giới hạn kiểm tra; hãy chia nhỏ hoặc giảm kích thước.",
@@ -145,6 +145,10 @@ _REASONS: dict[SubIndication, tuple[str, str]] = {
     SubIndication.CERTIFICATE_CHAIN_GENERAL_FAILURE: (
         "chuỗi chứng thực không hợp lệ",
         "the certification path is not valid",
+    ),
+    SubIndication.CRYPTO_CONSTRAINTS_FAILURE: (
+        "thuật toán đã không còn được phép khi chữ ký hoặc chứng thư số được tạo",
+        "an algorithm was no longer allowed when the signature or a certificate was made with it",
     ),
     SubIndication.CRYPTO_CONSTRAINTS_FAILURE_NO_POE: (
         "thuật toán không còn được phép và không có bằng chứng chữ ký đã có từ trước",

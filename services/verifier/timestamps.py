@@ -15,8 +15,9 @@ from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from services.verifier import algorithms, building_blocks
-from services.verifier.algorithms import AlgorithmError
-from services.verifier.building_blocks import Stop
+from services.verifier.algorithm_policy import Purpose
+from services.verifier.algorithms import AlgorithmError, Weakness
+from services.verifier.building_blocks import Signed, Stop
 from services.verifier.certificates import Certificate, CertificateError
 from services.verifier.domain import Code, Indication, Notice, SubIndication, TimeSource
 from services.verifier.formats import cms
@@ -46,7 +47,7 @@ class JudgedTimeStamp:
     path: PathResult | None = None
     sub_indication: SubIndication = SubIndication.GENERIC
     detail: str = ""
-    weak: tuple[Notice, ...] = ()
+    signed: Signed | None = None
 
     def notice(self) -> Notice:
         """What people are told of it."""
@@ -145,8 +146,10 @@ class TimeStampJudge:
         except Stop as stop:
             undecided = stop.indication is not Indication.TOTAL_FAILED
             return replace(judged, sound=undecided, sub_indication=stop.sub, detail=stop.detail)
-        weak = (*signed.weak, *algorithms.weaknesses(None, "", label))
-        return replace(judged, sound=True, certificate=certificate, detail="trust was left out", weak=weak)
+        signed = replace(signed, digests=(*signed.digests, label))
+        return replace(
+            judged, sound=True, certificate=certificate, detail="trust was left out", signed=signed
+        )
 
     def _trusted(
         self, judged: JudgedTimeStamp, material: Material, proofs: Proofs, at: datetime
@@ -168,14 +171,23 @@ class TimeStampJudge:
         if path.failure is not None:
             detail = path.detail or "the authority cannot be trusted"
             return replace(judged, sub_indication=path.failure, detail=detail)
-        if judged.weak:
-            weak = SubIndication.CRYPTO_CONSTRAINTS_FAILURE_NO_POE
-            return replace(judged, sub_indication=weak, detail="an algorithm of the token is not allowed")
+        weak = self._weak(judged, existed, at)
+        if weak:
+            # The token was made when it says, as far as anybody knows: it cannot be older than that.
+            refused = algorithms.verdict_on(weak, time)
+            return replace(judged, sub_indication=refused, detail="an algorithm of the token is not allowed")
         if time > existed + CLOCK_SKEW:
             order = SubIndication.TIMESTAMP_ORDER_FAILURE
             detail = "its time lies after the time by which it is known to have existed"
             return replace(judged, sub_indication=order, detail=detail)
         return replace(judged, passed=True, detail="")
+
+    def _weak(self, judged: JudgedTimeStamp, existed: datetime, at: datetime) -> tuple[Weakness, ...]:
+        """What is not allowed any more and was not either when the token is proved to have existed (5.6.2)."""
+        policy, signed = self._chains.rules.algorithms, judged.signed
+        if signed is None or not signed.faults(policy, Purpose.TIME_STAMP, at):
+            return ()
+        return signed.faults(policy, Purpose.TIME_STAMP, existed)
 
 
 def _guarded(check: Callable[[JudgedTimeStamp], JudgedTimeStamp], judged: JudgedTimeStamp) -> JudgedTimeStamp:

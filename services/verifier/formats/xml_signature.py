@@ -286,7 +286,7 @@ def _found(source: Source, read: _Read, left: xml_coverage.Leftover, index: int)
         claimed_time=read.properties.claimed_time,
         notices=(*intact, *notices),
         fault=read.fault,
-        proof=Proof(read.method.scheme, read.method.holds, _weak(read), read.keys.key),
+        proof=Proof(read.method.scheme, read.method.holds, key=read.keys.key, digests=_digests(read)),
     )
 
 
@@ -299,9 +299,8 @@ def _level(properties: Properties) -> str:
     return "XAdES-B-B" if properties.claimed_time is not None else "XAdES"
 
 
-def _weak(read: _Read) -> tuple[Notice, ...]:
-    labels = {one.digest for one in read.references if one.digest}
-    return tuple(notice for label in sorted(labels) for notice in algorithms.weaknesses(None, "", label))
+def _digests(read: _Read) -> tuple[str, ...]:
+    return tuple(sorted({one.digest for one in read.references if one.digest}))
 
 
 def _signer(read: _Read, method: Method) -> tuple[SignerInfo, tuple[bytes, ...]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from cryptography import x509
@@ -14,7 +14,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from services.verifier import algorithms, certificates, wire
-from services.verifier.algorithms import DATED, UNRESTRICTED
+from services.verifier.algorithm_policy import Purpose
+from services.verifier.algorithms import UNRESTRICTED
 from services.verifier.certificates import Certificate
 from services.verifier.domain import Code, SubIndication, Verdict
 from services.verifier.formats import ber
@@ -249,9 +250,10 @@ def test_a_link_signed_with_sha1_is_borne_where_it_is_pinned(
     assert Code.ALG_SHA1 in {n.code for n in result.notices}
 
 
-def test_the_dated_table_allows_what_was_allowed_then() -> None:
-    assert not algorithms.weaknesses(None, "RSA", "SHA-1", DATED, NOW.replace(year=2010))
-    assert algorithms.weaknesses(None, "RSA", "SHA-1", DATED, NOW)
+def test_the_policy_allows_what_was_allowed_then() -> None:
+    dated = algorithms.default_policy().with_digest("SHA-1", datetime(2012, 8, 1, tzinfo=UTC), set(Purpose))
+    assert not algorithms.weaknesses(None, "RSA", "SHA-1", dated, NOW.replace(year=2010))
+    assert algorithms.weaknesses(None, "RSA", "SHA-1", dated, NOW)
     assert not algorithms.weaknesses(None, "RSA", "MD5", UNRESTRICTED, NOW)
     assert algorithms.weaknesses(None, "RSA", "SHA-1", at=NOW.replace(year=2010))
 
