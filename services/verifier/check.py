@@ -18,6 +18,7 @@ from services.verifier.certificates import CertificateError
 from services.verifier.domain import DocumentReport, Verdict
 from services.verifier.formats import xml_input
 from services.verifier.formats.cms_file import CmsFormat
+from services.verifier.formats.jades import JadesFormat
 from services.verifier.formats.smime import SmimeFormat
 from services.verifier.path_rules import GOVERNMENT_G1_LINKS
 from services.verifier.ports import SubmittedDocument, TrustMaterial
@@ -73,11 +74,13 @@ def main(arguments: Sequence[str]) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m services.verifier check",
-        description="Verify the signatures of a PDF, CMS or XML file.",
+        description="Verify the signatures of a PDF, CMS, XML or JSON file.",
         epilog=_HELP,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("file", type=Path, nargs="?", help="PDF, XML, or CMS in BER, PEM or base64")
+    parser.add_argument(
+        "file", type=Path, nargs="?", help="PDF, XML, JSON or compact JWS, or CMS in BER, PEM or base64"
+    )
     parser.add_argument(
         "--record",
         action="store_true",
@@ -168,7 +171,7 @@ def _record(options: argparse.Namespace) -> int:
 
 
 def _verify(document: SubmittedDocument, trust: TrustMaterial, options: argparse.Namespace) -> dict[str, Any]:
-    formats: list[Any] = [CmsFormat(), SmimeFormat()]
+    formats: list[Any] = [CmsFormat(), SmimeFormat(), JadesFormat()]
     if b"%PDF-" in document.data[:1024]:
         # Imported for PDF only: the library takes longer to load than a CMS file takes to check.
         from services.verifier.formats.pdf import PdfFormat

@@ -146,10 +146,6 @@ _REASONS: dict[SubIndication, tuple[str, str]] = {
         "chuỗi chứng thực không hợp lệ",
         "the certification path is not valid",
     ),
-    SubIndication.CRYPTO_CONSTRAINTS_FAILURE: (
-        "thuật toán đã không còn được phép khi chữ ký hoặc chứng thư số được tạo",
-        "an algorithm was no longer allowed when the signature or a certificate was made with it",
-    ),
     SubIndication.CRYPTO_CONSTRAINTS_FAILURE_NO_POE: (
         "thuật toán không còn được phép và không có bằng chứng chữ ký đã có từ trước",
         "an algorithm is no longer allowed, and nothing proves that the signature is older",

@@ -19,13 +19,14 @@ from services.kernel.runtime import confinement
 from services.verifier import rendering, wire
 from services.verifier.domain import DocumentReport
 from services.verifier.formats.cms_file import CmsFormat
+from services.verifier.formats.jades import JadesFormat
 from services.verifier.formats.pdf import PdfFormat
 from services.verifier.formats.smime import SmimeFormat
 from services.verifier.formats.xml_signature import XmlFormat
 from services.verifier.ports import SubmittedDocument, TrustMaterial
 from services.verifier.service import VerificationService
 
-FORMATS = (PdfFormat(), CmsFormat(), XmlFormat(), SmimeFormat())
+FORMATS = (PdfFormat(), CmsFormat(), XmlFormat(), SmimeFormat(), JadesFormat())
 
 
 def main() -> None:
