@@ -6,8 +6,8 @@ import base64
 from datetime import datetime
 from typing import Any
 
-from services.verifier import sentences
-from services.verifier.domain import CertificateSummary, DocumentReport, Notice, SignatureReport
+from services.verifier import owner, sentences
+from services.verifier.domain import CertificateSummary, DocumentReport, Notice, OwnerMatch, SignatureReport
 
 
 def document(report: DocumentReport) -> dict[str, Any]:
@@ -21,7 +21,9 @@ def document(report: DocumentReport) -> dict[str, Any]:
         "size": report.size,
         "sha256": report.sha256,
         "checked_at": _time(report.checked_at),
+        "valid_at": _time(report.valid_at),
         "integrity_only": report.integrity_only,
+        "owner": _owner(report.owner),
         "warnings": [_notice(n) for n in report.notices],
         "signatures": [signature(s, integrity_only=report.integrity_only) for s in report.signatures],
     }
@@ -69,6 +71,7 @@ def signature(report: SignatureReport, *, integrity_only: bool) -> dict[str, Any
         "path": [_certificate(c) for c in report.path],
         "digest_algorithm": report.digest_algorithm,
         "signature_algorithm": report.signature_algorithm,
+        "owner": _owner(report.owner),
         "warnings": [_notice(n) for n in report.notices],
     }
 
@@ -98,6 +101,13 @@ def _certificate(summary: CertificateSummary) -> dict[str, Any]:
 def _notice(notice: Notice) -> dict[str, str]:
     vi, en = sentences.of_code(notice.code)
     return {"code": notice.code.value, "vi": vi, "en": en, "detail": notice.detail}
+
+
+def _owner(answer: OwnerMatch | None) -> dict[str, str] | None:
+    if answer is None:
+        return None
+    vi, en = owner.sentence(answer)
+    return {"result": answer.result.value, "reason": answer.reason.value, "vi": vi, "en": en}
 
 
 def _time(moment: datetime | None) -> str | None:
