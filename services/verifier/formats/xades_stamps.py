@@ -7,8 +7,8 @@ counts by its imprint over this very signature, a value by its issuer's signatur
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 
 from lxml import etree
 
@@ -17,8 +17,18 @@ from services.verifier.algorithms import AlgorithmError
 from services.verifier.domain import TimeSource
 from services.verifier.formats import cms, cms_stamps, revocation_values
 from services.verifier.formats.ber import BerError
-from services.verifier.formats.xades import NAMESPACES
-from services.verifier.formats.xml_algorithms import UnknownMethod, digest_of, octets_of
+from services.verifier.formats.xades_values import (
+    CERTIFICATE,
+    CRL,
+    OCSP,
+    TOKEN,
+    V132,
+    V141,
+    Values,
+    decoded,
+    values_in,
+)
+from services.verifier.formats.xml_algorithms import UnknownMethod, octets_of
 from services.verifier.formats.xml_canonical import Form
 from services.verifier.formats.xml_input import DS, XmlError, children, local_name
 from services.verifier.formats.xml_references import Reference, Resolver, State
@@ -26,16 +36,10 @@ from services.verifier.ports import FoundTimeStamp
 
 MAX_TIME_STAMPS = cms_stamps.MAX_TIME_STAMPS
 """Of one signature; more are not read."""
-MAX_VALUES = 500
-"""Certificates, CRLs and OCSP responses, of each kind, that are taken from one signature."""
-MAX_REFERENCES = 1000
-"""Digests of such values that are looked up for one signature."""
-_132 = f"{{{NAMESPACES[0]}}}"
-_141 = "{http://uri.etsi.org/01903/v1.4.1#}"
-_ARCHIVE, _OLD_ARCHIVE = f"{_141}ArchiveTimeStamp", f"{_132}ArchiveTimeStamp"
-_SIGNATURE = f"{_132}SignatureTimeStamp"
-_SIGNATURE_AND_REFERENCES = frozenset({f"{_132}SigAndRefsTimeStamp", f"{_141}SigAndRefsTimeStampV2"})
-_REFERENCES_ONLY = frozenset({f"{_132}RefsOnlyTimeStamp", f"{_141}RefsOnlyTimeStampV2"})
+_ARCHIVE, _OLD_ARCHIVE = f"{V141}ArchiveTimeStamp", f"{V132}ArchiveTimeStamp"
+_SIGNATURE = f"{V132}SignatureTimeStamp"
+_SIGNATURE_AND_REFERENCES = frozenset({f"{V132}SigAndRefsTimeStamp", f"{V141}SigAndRefsTimeStampV2"})
+_REFERENCES_ONLY = frozenset({f"{V132}RefsOnlyTimeStamp", f"{V141}RefsOnlyTimeStampV2"})
 _KINDS = {
     _SIGNATURE: TimeSource.SIGNATURE,
     _ARCHIVE: TimeSource.ARCHIVE,
@@ -45,31 +49,13 @@ _KINDS = {
 }
 _REFERENCE_PROPERTIES = frozenset(
     {
-        f"{_132}CompleteCertificateRefs",
-        f"{_141}CompleteCertificateRefsV2",
-        f"{_132}CompleteRevocationRefs",
-        f"{_132}AttributeCertificateRefs",
-        f"{_141}AttributeCertificateRefsV2",
-        f"{_132}AttributeRevocationRefs",
+        f"{V132}CompleteCertificateRefs",
+        f"{V141}CompleteCertificateRefsV2",
+        f"{V132}CompleteRevocationRefs",
+        f"{V132}AttributeCertificateRefs",
+        f"{V141}AttributeCertificateRefsV2",
+        f"{V132}AttributeRevocationRefs",
     }
-)
-_DATA = frozenset(
-    {
-        f"{_132}CertificateValues",
-        f"{_132}RevocationValues",
-        f"{_141}TimeStampValidationData",
-        f"{_141}AnyValidationData",
-    }
-)
-_DIGESTS = frozenset({f"{_132}CertDigest", f"{_132}DigestAlgAndValue"})
-_CERTIFICATE, _CRL, _OCSP, _TOKEN = (
-    f"{_132}{name}"
-    for name in (
-        "EncapsulatedX509Certificate",
-        "EncapsulatedCRLValue",
-        "EncapsulatedOCSPValue",
-        "EncapsulatedTimeStamp",
-    )
 )
 
 
@@ -103,7 +89,7 @@ def read(signature: Signature) -> Evidence:
         found, whole = _content_stamps(signature, element)
         stamps, unjudged = [*stamps, *found], unjudged or not whole
     properties, clear = _unsigned(signature)
-    values = _values(properties)
+    values = values_in(properties)
     for position, element in enumerate(properties):
         if element.tag not in _KINDS:
             unjudged |= _is_older_stamp(element)
@@ -144,60 +130,6 @@ def _is_older_stamp(element: etree._Element) -> bool:
     return local_name(element).endswith(("TimeStamp", "TimeStampV2"))
 
 
-# --- values -------------------------------------------------------------------------------------------------------
-
-
-@dataclass(slots=True)
-class _Values:
-    """Values that travel in the unsigned properties, and by which digests others refer to them."""
-
-    certificates: tuple[bytes, ...] = ()
-    crls: tuple[bytes, ...] = ()
-    ocsps: tuple[bytes, ...] = ()
-    _by_digest: dict[str, dict[bytes, bytes]] = field(default_factory=dict)
-
-    def referred(self, element: etree._Element) -> Iterator[bytes]:
-        """SHA-256 of the values whose digests stand in a property."""
-        for count, one in enumerate(element.iter(*_DIGESTS)):
-            if count >= MAX_REFERENCES:
-                return
-            try:
-                label, stated = digest_of(one), octets_of(one.find(f"{DS}DigestValue"), "DigestValue")
-            except (UnknownMethod, XmlError):
-                continue
-            if (value := self._known(label).get(stated)) is not None:
-                yield hashlib.sha256(value).digest()
-
-    def _known(self, label: str) -> Mapping[bytes, bytes]:
-        if label not in self._by_digest:
-            every = (*self.certificates, *self.crls, *self.ocsps)
-            self._by_digest[label] = {algorithms.digest(label, value): value for value in every}
-        return self._by_digest[label]
-
-
-def _values(properties: Iterable[etree._Element]) -> _Values:
-    data = [one for one in properties if one.tag in _DATA]
-    return _Values(
-        tuple(_decoded(data, _CERTIFICATE)),
-        tuple(_decoded(data, _CRL)),
-        tuple(map(revocation_values.as_response, _decoded(data, _OCSP))),
-    )
-
-
-def _decoded(places: Iterable[etree._Element], tag: str) -> list[bytes]:
-    """Values of one kind; what cannot be read is of no use and harms nobody."""
-    found: dict[bytes, None] = {}
-    for place in places:
-        for element in place.iter(tag):
-            if len(found) >= MAX_VALUES:
-                return list(found)
-            try:
-                found[octets_of(element, local_name(element))] = None
-            except XmlError:
-                continue
-    return list(found)
-
-
 # --- time-stamps --------------------------------------------------------------------------------------------------
 
 
@@ -213,10 +145,10 @@ def _signed_stamps(signature: Signature) -> Iterator[etree._Element]:
 def _content_stamps(signature: Signature, element: etree._Element) -> tuple[list[FoundTimeStamp], bool]:
     """AllDataObjectsTimeStamp and IndividualDataObjectsTimeStamp, clause 5.2.8."""
     listed = _listed(signature)
-    if element.tag == f"{_132}AllDataObjectsTimeStamp":
+    if element.tag == f"{V132}AllDataObjectsTimeStamp":
         chosen = [(one, got) for one, got in listed if not got.type.endswith("#SignedProperties")]
-    elif element.tag == f"{_132}IndividualDataObjectsTimeStamp":
-        named = [_included(listed, include) for include in element.findall(f"{_132}Include")]
+    elif element.tag == f"{V132}IndividualDataObjectsTimeStamp":
+        named = [_included(listed, include) for include in element.findall(f"{V132}Include")]
         chosen = [pair for pair in named if pair is not None]
         if not chosen or len(chosen) != len(named):
             fault = "the content time-stamp names what is no reference of the signature"
@@ -243,13 +175,12 @@ def _included(
 
 
 def _unsigned_stamps(
-    signature: Signature, line: list[etree._Element], values: _Values
+    signature: Signature, line: list[etree._Element], values: Values
 ) -> tuple[list[FoundTimeStamp], bool]:
     """The last of these properties, which is a time-stamp, with those before it."""
     element, before = line[-1], line[:-1]
     kind = _KINDS[str(element.tag)]
-    if element.find(f"{_132}Include") is not None:
-        # The distributed form, for signatures whose properties lie in several places: none is read.
+    if not _says_what_it_is_over(signature, element):
         return [], False
     form = _form(element)
     if form is None:
@@ -264,6 +195,18 @@ def _unsigned_stamps(
     covers = frozenset(_held(None, chosen, values))
     with_value = kind is TimeSource.SIGNATURE
     return _tokens(element, kind, _imprint(lambda: _stamped(signature, chosen, form, with_value)), covers)
+
+
+def _says_what_it_is_over(signature: Signature, stamp: etree._Element) -> bool:
+    """True where nothing is included by name, or the value that a stamp over the value is over in any case.
+
+    Else it is the distributed form, for signatures whose properties lie in several places: that is not read.
+    """
+    included = stamp.findall(f"{V132}Include")
+    value = signature.element.find(f"{DS}SignatureValue")
+    if not included or value is None or stamp.tag != _SIGNATURE:
+        return not included
+    return [one.get("URI", "") for one in included] == [f"#{value.get('Id', '')}"]
 
 
 def _counted(stamp: etree._Element, before: Iterable[etree._Element]) -> list[etree._Element]:
@@ -297,14 +240,14 @@ def _tokens(
 ) -> tuple[list[FoundTimeStamp], bool]:
     """Every token of one property is over the same octets; false where some are of a kind that is not read."""
     found = []
-    for one in element.findall(_TOKEN)[: MAX_TIME_STAMPS + 1]:
+    for one in element.findall(TOKEN)[: MAX_TIME_STAMPS + 1]:
         try:
             found.append(
                 FoundTimeStamp(kind, octets_of(one, "EncapsulatedTimeStamp"), imprint, covers, fault)
             )
         except XmlError as error:
             found.append(FoundTimeStamp(kind, b"", fault=str(error)))
-    return found, bool(found) and element.find(f"{_132}XMLTimeStamp") is None
+    return found, bool(found) and element.find(f"{V132}XMLTimeStamp") is None
 
 
 def _listed(signature: Signature) -> list[tuple[etree._Element, Reference]]:
@@ -371,16 +314,16 @@ def _referenced(signature: Signature, references: Iterable[etree._Element], form
 
 
 def _held(
-    signature: Signature | None, properties: Iterable[etree._Element], values: _Values
+    signature: Signature | None, properties: Iterable[etree._Element], values: Values
 ) -> Iterator[bytes]:
     """SHA-256 of all values that stand in these properties or are named there by digest; with a signature its keys."""
     places = list(properties)
-    ders = [*_decoded(places, _CERTIFICATE), *_decoded(places, _CRL)]
-    ders += map(revocation_values.as_response, _decoded(places, _OCSP))
+    ders = [*decoded(places, CERTIFICATE), *decoded(places, CRL)]
+    ders += map(revocation_values.as_response, decoded(places, OCSP))
     if signature is not None:
         info = signature.element.findall(f"{DS}KeyInfo")
-        ders += _decoded(info, f"{DS}X509Certificate")
-    for token in _decoded(places, _TOKEN):
+        ders += decoded(info, f"{DS}X509Certificate")
+    for token in decoded(places, TOKEN):
         ders.append(token)
         try:
             yield from cms_stamps.values_of(cms.parse(token)[0])
