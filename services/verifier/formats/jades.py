@@ -197,7 +197,7 @@ def _found(one: _Read) -> FoundSignature:
         claimed_time=one.header.claimed_time,
         notices=notices,
         fault=one.fault,
-        proof=Proof(one.method.scheme, one.method.holds, (), one.header.key),
+        proof=Proof(one.method.scheme, one.method.holds, (), one.header.key, one.payload.digests),
     )
 
 
