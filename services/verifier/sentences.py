@@ -233,7 +233,14 @@ def of_document(report: DocumentReport) -> tuple[str, str]:
             more_vi, more_en = _CODES[notice.code]
             return f"{vi} {more_vi}", f"{en} {more_en}"
     if report.verdict is Verdict.VALID and not report.clean:
-        inner = all(signature.clean for signature in report.signatures)
-        more_vi, more_en = _CODES[Code.INNER_BROKEN if inner else Code.DOC_EXTENDED]
-        return f"{vi} {more_vi}", f"{en} {more_en}"
+        told = {notice.code for notice in report.notices}
+        stained = not all(signature.clean for signature in report.signatures)
+        why = Code.DOC_EXTENDED if stained else next((code for code in _WHOLE if code in told), None)
+        if why is not None:
+            more_vi, more_en = _CODES[why]
+            return f"{vi} {more_vi}", f"{en} {more_en}"
     return vi, en
+
+
+_WHOLE = (Code.INNER_BROKEN, Code.OWNER_MISMATCH, Code.OWNER_NOT_COMPARABLE)
+"""What takes `clean` from a document though its own signatures are."""
