@@ -105,6 +105,11 @@ def digest(label: str, *parts: bytes | memoryview) -> bytes:
     return digest_all(label, parts)
 
 
+def hash_algorithm(label: str) -> hashes.HashAlgorithm:
+    """The algorithm of a label, for hashing step by step."""
+    return _DIGESTS[_BY_LABEL[label]][2]
+
+
 def digest_all(label: str, parts: Iterable[bytes | memoryview]) -> bytes:
     """The same for parts that are made one after the other and never held together."""
     name, primitive = _DIGESTS[_BY_LABEL[label]][1:]
