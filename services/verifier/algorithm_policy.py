@@ -57,14 +57,15 @@ class Row:
         """The row as JSON values."""
         until = None if self.until is None else self.until.isoformat()
         purposes = sorted(p.value for p in self.purposes)
-        return {"names": sorted(self.names), "until": until, "bits": self.bits, "purposes": purposes}
+        names = sorted(self.names)
+        return {"names": names, "until": until, "bits": self.bits, "purposes": purposes, "source": self.source}
 
     @classmethod
     def of_fields(cls, fields: Mapping[str, Any]) -> Row:
         """Read what `fields` wrote."""
         until = None if fields["until"] is None else datetime.fromisoformat(fields["until"])
         purposes = frozenset(map(Purpose, fields["purposes"]))
-        return cls(frozenset(fields["names"]), until, int(fields["bits"]), purposes)
+        return cls(frozenset(fields["names"]), until, int(fields["bits"]), purposes, fields["source"])
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,6 +38,7 @@ _CURABLE = frozenset(
         SubIndication.REVOKED_NO_POE,
         SubIndication.REVOKED_CA_NO_POE,
         SubIndication.OUT_OF_BOUNDS_NO_POE,
+        SubIndication.NO_CERTIFICATE_CHAIN_FOUND_NO_POE,
         SubIndication.TRY_LATER,
         # An intermediate CA's certificate that has expired.
         SubIndication.CERTIFICATE_CHAIN_GENERAL_FAILURE,
@@ -99,23 +100,30 @@ class ChainJudge:
         known: Iterable[Certificate],
         crls: Iterable[bytes],
         rules: PathRules | None = None,
+        ocsps: Iterable[bytes] = (),
     ) -> None:
-        """`known` are CA certificates at hand, `crls` the lists at hand; documents bring their own beside them."""
+        """`known` are CA certificates at hand, `crls` and `ocsps` the values at hand; documents bring their own too."""
         self.rules = rules or PathRules()
-        self._anchors, self._known, self._crls = tuple(anchors), tuple(known), tuple(crls)
+        self._anchors, self._known = tuple(anchors), tuple(known)
+        self._crls, self._ocsps = tuple(crls), tuple(ocsps)
+
+    def serving(self, purpose: Purpose) -> ChainJudge:
+        """The same for keys that are used for another purpose than signatures."""
+        rules = replace(self.rules, purpose=purpose)
+        return ChainJudge(self._anchors, self._known, self._crls, rules, self._ocsps)
 
     def judge(
         self, leaf: Certificate, material: Material, proofs: Proofs, proved: datetime, at: datetime
     ) -> PathResult:
         """Best path as of `at`, or as of `proved`, the time by which what the leaf's key signed existed."""
-        crls = tuple(dict.fromkeys((*self._crls, *material.crls)))
-        validator = PathValidator(self._anchors, self._known, crls, self.rules)
+        material = self._with_own(material)
+        validator = PathValidator(self._anchors, self._known, material.crls, self.rules)
         now = validator.validate(leaf, material.certificates, at)
         if now.failure is None and not material.ocsps:
             return now
         if now.failure is not None and now.failure not in _CURABLE:
             return now
-        then = self._past(leaf, replace(material, crls=crls), proofs, proved, at)
+        then = self._past(leaf, material, proofs, proved, at)
         if now.failure is None:
             return then if then.failure in _REVOKED else now
         told = then.failure in _REVOKED and now.failure not in _REVOKED
@@ -129,12 +137,16 @@ class ChainJudge:
         What holds today says nothing of that time: a certificate that did not exist yet was not valid.
         """
         stated = proved if proofs.stated is None else proofs.stated
-        material = replace(material, crls=tuple(dict.fromkeys((*self._crls, *material.crls))))
+        material = self._with_own(material)
         then = self._past(leaf, material, proofs, stated, at)
         if then.failure is None or proved >= stated:
             return then
         earlier = self._past(leaf, material, proofs, proved, at)
         return earlier if earlier.failure is None else then
+
+    def _with_own(self, material: Material) -> Material:
+        crls = tuple(dict.fromkeys((*self._crls, *material.crls)))
+        return replace(material, crls=crls, ocsps=tuple(dict.fromkeys((*self._ocsps, *material.ocsps))))
 
     def with_working_key(self, leaf: Certificate, more: Iterable[Certificate]) -> Certificate:
         """The certificate with a key whose parameters its issuers state, where it has none of its own."""
@@ -169,7 +181,8 @@ class ChainJudge:
                 detail = "nothing proves that a certificate existed while its issuer could vouch for it"
                 return replace(built, failure=failure, detail=detail)
             horizon = min([horizon, certificate.not_after, *_revocations(words)])
-        told = (*borne, *(one.notice for one in weak), *_later(leaf, report, at))
+        abroad = [notice for notice in built.notices if notice.code is Code.CA_FOREIGN]
+        told = (*abroad, *borne, *(one.notice for one in weak), *_later(leaf, report, at))
         if weak:
             return PathResult(built.path, algorithms.verdict_on(weak), WEAK_CHAIN, report, told)
         return PathResult(built.path, None, "", report, told)

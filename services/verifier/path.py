@@ -15,7 +15,7 @@ from itertools import islice
 
 from cryptography.exceptions import UnsupportedAlgorithm
 
-from services.verifier import algorithms, certificates, path_checks, revocation
+from services.verifier import algorithms, anchors, certificates, path_checks, revocation
 from services.verifier.algorithm_policy import Purpose
 from services.verifier.algorithms import AlgorithmError, SignatureAlgorithm, Weakness
 from services.verifier.certificates import Certificate, CertificateError
@@ -140,7 +140,13 @@ class PathValidator:
         path = stated
         try:
             path = _working(stated)
+            anchored = anchors.judge(
+                self._rules.terms.get(path[-1].sha256, ()), self._rules.purpose, task.at
+            )
+            borne += anchored.notices if anchored.failure is None else ()
             fault = self._fault(path, task.at)
+            if fault is None and anchored.failure is not None:
+                fault = anchored.failure, anchored.detail, anchored.notices
             for index, certificate in enumerate(path[:-1]):
                 own, refused = self.weak_link(certificate, path[index + 1], task.at, task.at)
                 borne += own
@@ -276,6 +282,7 @@ def _rank(result: PathResult) -> int:
     order = (
         SubIndication.REVOKED_NO_POE,
         SubIndication.OUT_OF_BOUNDS_NO_POE,
+        SubIndication.NO_CERTIFICATE_CHAIN_FOUND_NO_POE,
         SubIndication.CRYPTO_CONSTRAINTS_FAILURE_NO_POE,
         SubIndication.TRY_LATER,
         SubIndication.REVOKED_CA_NO_POE,

@@ -9,7 +9,9 @@ from typing import Protocol
 
 from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 
-from services.verifier.algorithms import SignatureAlgorithm
+from services.verifier.algorithm_policy import AlgorithmPolicy, Purpose
+from services.verifier.algorithms import SignatureAlgorithm, default_policy
+from services.verifier.anchors import AnchorTerms, by_anchor
 from services.verifier.domain import (
     CoverageReport,
     Indication,
@@ -19,14 +21,17 @@ from services.verifier.domain import (
     TimeSource,
 )
 from services.verifier.formats.cms import SignerInfo
+from services.verifier.path_rules import LegacyLinks, PathRules
 
 
 @dataclass(frozen=True, slots=True)
 class TrustMaterial:
-    """Certificates and CRLs to judge by, all DER.
+    """Certificates, CRLs and OCSP responses to judge by, all DER, and the rules that go with them.
 
     `sha1_links`: SHA-256, in lower-case hex, of CA certificates whose own SHA-1 signature is borne with a warning;
-    `sha1_cutoff`: until when certificates that those signed with SHA-1 are borne too (None: never).
+    `sha1_cutoff`: until when certificates that those signed with SHA-1 are borne too, and signatures and time-stamps
+    over SHA-1 that are proved to have existed then (None: never). `terms`: of the anchors that are not trusted without
+    limit.
     """
 
     anchors: tuple[bytes, ...] = ()
@@ -34,6 +39,17 @@ class TrustMaterial:
     crls: tuple[bytes, ...] = ()
     sha1_links: tuple[str, ...] = ()
     sha1_cutoff: datetime | None = None
+    ocsps: tuple[bytes, ...] = ()
+    terms: tuple[AnchorTerms, ...] = ()
+    algorithms: AlgorithmPolicy = field(default_factory=default_policy)
+
+    def rules(self) -> PathRules:
+        """The rules for paths that go with the material."""
+        legacy = LegacyLinks(frozenset(self.sha1_links), self.sha1_cutoff) if self.sha1_links else None
+        policy = self.algorithms
+        if self.sha1_cutoff is not None:
+            policy = policy.with_digest("SHA-1", self.sha1_cutoff, {Purpose.SIGNATURE, Purpose.TIME_STAMP})
+        return PathRules(algorithms=policy, legacy=legacy, terms=by_anchor(self.terms))
 
 
 class TrustSource(Protocol):

@@ -33,6 +33,10 @@ _CODES: dict[Code, tuple[str, str]] = {
         "Chứng thư của cơ quan chứng thực đã bị thu hồi.",
         "The certificate of the certification authority has been revoked.",
     ),
+    Code.CA_FOREIGN: (
+        "Cảnh báo: chứng thư số do tổ chức chứng thực nước ngoài cấp.",
+        "Warning: the certificate is by a foreign certification authority.",
+    ),
     Code.STATUS_NOT_CHECKED: (
         "Cảnh báo: chưa kiểm tra được trạng thái thu hồi của chứng thư số.",
         "Warning: the revocation status of the certificate could not be checked.",
@@ -146,6 +150,10 @@ _REASONS: dict[SubIndication, tuple[str, str]] = {
         "chuỗi chứng thực không hợp lệ",
         "the certification path is not valid",
     ),
+    SubIndication.CRYPTO_CONSTRAINTS_FAILURE: (
+        "thuật toán đã không còn được phép khi chữ ký hoặc chứng thư số được tạo",
+        "an algorithm was no longer allowed when the signature or a certificate was made with it",
+    ),
     SubIndication.CRYPTO_CONSTRAINTS_FAILURE_NO_POE: (
         "thuật toán không còn được phép và không có bằng chứng chữ ký đã có từ trước",
         "an algorithm is no longer allowed, and nothing proves that the signature is older",
@@ -157,6 +165,10 @@ _REASONS: dict[SubIndication, tuple[str, str]] = {
     SubIndication.NO_CERTIFICATE_CHAIN_FOUND: (
         "không tìm được đường dẫn tới tổ chức chứng thực tin cậy",
         "no path to a trusted certification authority was found",
+    ),
+    SubIndication.NO_CERTIFICATE_CHAIN_FOUND_NO_POE: (
+        "tổ chức chứng thực không còn được tin cậy và không có bằng chứng chữ ký đã có từ trước",
+        "the certification authority is not trusted any more, and nothing proves that the signature is older",
     ),
     SubIndication.REVOKED_NO_POE: (
         "chứng thư số đã bị thu hồi và không có bằng chứng chữ ký được tạo trước đó",

@@ -89,7 +89,8 @@ class TimeStampJudge:
 
     def __init__(self, chains: ChainJudge, known: Sequence[Certificate], *, integrity_only: bool) -> None:
         """`known` are certificates that a token may name without carrying them."""
-        self._chains, self._known, self._integrity_only = chains, tuple(known), integrity_only
+        self._chains = chains.serving(Purpose.TIME_STAMP)
+        self._known, self._integrity_only = tuple(known), integrity_only
 
     def judge_all(
         self, stamps: Iterable[FoundTimeStamp], material: Material, proofs: Proofs, at: datetime
