@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 from services.verifier import algorithms
 from services.verifier.domain import Code, Coverage, CoverageReport, Indication, Notice, SubIndication
-from services.verifier.formats import cms, cms_stamps
+from services.verifier.formats import cms, cms_stamps, mime
 from services.verifier.formats.ber import BerError
-from services.verifier.ports import Fault, Findings, FoundSignature, SubmittedDocument
+from services.verifier.ports import Content, Fault, Findings, FoundSignature, SubmittedDocument
 
 
 class CmsFormat:
@@ -26,7 +26,17 @@ class CmsFormat:
             message = cms.parse_file(document.data)
         except BerError as error:
             return Findings(self.name, obstacle=Notice(Code.DOC_MALFORMED, str(error)))
-        return Findings(self.name, [_found(document, message, i) for i in range(len(message.signers))])
+        found = [_found(document, message, i) for i in range(len(message.signers))]
+        return Findings(self.name, found, contents=_contents(message, tuple(one.name for one in found)))
+
+
+def _contents(message: cms.SignedData, names: tuple[str, ...]) -> list[Content]:
+    """What the message carries; where that is a MIME entity (RFC 8551 3.5), the documents in it."""
+    content = message.content
+    if content is None or message.content_type != cms.DATA:
+        return []
+    inside = mime.documents(content) if mime.looks_like(content) else [("", content)]
+    return [Content(name, data, names) for name, data in inside]
 
 
 def _found(document: SubmittedDocument, message: cms.SignedData, index: int) -> FoundSignature:
