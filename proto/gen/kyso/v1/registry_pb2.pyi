@@ -579,24 +579,44 @@ class GetTrustRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class TrustAnchor(_message.Message):
-    __slots__ = ("certificate", "scope")
+    __slots__ = ("certificate", "scope", "trusted_from", "trusted_until", "purposes", "trust_list")
     CERTIFICATE_FIELD_NUMBER: _ClassVar[int]
     SCOPE_FIELD_NUMBER: _ClassVar[int]
+    TRUSTED_FROM_FIELD_NUMBER: _ClassVar[int]
+    TRUSTED_UNTIL_FIELD_NUMBER: _ClassVar[int]
+    PURPOSES_FIELD_NUMBER: _ClassVar[int]
+    TRUST_LIST_FIELD_NUMBER: _ClassVar[int]
     certificate: bytes
     scope: str
-    def __init__(self, certificate: _Optional[bytes] = ..., scope: _Optional[str] = ...) -> None: ...
+    trusted_from: _timestamp_pb2.Timestamp
+    trusted_until: _timestamp_pb2.Timestamp
+    purposes: _containers.RepeatedScalarFieldContainer[str]
+    trust_list: str
+    def __init__(self, certificate: _Optional[bytes] = ..., scope: _Optional[str] = ..., trusted_from: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., trusted_until: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., purposes: _Optional[_Iterable[str]] = ..., trust_list: _Optional[str] = ...) -> None: ...
+
+class TrustListState(_message.Message):
+    __slots__ = ("name", "sequence_number", "next_update")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    SEQUENCE_NUMBER_FIELD_NUMBER: _ClassVar[int]
+    NEXT_UPDATE_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    sequence_number: int
+    next_update: _timestamp_pb2.Timestamp
+    def __init__(self, name: _Optional[str] = ..., sequence_number: _Optional[int] = ..., next_update: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class GetTrustResponse(_message.Message):
-    __slots__ = ("anchors", "intermediates", "crls", "read_at")
+    __slots__ = ("anchors", "intermediates", "crls", "read_at", "trust_lists")
     ANCHORS_FIELD_NUMBER: _ClassVar[int]
     INTERMEDIATES_FIELD_NUMBER: _ClassVar[int]
     CRLS_FIELD_NUMBER: _ClassVar[int]
     READ_AT_FIELD_NUMBER: _ClassVar[int]
+    TRUST_LISTS_FIELD_NUMBER: _ClassVar[int]
     anchors: _containers.RepeatedCompositeFieldContainer[TrustAnchor]
     intermediates: _containers.RepeatedScalarFieldContainer[bytes]
     crls: _containers.RepeatedScalarFieldContainer[bytes]
     read_at: _timestamp_pb2.Timestamp
-    def __init__(self, anchors: _Optional[_Iterable[_Union[TrustAnchor, _Mapping]]] = ..., intermediates: _Optional[_Iterable[bytes]] = ..., crls: _Optional[_Iterable[bytes]] = ..., read_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    trust_lists: _containers.RepeatedCompositeFieldContainer[TrustListState]
+    def __init__(self, anchors: _Optional[_Iterable[_Union[TrustAnchor, _Mapping]]] = ..., intermediates: _Optional[_Iterable[bytes]] = ..., crls: _Optional[_Iterable[bytes]] = ..., read_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., trust_lists: _Optional[_Iterable[_Union[TrustListState, _Mapping]]] = ...) -> None: ...
 
 class GetTimeStampCertificateRequest(_message.Message):
     __slots__ = ("name",)
