@@ -16,10 +16,7 @@ from typing import Any
 from services.verifier import certificates, rendering
 from services.verifier.certificates import CertificateError
 from services.verifier.domain import DocumentReport, Verdict
-from services.verifier.formats import xml_input
-from services.verifier.formats.cms_file import CmsFormat
-from services.verifier.formats.jades import JadesFormat
-from services.verifier.formats.smime import SmimeFormat
+from services.verifier.formats import late
 from services.verifier.path_rules import GOVERNMENT_G1_LINKS
 from services.verifier.ports import SubmittedDocument, TrustMaterial
 from services.verifier.service import VerificationService
@@ -171,19 +168,9 @@ def _record(options: argparse.Namespace) -> int:
 
 
 def _verify(document: SubmittedDocument, trust: TrustMaterial, options: argparse.Namespace) -> dict[str, Any]:
-    formats: list[Any] = [CmsFormat(), SmimeFormat(), JadesFormat()]
-    if b"%PDF-" in document.data[:1024]:
-        # Imported for PDF only: the library takes longer to load than a CMS file takes to check.
-        from services.verifier.formats.pdf import PdfFormat
-
-        formats.insert(0, PdfFormat())
-    elif xml_input.looks_like(document.data):
-        from services.verifier.formats.xml_signature import XmlFormat
-
-        formats.append(XmlFormat())
     now = datetime.now(UTC)
     signal.signal(signal.SIGALRM, _on_alarm)
-    service = VerificationService(formats, trust, integrity_only=options.integrity)
+    service = VerificationService(late.FORMATS, trust, integrity_only=options.integrity)
     try:
         # The inner block ends the alarm wherever it strikes, the outer one takes it even while that is done.
         try:

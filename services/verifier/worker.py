@@ -18,6 +18,7 @@ import lxml.etree  # noqa: F401
 from services.kernel.runtime import confinement
 from services.verifier import rendering, wire
 from services.verifier.domain import DocumentReport
+from services.verifier.formats.asic import AsicFormat
 from services.verifier.formats.cms_file import CmsFormat
 from services.verifier.formats.jades import JadesFormat
 from services.verifier.formats.pdf import PdfFormat
@@ -26,7 +27,8 @@ from services.verifier.formats.xml_signature import XmlFormat
 from services.verifier.ports import SubmittedDocument, TrustMaterial
 from services.verifier.service import VerificationService
 
-FORMATS = (PdfFormat(), CmsFormat(), XmlFormat(), SmimeFormat(), JadesFormat())
+# ASiC before PDF: a container may hold a PDF file, unpacked, within its first kilobyte.
+FORMATS = (AsicFormat(), PdfFormat(), CmsFormat(), XmlFormat(), SmimeFormat(), JadesFormat())
 
 
 def main() -> None:
