@@ -27,6 +27,7 @@ from services.verifier.formats import jades_content, jades_header, jades_stamps,
 from services.verifier.formats.cms import AlgorithmIdentifier, CertificateReference, SignerInfo
 from services.verifier.formats.jades_content import Contents, Payload
 from services.verifier.formats.jades_header import Header
+from services.verifier.formats.jades_stamps import Stamped
 from services.verifier.formats.jades_unsigned import Unsigned, Values
 from services.verifier.formats.jws import Jws, JwsSignature
 from services.verifier.formats.jws_algorithms import OIDS, Method, NoSigner, UnknownAlgorithm
@@ -183,6 +184,8 @@ def _found(one: _Read) -> FoundSignature:
     values = one.unsigned.values
     signer, chosen = _signer(one.header, one.method, values)
     coverage, notices = _coverage(one)
+    stamped = Stamped(one.signature, one.header, one.payload, one.unsigned)
+    stamps, unjudged = jades_stamps.of_signature(stamped)
     return FoundSignature(
         name=one.name,
         format=one.header.form,
@@ -192,8 +195,8 @@ def _found(one: _Read) -> FoundSignature:
         certificates=tuple(dict.fromkeys((*chosen, *_spare(one.header), *values.certificates))),
         crls=values.crls,
         ocsps=values.ocsps,
-        time_stamps=jades_stamps.of_signature(one.signature, one.header, one.payload, one.unsigned),
-        unjudged_time_stamps=jades_stamps.has_unjudged(one.header, one.unsigned),
+        time_stamps=stamps,
+        unjudged_time_stamps=unjudged,
         claimed_time=one.header.claimed_time,
         notices=notices,
         fault=one.fault,

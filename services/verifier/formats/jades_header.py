@@ -27,6 +27,8 @@ from services.verifier.formats.jws_text import (
 
 MAX_CERTIFICATES = 200
 MAX_REFERENCES = 50
+MAX_MEMBERS = 5000
+"""Values in one protected header, all together."""
 _HINTS = frozenset({"x5c", "x5t", "x5t#S256", "x5u", "jku", "jwk", "kid"})
 """May stand in either header: what they lead to is judged by the signature value and by trust."""
 _QUALIFYING = frozenset(
@@ -73,7 +75,7 @@ def read(signature: JwsSignature) -> Header:
     """Read both headers. Raises TextError, TextLimit, NoSigner, UnknownAlgorithm."""
     if len(signature.protected) > MAX_HEADER_CHARACTERS:
         raise TextLimit(f"a protected header of more than {MAX_HEADER_CHARACTERS} characters")
-    members = parse_json(from_base64url(signature.protected, "the protected header"))
+    members = parse_json(from_base64url(signature.protected, "the protected header"), MAX_MEMBERS)
     if not isinstance(members, dict):
         raise TextError("the protected header is not a JSON object")
     loose = signature.header

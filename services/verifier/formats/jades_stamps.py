@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
 from services.verifier import algorithms
 from services.verifier.domain import TimeSource
@@ -17,84 +18,89 @@ from services.verifier.ports import FoundTimeStamp
 MAX_TIME_STAMPS = 50
 """Of one signature; those beyond are not judged."""
 _REFERENCES = frozenset({"xRefs", "rRefs", "axRefs", "arRefs"})
-_OF_REFERENCES_ONLY = "rfsTst"
-_BEFORE_SIGNATURE_AND_REFERENCES = _REFERENCES | {"sigTst"}
+_KINDS = {
+    "sigTst": TimeSource.SIGNATURE,
+    "sigRTst": TimeSource.SIGNATURE,
+    "rfsTst": TimeSource.REFERENCES,
+    "arcTst": TimeSource.ARCHIVE,
+}
 
 
-def of_signature(
-    signature: JwsSignature, header: Header, payload: Payload, unsigned: Unsigned
-) -> tuple[FoundTimeStamp, ...]:
-    """Every time-stamp that can be judged."""
-    content = None if payload.stamped is None else _digest_of(*payload.stamped)
-    stated = jades_unsigned.container_tokens(header.content_stamps)
-    found = [FoundTimeStamp(TimeSource.CONTENT, token, content) for token in stated]
-    value = signature.signature.encode("utf-8")
-    for index, component in enumerate(unsigned.components):
-        before = unsigned.components[:index]
-        for token in jades_unsigned.tokens(component):
-            if component.name == "sigTst":
-                # 5.3.4: the base64url text of the value.
-                found.append(FoundTimeStamp(TimeSource.SIGNATURE, token, _digest_of(value)))
-            elif component.name == "sigRTst" and unsigned.readable and _is_encoded(before):
-                found.append(_of_references(value, before, token))
-            elif component.name == "arcTst" and unsigned.readable and _is_archive(component, before):
-                found.append(_archive(signature, header, payload, before, token))
-    return tuple(found[:MAX_TIME_STAMPS])
+@dataclass(frozen=True, slots=True)
+class Stamped:
+    """One signature, as time-stamps are over it."""
+
+    signature: JwsSignature
+    header: Header
+    payload: Payload
+    unsigned: Unsigned
 
 
-def has_unjudged(header: Header, unsigned: Unsigned) -> bool:
-    """True where there are time-stamps of a kind that is not judged, or more than are, or etsiU cannot be read.
+def of_signature(one: Stamped) -> tuple[tuple[FoundTimeStamp, ...], bool]:
+    """Every time-stamp that can be judged; true where there are others, or etsiU cannot be read.
 
-    Time-stamps over references alone say nothing of the signature. In the clear, elements have no octets of their own:
-    which canonical form of JSON is meant, no standard says.
+    In the clear, elements have no octets of their own: which canonical form of JSON is meant, no standard says.
     """
-    count = len(jades_unsigned.container_tokens(header.content_stamps))
-    unjudged = not unsigned.readable
-    for index, component in enumerate(unsigned.components):
-        before = unsigned.components[:index]
-        count += len(jades_unsigned.tokens(component))
-        unjudged |= component.name == _OF_REFERENCES_ONLY
-        unjudged |= component.name == "sigRTst" and not _is_encoded(before)
-        unjudged |= component.name == "arcTst" and not _is_archive(component, before)
-    return unjudged or count > MAX_TIME_STAMPS
+    content = None if one.payload.stamped is None else _digest_of(*one.payload.stamped)
+    stated = jades_unsigned.container_tokens(one.header.content_stamps)
+    found = [FoundTimeStamp(TimeSource.CONTENT, token, content) for token in stated[:MAX_TIME_STAMPS]]
+    unjudged = not one.unsigned.readable or len(stated) > MAX_TIME_STAMPS
+    components = one.unsigned.components
+    for index, component in enumerate(components):
+        if component.name not in _KINDS:
+            continue
+        room = 0 < len(component.tokens) <= MAX_TIME_STAMPS - len(found)
+        over = _over(one, component, components[:index]) if room else None
+        if over is None:
+            unjudged = True
+            continue
+        imprint, covers = over
+        kind = _KINDS[component.name]
+        found += [FoundTimeStamp(kind, token, imprint, covers) for token in component.tokens]
+    return tuple(found), unjudged
 
 
-def _is_encoded(before: tuple[Component, ...]) -> bool:
-    return all(component.text is not None for component in before)
+_Over = tuple[Callable[[str], bytes] | None, frozenset[bytes]]
+"""What computes a token's imprint (None: content is missing), and SHA-256 of the values that existed when it was made."""
 
 
-def _is_archive(component: Component, before: tuple[Component, ...]) -> bool:
-    """True for an archive time-stamp over everything before it, all of it in base64url."""
-    stamped = component.value.get("timeStamped", "all") if isinstance(component.value, dict) else "all"
-    return stamped == "all" and _is_encoded(before)
+def _over(one: Stamped, component: Component, before: tuple[Component, ...]) -> _Over | None:
+    """What the tokens of an element are over; None where that is not clear."""
+    value = one.signature.signature.encode("utf-8")
+    if component.name == "sigTst":
+        # 5.3.4: the base64url text of the value.
+        return _digest_of(value), frozenset()
+    if not one.unsigned.readable or any(each.text is None for each in before):
+        return None
+    if component.name == "arcTst":
+        stamped = component.value.get("timeStamped", "all") if isinstance(component.value, dict) else ""
+        return _archived(one, before) if stamped == "all" else None
+    if component.name == "rfsTst":
+        # Annex A.1.5.2: references alone.
+        return _digest_of(*_texts(before, _REFERENCES)), frozenset()
+    # Annex A.1.5.1, sigRTst: the value, a full stop, and earlier time-stamps and references.
+    texts = _texts(before, _REFERENCES | {"sigTst"})
+    return _digest_of(value, b".", *texts), _held([each for each in before if each.name == "sigTst"])
 
 
-def _of_references(value: bytes, before: tuple[Component, ...], token: bytes) -> FoundTimeStamp:
-    """The sigRTst (annex A.1.5.1): over the value, a full stop, and earlier time-stamps and references."""
-    texts = [c.text for c in before if c.name in _BEFORE_SIGNATURE_AND_REFERENCES and c.text is not None]
-    stamps = tuple(c for c in before if c.name == "sigTst")
-    covers = frozenset(hashlib.sha256(t).digest() for c in stamps for t in jades_unsigned.tokens(c))
-    return FoundTimeStamp(TimeSource.SIGNATURE, token, _digest_of(value, b".", *texts), covers)
+def _archived(one: Stamped, before: tuple[Component, ...]) -> _Over:
+    """5.3.6.3: content, protected header, value and the elements before it."""
+    covers = _held(before) | {hashlib.sha256(der).digest() for der in one.header.certificates}
+    if one.payload.stamped is None:
+        return None, covers
+    header, value = one.signature.protected.encode(), one.signature.signature.encode()
+    texts = [each.text for each in before if each.text is not None]
+    return _digest_of(*one.payload.stamped, b".", header, b".", value, b".", *texts), covers
 
 
-def _archive(
-    signature: JwsSignature,
-    header: Header,
-    payload: Payload,
-    before: tuple[Component, ...],
-    token: bytes,
-) -> FoundTimeStamp:
-    """The arcTst (5.3.6.3): over content, protected header, value and the elements before it."""
-    values = jades_unsigned.values_of(before).all
-    tokens = [token for component in before for token in jades_unsigned.tokens(component)]
-    covered = (*header.certificates, *values, *tokens)
-    covers = frozenset(hashlib.sha256(one).digest() for one in covered)
-    if payload.stamped is None:
-        return FoundTimeStamp(TimeSource.ARCHIVE, token, None, covers)
-    texts = [component.text for component in before if component.text is not None]
-    signed = (signature.protected.encode(), b".", signature.signature.encode(), b".")
-    imprint = _digest_of(*payload.stamped, b".", *signed, *texts)
-    return FoundTimeStamp(TimeSource.ARCHIVE, token, imprint, covers)
+def _texts(before: Iterable[Component], names: frozenset[str]) -> list[bytes]:
+    return [each.text for each in before if each.name in names and each.text is not None]
+
+
+def _held(components: Iterable[Component]) -> frozenset[bytes]:
+    """SHA-256 of the tokens and values in these elements."""
+    every = [value for each in components for value in (*each.tokens, *each.values.all)]
+    return frozenset(hashlib.sha256(value).digest() for value in every)
 
 
 def _digest_of(*parts: bytes) -> Callable[[str], bytes]:

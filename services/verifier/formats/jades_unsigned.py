@@ -6,30 +6,29 @@ time-stamp covers is the text of the elements before it, whether or not they can
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from typing import Any
 
-from services.verifier.formats import cms
+from services.verifier.formats import cms, revocation_values
 from services.verifier.formats.ber import BerError
-from services.verifier.formats.jws_text import TextError, from_base64, from_base64url, parse_json
+from services.verifier.formats.jws_text import (
+    MAX_VALUES,
+    TextError,
+    TextLimit,
+    from_base64,
+    from_base64url,
+    parse_json,
+    values_in,
+)
 
 MAX_COMPONENTS = 1000
-MAX_VALUES = 2000
-"""Certificates and revocation values of one signature."""
+MAX_EVIDENCE = 2000
+"""Certificates, CRLs and OCSP responses of one signature, of each kind."""
 _CERTIFICATES = frozenset({"xVals", "axVals"})
 _REVOCATION = frozenset({"rVals", "arVals"})
 _BOTH = frozenset({"tstVD", "anyValData"})
 """Certificates and revocation values together (TS 119 182-1 5.3.5.6, 5.3.6)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Component:
-    """One element of etsiU. `text`: its base64url; None where it is written in the clear. Unreadable: no name."""
-
-    name: str
-    value: Any
-    text: bytes | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +46,20 @@ class Values:
 
 
 @dataclass(frozen=True, slots=True)
+class Component:
+    """One element of etsiU. `text`: its base64url; None where it is written in the clear. Unreadable: no name.
+
+    `tokens` are those of a time-stamp container (section 5.4.3.3); `values` stand in it (section 5.3.5) or in a token.
+    """
+
+    name: str
+    value: Any
+    text: bytes | None
+    tokens: tuple[bytes, ...] = ()
+    values: Values = field(default_factory=Values)
+
+
+@dataclass(frozen=True, slots=True)
 class Unsigned:
     """The elements in their order. `readable` false: etsiU is not what section 5.3.1 says, or too long."""
 
@@ -55,8 +68,8 @@ class Unsigned:
 
     @property
     def values(self) -> Values:
-        """Of all elements, and of the time-stamp tokens in them."""
-        return values_of(self.components)
+        """Of all elements."""
+        return joined(component.values for component in self.components)
 
 
 def read(header: dict[str, Any]) -> Unsigned:
@@ -64,80 +77,93 @@ def read(header: dict[str, Any]) -> Unsigned:
     elements = header.get("etsiU", [])
     if not isinstance(elements, list) or len(elements) > MAX_COMPONENTS:
         return Unsigned(readable=False)
-    components = tuple(_component(element) for element in elements)
+    components, left = [], MAX_VALUES
+    for element in elements:
+        component, count = _component(element, left)
+        left -= count
+        components.append(component)
     # Section 5.3.1: all are base64url, or none.
     mixed = len({component.text is None for component in components}) > 1
-    return Unsigned(components, readable=not mixed)
+    return Unsigned(tuple(components), readable=not mixed and left > 0)
 
 
-def values_of(components: tuple[Component, ...]) -> Values:
-    """Certificates and revocation values of these elements (section 5.3.5), and those inside their tokens."""
-    certificates, crls, ocsps = list[bytes](), list[bytes](), list[bytes]()
-    for component in components:
-        certificates += _encapsulated(_x509(component), "val")
-        for revocation in _revocation(component):
-            crls += _encapsulated(_member(revocation, "crlVals"), "val")
-            ocsps += _encapsulated(_member(revocation, "ocspVals"), "val")
-        for token in tokens(component):
-            try:
-                message = cms.parse(token)[0]
-            except BerError:
-                continue
-            certificates += message.certificates
-            crls += message.crls
-            ocsps += message.ocsps
-    return Values(*(tuple(dict.fromkeys(found))[:MAX_VALUES] for found in (certificates, crls, ocsps)))
+def joined(parts: Iterable[Values]) -> Values:
+    """Values together, each once."""
+    every = list(parts)
+    return Values(
+        _once(value for one in every for value in one.certificates),
+        _once(value for one in every for value in one.crls),
+        _once(value for one in every for value in one.ocsps),
+    )
 
 
-def tokens(component: Component) -> list[bytes]:
-    """The tokens of a time-stamp container (section 5.4.3.3); empty for any other element."""
-    return container_tokens(component.value)
+def _once(values: Iterable[bytes]) -> tuple[bytes, ...]:
+    return tuple(dict.fromkeys(values))[:MAX_EVIDENCE]
 
 
-def container_tokens(value: Any) -> list[bytes]:
-    """The tokens of a tstContainer."""
-    return _encapsulated(_member(value, "tstTokens"), "val")
+def container_tokens(value: Any) -> tuple[bytes, ...]:
+    """The tokens of a tstContainer (section 5.4.3.3); none where the value is something else."""
+    return _encapsulated(_member(value, "tstTokens"))
 
 
-def _component(element: Any) -> Component:
-    text = None
+def _component(element: Any, left: int) -> tuple[Component, int]:
+    """One element, and how many of the values that may still be read it took."""
+    text, count = None, 0
     if isinstance(element, str):
         # What is no base64url could not have been stamped as such; kept, so that an imprint is over all there is.
         text = element.encode("utf-8")
         try:
-            element = parse_json(from_base64url(element, "an element of etsiU"))
+            octets = from_base64url(element, "an element of etsiU")
+            count = values_in(octets, left)
+            element = parse_json(octets, left)
+        except TextLimit:
+            element, count = None, left
         except TextError:
             element = None
     if not isinstance(element, dict) or len(element) != 1:
-        return Component("", None, text)
+        return Component("", None, text), count
     name, value = next(iter(element.items()))
-    return Component(name, value, text)
+    tokens = container_tokens(value)
+    values = joined((_stated(name, value), *map(_inside, tokens)))
+    return Component(name, value, text, tokens, values), count
 
 
-def _x509(component: Component) -> list[Any]:
-    """Members that hold certificates: x509Cert of each certificate object."""
-    listed = component.value if component.name in _CERTIFICATES else None
-    if component.name in _BOTH:
-        listed = _member(component.value, "xVals") or _member(component.value, "certVals")
-    return [_member(one, "x509Cert") for one in listed] if isinstance(listed, list) else []
+def _stated(name: str, value: Any) -> Values:
+    """Section 5.3.5; both kinds together in 5.3.5.6 and 5.3.6."""
+    certificates = revocation = None
+    if name in _CERTIFICATES:
+        certificates = value
+    elif name in _REVOCATION:
+        revocation = value
+    elif name in _BOTH:
+        certificates = _member(value, "xVals") or _member(value, "certVals")
+        revocation = _member(value, "rVals") or _member(value, "revVals")
+    listed = certificates if isinstance(certificates, list) else []
+    ocsps = _encapsulated(_member(revocation, "ocspVals"))
+    return Values(
+        _encapsulated([_member(one, "x509Cert") for one in listed]),
+        _encapsulated(_member(revocation, "crlVals")),
+        tuple(map(revocation_values.as_response, ocsps)),
+    )
 
 
-def _revocation(component: Component) -> Iterator[Any]:
-    if component.name in _REVOCATION:
-        yield component.value
-    if component.name in _BOTH:
-        yield _member(component.value, "rVals") or _member(component.value, "revVals")
+def _inside(token: bytes) -> Values:
+    try:
+        message = cms.parse(token)[0]
+    except BerError:
+        return Values()
+    return Values(message.certificates, message.crls, message.ocsps)
 
 
-def _encapsulated(objects: Any, member: str) -> list[bytes]:
-    """Octets of objects of type pkiOb or tstToken (sections 5.4.2, 5.4.3.3); one that cannot be read is left out."""
+def _encapsulated(objects: Any) -> tuple[bytes, ...]:
+    """Octets of objects of type pkiOb or tstToken (section 5.4); one that cannot be read is left out."""
     found = []
-    for one in objects if isinstance(objects, list) else []:
+    for one in objects[:MAX_EVIDENCE] if isinstance(objects, list) else []:
         try:
-            found.append(from_base64(_member(one, member), "a value"))
+            found.append(from_base64(_member(one, "val"), "a value"))
         except TextError:
             continue
-    return found
+    return tuple(found)
 
 
 def _member(value: Any, name: str) -> Any:

@@ -14,8 +14,13 @@ MAX_VALUES = 200_000
 """Opening brackets and commas in one text: bounds what it takes in memory before it is parsed."""
 MAX_NUMBER = 40
 """Characters of one number."""
-_TOKENS = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)|[\[{\]}]', re.DOTALL)
-"""Texts, also one without an end, and brackets. Nothing is tried twice: the time is that of the length."""
+_STRUCTURE = re.compile(
+    rb'[^"\[{\]},]*+(?:"[^"\\]*+(?:\\.[^"\\]*+)*+"[^"\[{\]},]*+){0,2}+([\[{\]},]|\Z)', re.DOTALL
+)
+"""Up to the next bracket or comma that stands in no string: there is a name and a value before it, or less.
+
+Nothing is tried twice: the time is that of the length.
+"""
 _BASE64URL = re.compile(r"[A-Za-z0-9_-]*")
 _ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 _DROPPED_BITS = {2: 0x0F, 3: 0x03}
@@ -30,12 +35,12 @@ class TextLimit(TextError):
     """The text nests deeper or has more values than is read."""
 
 
-def parse_json(data: bytes) -> Any:
+def parse_json(data: bytes, limit: int = MAX_VALUES) -> Any:
     """The value of a JSON text in UTF-8: no doubled names, no NaN, no numbers without end, no half characters.
 
-    Raises TextError, TextLimit.
+    `limit` is of values. Raises TextError, TextLimit.
     """
-    _bounded(data)
+    values_in(data, limit)
     try:
         value = json.loads(
             data.decode("utf-8"),
@@ -86,21 +91,26 @@ def from_base64(text: Any, what: str) -> bytes:
         raise TextError(f"{what} is not base64") from error
 
 
-def _bounded(data: bytes) -> None:
-    if data.count(b"[") + data.count(b"{") + data.count(b",") > MAX_VALUES:
-        # Brackets in a text count too, until it is known which they are.
-        outside = _TOKENS.sub(lambda match: match.group() if len(match.group()) == 1 else b"", data)
-        if outside.count(b"[") + outside.count(b"{") + outside.count(b",") > MAX_VALUES:
-            raise TextLimit(f"the JSON text has more than {MAX_VALUES} values")
-    depth = 0
-    for match in _TOKENS.finditer(data):
-        token = match.group()
-        if token in (b"[", b"{"):
+def values_in(data: bytes, limit: int = MAX_VALUES) -> int:
+    """How many values a JSON text has at least, without parsing it. Raises TextError, TextLimit."""
+    depth = count = position = 0
+    while position < len(data):
+        match = _STRUCTURE.match(data, position)
+        if match is None:
+            raise TextError("the text is not JSON")
+        position, mark = match.end(), match.group(1)
+        if mark in (b"[", b"{"):
             depth += 1
-            if depth > MAX_DEPTH:
-                raise TextLimit(f"the JSON text nests deeper than {MAX_DEPTH} levels")
-        elif token in (b"]", b"}"):
+        elif mark in (b"]", b"}"):
             depth -= 1
+        count += mark in (b"[", b"{", b",")
+        if depth > MAX_DEPTH:
+            raise TextLimit(f"the JSON text nests deeper than {MAX_DEPTH} levels")
+        if count > limit:
+            raise TextLimit(f"the JSON text has more than {limit} values")
+        if depth < 0:
+            raise TextError("the JSON text closes what it did not open")
+    return count
 
 
 def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
