@@ -210,4 +210,7 @@ def _text(report: dict[str, Any]) -> str:
         lines.append(f"  Phạm vi / covers: {coverage['kind']}{revision}")
         lines += [f"    + revision {c['revision']}: {c['touches']}" for c in coverage["later"]]
         lines += [f"  [{w['code']}] {w['vi']} / {w['en']}" for w in entry["warnings"]]
+    for inner in report["inner"]:
+        lines.append(f"\n→ bên trong / inside: {inner['name'] or '-'}")
+        lines += [f"  {line}" for line in _text(inner["report"]).splitlines()]
     return "\n".join(lines)

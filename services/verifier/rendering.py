@@ -26,6 +26,7 @@ def document(report: DocumentReport) -> dict[str, Any]:
         "owner": _owner(report.owner),
         "warnings": [_notice(n) for n in report.notices],
         "signatures": [signature(s, integrity_only=report.integrity_only) for s in report.signatures],
+        "inner": [{"name": one.name, "report": document(one.report)} for one in report.inner],
     }
 
 
