@@ -273,6 +273,18 @@ class EvidenceUnavailable(DomainError):
     code, kind, retryable = "EVIDENCE_UNAVAILABLE", Kind.UNAVAILABLE, True
 
 
+class EvidenceNotKept(DomainError):
+    """The evidence of a verification was to be kept and could not be, so no report is given."""
+
+    code, kind, retryable = "EVIDENCE_NOT_KEPT", Kind.UNAVAILABLE, True
+
+
+class EvidenceLimit(DomainError):
+    """The agency keeps as much evidence as it may: some of it has to be deleted first."""
+
+    code, kind = "EVIDENCE_LIMIT", Kind.CONFLICT
+
+
 class CredentialNotFound(DomainError):
     """No such credential, or none that this client may use."""
 

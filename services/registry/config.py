@@ -122,6 +122,19 @@ class AuditSettings(Settings):
     """Between comparisons with the signer's ledgers; an entry missing for this long is fetched."""
 
 
+class EvidenceSettings(Settings):
+    """Evidence of verifications that clients have kept."""
+
+    max_bytes: int = Field(default=64 * 1024 * 1024, ge=64 * 1024, le=512 * 1024 * 1024)
+    """Most bytes of one verification's; more than the verifier's own limit, for the report beside it."""
+    max_agency_bytes: int = Field(default=4 * 1024 * 1024 * 1024, ge=1024)
+    """Most bytes that one agency keeps; a value that several verifications went by counts once."""
+    max_buffered_bytes: int = Field(default=256 * 1024 * 1024, ge=1024 * 1024)
+    """Most bytes coming in at once; beyond it calls are refused as OVERLOADED."""
+    keep_days: int = Field(default=0, ge=0, le=36_600)
+    """Deleted when older than this; 0: kept until somebody deletes it."""
+
+
 class RegistrySettings(ProcessSettings):
     """The whole file."""
 
@@ -139,3 +152,4 @@ class RegistrySettings(ProcessSettings):
     bootstrap: BootstrapSettings
     directory: DirectorySettings = DirectorySettings()
     audit: AuditSettings = AuditSettings()
+    evidence: EvidenceSettings = EvidenceSettings()

@@ -34,11 +34,13 @@ from services.registry.service.clients import ClientService
 from services.registry.service.credentials import CredentialService
 from services.registry.service.crls import CrlSchedule, CrlService
 from services.registry.service.directory import DirectoryService, Pace
+from services.registry.service.evidence import EvidencePolicy, EvidenceService
 from services.registry.service.holds import HoldService
 from services.registry.service.issuing import IssuingService
 from services.registry.service.parties import PartyService
 from services.registry.service.time_stamps import TimeStampCertificates, UnitPlan
 from services.registry.service.tokens import TokenService
+from services.registry.servicer.evidence import EvidenceLimits, EvidenceServicer
 from services.registry.servicer.platform import DirectoryServicer, PkiServicer, TokenServicer
 from services.registry.servicer.registry import RegistryServicer, UseCases
 from services.registry.signer_rpc import RpcSigner
@@ -55,8 +57,14 @@ FIRST_PAUSE_SECONDS, LAST_PAUSE_SECONDS = 0.5, 10.0
 """Between tries to make the CA while the signer is not up yet."""
 
 _GATEWAY, _SIGNER, _VERIFIER = "gateway", "signer", "verifier"
-_SERVICES = ("RegistryService", "TokenService", "DirectoryService", "PkiService")
+_SERVICES = ("RegistryService", "EvidenceService", "TokenService", "DirectoryService", "PkiService")
 _CALLERS: dict[str, frozenset[str]] = {
+    # Only who judges may have evidence kept: what is kept is then what a verdict went by.
+    "EvidenceService/KeepEvidence": frozenset({_VERIFIER}),
+    "EvidenceService/GetEvidence": frozenset({_GATEWAY}),
+    "EvidenceService/ListEvidence": frozenset({_GATEWAY}),
+    "EvidenceService/FetchEvidenceFile": frozenset({_GATEWAY}),
+    "EvidenceService/DeleteEvidence": frozenset({_GATEWAY}),
     "TokenService/IssueToken": frozenset({_GATEWAY}),
     "TokenService/GetTokenKeys": frozenset({_GATEWAY, _SIGNER, _VERIFIER}),
     "DirectoryService/ResolveCredential": frozenset({_SIGNER}),
@@ -89,9 +97,13 @@ class Room:
     issuing: IssuingService
     crls: CrlService
     time_stamps: TimeStampCertificates
+    evidence: EvidenceService
+    evidence_limits: EvidenceLimits
 
     def add(self, server: grpc.aio.Server) -> None:
-        """Register the four services."""
+        """Register the services."""
+        evidence = EvidenceServicer(self.use.tokens, self.evidence, self.evidence_limits)
+        registry_pb2_grpc.add_EvidenceServiceServicer_to_server(evidence, server)
         registry_pb2_grpc.add_RegistryServiceServicer_to_server(RegistryServicer(self.use), server)
         registry_pb2_grpc.add_TokenServiceServicer_to_server(TokenServicer(self.use.tokens), server)
         registry_pb2_grpc.add_DirectoryServiceServicer_to_server(DirectoryServicer(self.directory), server)
@@ -131,7 +143,9 @@ def assemble(
         holds=HoldService(store, directory, crls, chronicle, now),
         audit=AuditService(store, signer, metrics, log),
     )
-    return Room(use, directory, authorities, issuing, crls, units)
+    kept = EvidenceService(store, chronicle, now, _evidence_policy(settings), (metrics, log))
+    limits = EvidenceLimits(settings.evidence.max_bytes, settings.evidence.max_buffered_bytes)
+    return Room(use, directory, authorities, issuing, crls, units, kept, limits)
 
 
 def _ca_plan(settings: RegistrySettings) -> CaPlan:
@@ -154,6 +168,11 @@ def _unit_plan(settings: RegistrySettings) -> UnitPlan | None:
         timedelta(days=unit.validity_days),
         timedelta(days=unit.renew_days_before),
     )
+
+
+def _evidence_policy(settings: RegistrySettings) -> EvidencePolicy:
+    days = settings.evidence.keep_days
+    return EvidencePolicy(settings.evidence.max_agency_bytes, timedelta(days=days) if days else None)
 
 
 def _schedules(settings: RegistrySettings) -> dict[str, CrlSchedule]:
@@ -233,6 +252,7 @@ async def _start_background(
         "issuing": _again(runtime, settings.ca.reconcile_seconds, lambda: room.issuing.reconcile(log)),
         "time-stamp-certificate": _again(runtime, settings.ca.reconcile_seconds, room.time_stamps.ensure),
         "readers": _again(runtime, HOUSEKEEPING_SECONDS, room.directory.forget_readers),
+        "evidence": _again(runtime, HOUSEKEEPING_SECONDS, room.evidence.forget_expired),
         "audit": _audit_consumer(settings, runtime, room, bus).run(),
         "audit-reconciliation": room.use.audit.run(settings.audit.reconcile_seconds),
     }

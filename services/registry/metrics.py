@@ -22,6 +22,7 @@ class RegistryMetrics:
     certificates_issued: Counter
     tokens_issued: Counter
     tokens_refused: Counter
+    evidence: Counter
 
     @classmethod
     def register(cls, registry: CollectorRegistry) -> RegistryMetrics:
@@ -71,6 +72,12 @@ class RegistryMetrics:
                 "kyso_registry_tokens_refused_total",
                 "Token requests refused, by error code.",
                 ["code"],
+                registry=registry,
+            ),
+            evidence=Counter(
+                "kyso_registry_evidence_total",
+                "Evidence of verifications: kept, again (kept before), refused (no room), deleted or expired.",
+                ["what"],
                 registry=registry,
             ),
         )

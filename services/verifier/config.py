@@ -16,6 +16,14 @@ class LimitSettings(Settings):
 
     max_document_bytes: int = Field(default=64 * 1024 * 1024, ge=1024, le=1024 * 1024 * 1024)
     """Largest document, and largest detached content; refused at the crossing byte."""
+    max_contents: int = Field(default=200, ge=1, le=1000)
+    """Most detached contents of one document."""
+    max_evidence_bytes: int = Field(default=40 * 1024 * 1024, ge=64 * 1024, le=256 * 1024 * 1024)
+    """Most bytes of evidence that go back with an answer, or are kept; values beyond it are counted and left out."""
+    max_originals_bytes: int = Field(default=64 * 1024 * 1024, ge=1024, le=1024 * 1024 * 1024)
+    """Most bytes of the documents taken out of a signed one; beyond it the call is refused."""
+    max_answer_bytes: int = Field(default=128 * 1024 * 1024, ge=1024 * 1024)
+    """Most bytes of all files of one answer."""
     max_buffered_bytes: int = Field(default=256 * 1024 * 1024, ge=1024)
     """Most bytes of all documents under way together; beyond it new ones are refused as OVERLOADED."""
     workers: int = Field(default=2, ge=1, le=256)

@@ -19,6 +19,7 @@ from services.verifier.egress_time_stamps import TimeStampRelay
 from services.verifier.evidence import EvidenceCollector
 from services.verifier.evidence_sources import EvidenceCache, EvidenceSources
 from services.verifier.metrics import VerifierMetrics
+from services.verifier.registry_evidence import EvidenceKeeper
 from services.verifier.servicer import Outside, VerifierServicer
 from services.verifier.trust import RegistryTrust
 from services.verifier.workers import WorkerPool
@@ -27,6 +28,8 @@ SERVICE = "kyso.v1.VerifierService"
 ALLOW = {
     # The gateway has looked at its caller's access token (scope verify); the signer asks for itself, before a seal.
     f"/{SERVICE}/VerifyDocument": frozenset({"gateway", "signer"}),
+    # With keep_evidence the registry checks the token that comes along: the gateway's word is not enough to keep anything.
+    f"/{SERVICE}/ExamineDocument": frozenset({"gateway"}),
     f"/{SERVICE}/CollectEvidence": frozenset({"signer"}),
     f"/{SERVICE}/RequestTimeStamp": frozenset({"signer"}),
 }
@@ -39,7 +42,7 @@ def utc_now() -> datetime:
 
 @asynccontextmanager
 async def _outside(
-    settings: VerifierSettings, trust: RegistryTrust, runtime: Runtime
+    settings: VerifierSettings, trust: RegistryTrust, keeper: EvidenceKeeper, runtime: Runtime
 ) -> AsyncIterator[Outside]:
     """What asks hosts outside; connections and what is being fetched end with the block."""
     egress, clock, log = settings.egress, time.monotonic, runtime.telemetry.log
@@ -52,6 +55,7 @@ async def _outside(
             yield Outside(
                 EvidenceCollector(sources, trust, settings.evidence, metrics, utc_now),
                 TimeStampRelay(door, settings.time_stamp_authorities),
+                keeper,
             )
         finally:
             await cache.close()
@@ -66,7 +70,7 @@ async def serve(settings: VerifierSettings, runtime: Runtime) -> None:
         metrics = VerifierMetrics.register(
             runtime.telemetry.registry, trust.age_seconds, lambda: pool.lost, lambda: pool.given_up
         )
-        outside = await stack.enter_async_context(_outside(settings, trust, runtime))
+        outside = await stack.enter_async_context(_outside(settings, trust, EvidenceKeeper(channel), runtime))
         servicer = VerifierServicer(pool, trust, settings.limits, metrics, utc_now, outside)
         runtime.health.register("trust", trust.check)
         await stack.enter_async_context(

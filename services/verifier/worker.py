@@ -16,8 +16,8 @@ from typing import Any, BinaryIO
 import lxml.etree  # noqa: F401
 
 from services.kernel.runtime import confinement
-from services.verifier import rendering, wire
-from services.verifier.domain import DocumentReport
+from services.verifier import examination, wire
+from services.verifier.examination import Answer
 from services.verifier.formats.asic import AsicFormat
 from services.verifier.formats.cms_file import CmsFormat
 from services.verifier.formats.jades import JadesFormat
@@ -25,7 +25,6 @@ from services.verifier.formats.pdf import PdfFormat
 from services.verifier.formats.smime import SmimeFormat
 from services.verifier.formats.xml_signature import XmlFormat
 from services.verifier.ports import SubmittedDocument, TrustMaterial
-from services.verifier.service import VerificationService
 
 # ASiC before PDF: a container may hold a PDF file, unpacked, within its first kilobyte.
 FORMATS = (AsicFormat(), PdfFormat(), CmsFormat(), XmlFormat(), SmimeFormat(), JadesFormat())
@@ -46,7 +45,9 @@ def main() -> None:
         if kind == wire.TRUST:
             trust = wire.read_trust(body)
         elif kind == wire.START:
-            _send(sink, _judge(source, body, trust))
+            for piece in wire.answer(_judge(source, body, trust)):
+                sink.write(piece)
+            sink.flush()
 
 
 def _confine(memory_bytes: int) -> frozenset[str]:
@@ -57,20 +58,23 @@ def _confine(memory_bytes: int) -> frozenset[str]:
     return given_up | confinement.leave_files()
 
 
-def _judge(source: BinaryIO, start: bytes, trust: TrustMaterial) -> dict[str, Any]:
-    at, integrity_only, with_detached = wire.read_start(start)
-    document, detached = bytearray(), bytearray()
+def _judge(source: BinaryIO, start: bytes, trust: TrustMaterial) -> Answer:
+    inquiry = wire.read_start(start)
+    document, contents, names = bytearray(), list[bytearray](), list[str]()
     while True:
         kind, size = wire.HEADER.unpack(source.read(wire.HEADER.size))
         if kind == wire.END:
             break
-        (document if kind == wire.DOCUMENT else detached).extend(source.read(size))
-    submitted = SubmittedDocument(bytes(document), bytes(detached) if with_detached else None)
-    try:
-        report = VerificationService(FORMATS, trust, integrity_only=integrity_only).verify(submitted, at)
-    except (MemoryError, RecursionError):
-        report = DocumentReport.undecided(submitted.data, at, integrity_only)
-    return rendering.document(report)
+        body = source.read(size)
+        if kind == wire.CONTENT:
+            names.append(body.decode("utf-8"))
+            contents.append(bytearray())
+        else:
+            (document if kind == wire.DOCUMENT else contents[-1]).extend(body)
+    whole = [bytes(content) for content in contents]
+    named = {name: content for name, content in zip(names, whole, strict=True) if name}
+    submitted = SubmittedDocument(bytes(document), whole[0] if whole else None, named)
+    return examination.examine(FORMATS, trust, submitted, inquiry)
 
 
 def _send(sink: BinaryIO, answer: dict[str, Any]) -> None:

@@ -1,0 +1,63 @@
+"""One document from beginning to end: its report, compared with the owner, and what was asked for beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from services.verifier import originals, owner, rendering, used_evidence
+from services.verifier.domain import DocumentReport
+from services.verifier.inquiry import AnswerFile, Inquiry
+from services.verifier.ports import SignatureFormat, SubmittedDocument, TrustMaterial
+from services.verifier.service import VerificationService
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A report in the shape of `rendering.document`, the files that go with it, and how many had no room."""
+
+    report: dict[str, Any]
+    files: Sequence[AnswerFile] = ()
+    evidence_left_out: int = 0
+    originals_left_out: int = 0
+
+
+@dataclass(slots=True)
+class _Files:
+    files: list[AnswerFile] = field(default_factory=list)
+    evidence_left_out: int = 0
+    originals_left_out: int = 0
+
+
+def examine(
+    formats: Sequence[SignatureFormat], trust: TrustMaterial, document: SubmittedDocument, inquiry: Inquiry
+) -> Answer:
+    """Judge a document and collect what is asked for. Raises nothing on account of the document."""
+    service = VerificationService(formats, trust, integrity_only=inquiry.integrity_only)
+    try:
+        examination = service.examine(document, inquiry.at, inquiry.valid_at)
+        report = examination.report
+        more = _Files()
+        if inquiry.evidence:
+            found, more.evidence_left_out = used_evidence.used(examination, trust, inquiry.evidence)
+            more.files += found
+        if inquiry.originals:
+            contents = examination.findings.contents
+            found, more.originals_left_out = originals.signed(contents, report, inquiry.originals)
+            more.files += found
+    except (MemoryError, RecursionError):
+        return undecided(document.data, inquiry)
+    return _answer(report, inquiry, more)
+
+
+def undecided(data: bytes, inquiry: Inquiry) -> Answer:
+    """The answer on a document whose check ran into a limit."""
+    return _answer(DocumentReport.undecided(data, inquiry.at, inquiry.integrity_only), inquiry, _Files())
+
+
+def _answer(report: DocumentReport, inquiry: Inquiry, more: _Files) -> Answer:
+    if inquiry.owner is not None:
+        report = owner.apply(inquiry.owner, report)
+    files = more.files
+    return Answer(rendering.document(report), files, more.evidence_left_out, more.originals_left_out)
