@@ -152,12 +152,15 @@ def _require_fit(holds: Callable[[], bool]) -> None:
 
 
 def _attributes_fit(signer: SignerInfo, content_type: str, content_digest: bytes) -> None:
-    """RFC 5652 5.3, 11.1, 11.2: signed attributes must name the content's type and its digest."""
+    """RFC 5652 5.3, 11.1, 11.2: signed attributes must name the content's type and its digest.
+
+    What a counter-signature signs has no type, given as "", and none is to be named (11.4).
+    """
     malformed = SubIndication.FORMAT_FAILURE
-    if signer.message_digest is None or signer.content_type is None:
+    if signer.message_digest is None or (signer.content_type is None and content_type):
         detail = "the signed attributes lack content-type or message-digest"
         raise Stop(Indication.TOTAL_FAILED, malformed, detail)
-    if signer.content_type != content_type:
+    if (signer.content_type or "") != content_type:
         raise Stop(Indication.TOTAL_FAILED, malformed, "the signed content-type is not that of the content")
     if signer.message_digest != content_digest:
         detail = "the signed digest is not that of the content"

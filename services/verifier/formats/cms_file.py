@@ -6,13 +6,13 @@ from collections.abc import Callable
 
 from services.verifier import algorithms
 from services.verifier.domain import Code, Coverage, CoverageReport, Indication, Notice, SubIndication
-from services.verifier.formats import cms, cms_stamps, mime
+from services.verifier.formats import cms, cms_counter, cms_stamps, cms_values, mime
 from services.verifier.formats.ber import BerError
 from services.verifier.ports import Content, Fault, Findings, FoundSignature, SubmittedDocument
 
 
 class CmsFormat:
-    """Finds the signers of a CMS message, and their time-stamps. Counter-signatures in it are not judged."""
+    """Finds the signers of a CMS message, their counter-signatures, and their time-stamps."""
 
     name = "CMS"
 
@@ -21,13 +21,14 @@ class CmsFormat:
         return cms.looks_like(data)
 
     def find(self, document: SubmittedDocument) -> Findings:
-        """One finding for each SignerInfo."""
+        """One finding for each SignerInfo, and behind it for each that signs its value."""
         try:
             message = cms.parse_file(document.data)
         except BerError as error:
             return Findings(self.name, obstacle=Notice(Code.DOC_MALFORMED, str(error)))
         found = [_found(document, message, i) for i in range(len(message.signers))]
-        return Findings(self.name, found, contents=_contents(message, tuple(one.name for one in found)))
+        contents = _contents(message, tuple(one.name for one in found))
+        return Findings(self.name, cms_counter.of_message(message, found), contents=contents)
 
 
 def _contents(message: cms.SignedData, names: tuple[str, ...]) -> list[Content]:
@@ -43,7 +44,7 @@ def _found(document: SubmittedDocument, message: cms.SignedData, index: int) -> 
     name, coverage = f"signer-{index + 1}", CoverageReport(Coverage.UNKNOWN)
     signer = message.signers[index]
     if isinstance(signer, BerError):
-        return FoundSignature(name, "CMS", coverage, fault=_failed(str(signer)))
+        return FoundSignature(name, "CMS", coverage, fault=cms_counter.malformed(str(signer)))
     content, fault = _content(document, message)
     if (
         fault is None
@@ -51,20 +52,24 @@ def _found(document: SubmittedDocument, message: cms.SignedData, index: int) -> 
         and not signer.signed_octets
         and cms.reads_as_attributes(content)
     ):
-        fault = _failed("the content is itself a set of signed attributes, lifted from another message")
+        fault = cms_counter.malformed(
+            "the content is itself a set of signed attributes, lifted from another message"
+        )
     digest = None if content is None else _digest_of(content)
+    beside = content if message.content is None else None
+    values = cms_values.held(message, signer)
     return FoundSignature(
         name=name,
-        format=_level(signer),
+        format=cms_counter.level(signer),
         coverage=coverage if content is None else CoverageReport(Coverage.WHOLE, len(content), len(content)),
         signer=signer,
         content_type=message.content_type,
         digest=digest,
-        certificates=message.certificates,
-        crls=message.crls,
-        ocsps=message.ocsps,
-        time_stamps=cms_stamps.of_signer(message, signer, digest),
-        unjudged_time_stamps=cms_stamps.has_unjudged(signer),
+        certificates=values.certificates,
+        crls=values.crls,
+        ocsps=values.ocsps,
+        time_stamps=cms_stamps.of_signer(message, signer, digest, beside),
+        unjudged_time_stamps=cms_stamps.has_unjudged(message, signer, beside),
         claimed_time=signer.signing_time,
         notices=(Notice(Code.DOC_INTACT),),
         fault=fault,
@@ -73,13 +78,6 @@ def _found(document: SubmittedDocument, message: cms.SignedData, index: int) -> 
 
 def _digest_of(content: bytes) -> Callable[[str], bytes]:
     return lambda label: algorithms.digest(label, content)
-
-
-def _level(signer: cms.SignerInfo) -> str:
-    """EN 319 122-1 6.3: the baseline level B-B needs the certificate's reference and the signing time, both signed."""
-    if not signer.has_reference_attribute:
-        return "CMS"
-    return "CAdES-B-B" if signer.signing_time is not None else "CAdES"
 
 
 def _content(document: SubmittedDocument, message: cms.SignedData) -> tuple[bytes | None, Fault | None]:
@@ -95,8 +93,3 @@ def _content(document: SubmittedDocument, message: cms.SignedData) -> tuple[byte
         detail = "the signature is detached; hand in the signed content as well"
         return None, Fault(Indication.INDETERMINATE, SubIndication.SIGNED_DATA_NOT_FOUND, detail)
     return document.detached, None
-
-
-def _failed(detail: str) -> Fault:
-    notices = (Notice(Code.DOC_MALFORMED, detail),)
-    return Fault(Indication.TOTAL_FAILED, SubIndication.FORMAT_FAILURE, detail, notices)

@@ -8,8 +8,7 @@ from dataclasses import dataclass, replace
 
 from services.verifier import algorithms
 from services.verifier.domain import Coverage, SignatureKind, TimeSource
-from services.verifier.formats import cms, cms_stamps
-from services.verifier.formats.ber import BerError
+from services.verifier.formats import cms_stamps, cms_values
 from services.verifier.formats.cms import SignedData
 from services.verifier.formats.pdf_bytes import SignedRange
 from services.verifier.formats.pdf_store import Stores
@@ -45,15 +44,18 @@ def with_time_stamps(placed: Sequence[Placed], data: bytes, stores: Stores) -> l
         own = next((stamp for span, stamp in stamps if span is one.span), None)
         signer = found.signer
         inside = cms_stamps.of_signer(one.message, signer, found.digest) if own is None and signer else ()
+        held = cms_values.held(one.message, signer) if signer else cms_values.of_message(one.message)
         finished.append(
             replace(
                 found,
-                certificates=tuple(dict.fromkeys((*found.certificates, *newest.certificates))),
-                crls=tuple(dict.fromkeys((*found.crls, *newest.crls))),
-                ocsps=tuple(dict.fromkeys((*one.message.ocsps, *newest.ocsps))),
+                certificates=tuple(
+                    dict.fromkeys((*found.certificates, *held.certificates, *newest.certificates))
+                ),
+                crls=tuple(dict.fromkeys((*found.crls, *held.crls, *newest.crls))),
+                ocsps=tuple(dict.fromkeys((*held.ocsps, *newest.ocsps))),
                 time_stamps=(*inside, *later),
                 own_stamp=own,
-                unjudged_time_stamps=signer is not None and cms_stamps.has_unjudged(signer),
+                unjudged_time_stamps=signer is not None and cms_stamps.has_unjudged(one.message, signer),
             )
         )
     return finished
@@ -99,10 +101,8 @@ def _values(one: Placed) -> set[bytes]:
     if one.message is not None:
         found |= cms_stamps.values_of(one.message)
     signer = one.found.signer
+    found |= cms_values.archived(signer).fingerprints() if signer is not None else set()
     for value in signer.unsigned if signer is not None else ():
         found.add(hashlib.sha256(value.value).digest())
-        try:
-            found |= cms_stamps.values_of(cms.parse(value.value)[0])
-        except BerError:
-            continue
+        found |= cms_values.of_attribute(value).fingerprints()
     return found
