@@ -141,7 +141,8 @@ class Procedure:
         if found.proof is not None:
             case.signed = building_blocks.check_proof(found.proof, certificate)
         else:
-            case.signed = building_blocks.check_value(signer, certificate, found.content_type, found.digest)
+            signed = building_blocks.check_value(signer, certificate, found.content_type, found.digest)
+            case.signed = replace(signed, digests=(*signed.digests, *found.digests))
         case.integrity = Integrity.INTACT
 
     def _4_document(self, case: _Case) -> None:
