@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import grpc
@@ -22,9 +23,11 @@ from services.kernel.runtime.database import Database
 from services.kernel.runtime.outbox import Relay
 from services.kernel.runtime.process import Runtime
 from services.kernel.runtime.rpc import open_channel, serve_rpc
-from services.registry.anchors import read_outside
-from services.registry.config import AuthorityNames, RegistrySettings
+from services.registry import trust_lists
+from services.registry.anchors import read_anchors, read_outside
+from services.registry.config import AuthorityNames, CaSettings, RegistrySettings
 from services.registry.consumers import DURABLE, SIGNATURE_EVENTS, AuditConsumer, BusDirectory
+from services.registry.domain.anchors import Anchor
 from services.registry.domain.authority import ISSUING, ROOT
 from services.registry.metrics import RegistryMetrics
 from services.registry.service.audit import AuditService
@@ -37,6 +40,7 @@ from services.registry.service.directory import DirectoryService, Pace
 from services.registry.service.evidence import EvidencePolicy, EvidenceService
 from services.registry.service.holds import HoldService
 from services.registry.service.issuing import IssuingService
+from services.registry.service.outside_anchors import OutsideAnchors
 from services.registry.service.parties import PartyService
 from services.registry.service.time_stamps import TimeStampCertificates, UnitPlan
 from services.registry.service.tokens import TokenService
@@ -132,6 +136,7 @@ def assemble(
     authorities = AuthorityService(store, signer, plan, chronicle, now, log)
     crls = CrlService(store, signer, _schedules(settings), chronicle, now, log)
     crls.measure(metrics)
+    plan.outside.measure(metrics, now)
     issuing = IssuingService(store, signer, authorities, directory, chronicle, metrics)
     units = TimeStampCertificates(store, signer, authorities, chronicle, _unit_plan(settings), (metrics, log))
     keys = TokenKeys.open(settings.tokens.key_file)
@@ -154,8 +159,15 @@ def _ca_plan(settings: RegistrySettings) -> CaPlan:
             CaName(names.organization, names.common_name), timedelta(days=names.validity_days)
         )
 
-    outside = read_outside(settings.ca.outside_anchor_files, settings.ca.outside_intermediate_files)
-    return CaPlan(plan(settings.ca.root), plan(settings.ca.issuing), settings.ca.public_base_url, outside)
+    ca = settings.ca
+    return CaPlan(plan(ca.root), plan(ca.issuing), ca.public_base_url, _outside_anchors(ca))
+
+
+def _outside_anchors(settings: CaSettings) -> OutsideAnchors:
+    unlimited = read_outside(settings.outside_anchor_files, settings.outside_intermediate_files)
+    fixed = (*map(Anchor, unlimited.anchors), *read_anchors(settings.outside_anchors))
+    lists = {one.name: partial(trust_lists.read, one.name, one.file) for one in settings.trust_lists}
+    return OutsideAnchors(fixed, unlimited.intermediates, lists)
 
 
 def _unit_plan(settings: RegistrySettings) -> UnitPlan | None:
@@ -244,8 +256,13 @@ async def _start_background(
 
     if settings.ca.create_at_first_start:
         runtime.health.register("ca", ca_reason)
+    outside = room.authorities.plan.outside
+    await room.authorities.refresh_trust_lists()
+    if outside.named:
+        runtime.health.register("trust-lists", outside.reason)
     log = runtime.telemetry.log
     works = {
+        "trust-lists": _again(runtime, settings.ca.trust_list_seconds, room.authorities.refresh_trust_lists),
         "relay": relay.run(),
         "ca": ca_life(),
         "heartbeat": room.directory.beat(),

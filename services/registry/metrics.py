@@ -19,6 +19,7 @@ class RegistryMetrics:
     directory_head: Gauge
     hold_seconds: Histogram
     crl_age: Gauge
+    trust_list_remaining: Gauge
     certificates_issued: Counter
     tokens_issued: Counter
     tokens_refused: Counter
@@ -57,6 +58,12 @@ class RegistryMetrics:
                 "kyso_registry_crl_age_seconds",
                 "Seconds since thisUpdate of the newest CRL.",
                 ["ca"],
+                registry=registry,
+            ),
+            trust_list_remaining=Gauge(
+                "kyso_registry_trust_list_remaining_seconds",
+                "Seconds until the trust list in use is to be replaced (nextUpdate); negative: it should have been.",
+                ["list"],
                 registry=registry,
             ),
             certificates_issued=Counter(

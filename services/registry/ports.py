@@ -10,6 +10,7 @@ from typing import Protocol
 
 from services.kernel.events import Event
 from services.kernel.values import KeyAlgorithm
+from services.registry.domain.anchors import ListHead
 from services.registry.domain.audit import AuditEvent, AuditFilter, AuditRow
 from services.registry.domain.authority import Authority, Crl
 from services.registry.domain.credentials import (
@@ -191,6 +192,15 @@ class TimeStampRows(Protocol):
         """Write the signed certificate; False where it is there already."""
 
 
+class TrustListRows(Protocol):
+    """Which trust list was the newest under each name."""
+
+    async def newest(self, name: str) -> ListHead | None: ...
+
+    async def put(self, name: str, head: ListHead) -> None:
+        """Write that this one was taken. Only within `alone`."""
+
+
 class AuditRows(Protocol):
     """The audit log: one line after the other, positions without a gap."""
 
@@ -222,6 +232,9 @@ class Unit(Protocol):
 
     @property
     def evidence(self) -> EvidenceRows: ...
+
+    @property
+    def trust_lists(self) -> TrustListRows: ...
 
     @property
     def audit(self) -> AuditRows: ...

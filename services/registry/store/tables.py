@@ -315,4 +315,14 @@ evidence_file = Table(
     Index("evidence_file_by_blob", "agency_id", "sha256"),
 )
 
+# The newest trust list that was taken under each name: none that is older is taken again.
+trust_list = Table(
+    "trust_list",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("operator", Text, nullable=False),
+    Column("sequence_number", BigInteger, nullable=False),
+    Column("sha256", String(64), nullable=False),
+)
+
 outbox = outbox_table(metadata)

@@ -18,6 +18,7 @@ from services.registry.store.credentials import SqlCredentialRows
 from services.registry.store.evidence import SqlEvidenceRows
 from services.registry.store.parties import SqlPartyRows
 from services.registry.store.time_stamps import SqlTimeStampRows
+from services.registry.store.trust_lists import SqlTrustListRows
 
 _DIRECTORY = "directory"
 
@@ -50,6 +51,7 @@ class SqlUnit:
         self.authorities = SqlAuthorityRows(connection)
         self.time_stamps = SqlTimeStampRows(connection)
         self.evidence = SqlEvidenceRows(connection)
+        self.trust_lists = SqlTrustListRows(connection)
         self.audit = SqlAuditRows(connection, take)
 
     async def alone(self) -> None:
