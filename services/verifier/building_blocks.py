@@ -19,7 +19,7 @@ from services.verifier.certificates import Certificate, CertificateError
 from services.verifier.domain import Code, Indication, Notice, SubIndication
 from services.verifier.formats import ber
 from services.verifier.formats.ber import BerError
-from services.verifier.formats.cms import SignerInfo
+from services.verifier.formats.cms import CertificateReference, SignerInfo
 from services.verifier.ports import Proof
 
 
@@ -80,10 +80,11 @@ def named_by(signer: SignerInfo, candidates: Iterable[Certificate]) -> Certifica
     return next((candidate for candidate in candidates if _names(signer, candidate)), None)
 
 
-def identify(signer: SignerInfo, candidates: Sequence[Certificate]) -> Certificate:
+def identify(signer: SignerInfo, candidates: Sequence[Certificate], *, trusting: bool = False) -> Certificate:
     """Clause 5.2.3: the certificate that the signature names, and where it states a digest of it, that one.
 
-    Raises Stop.
+    `trusting`: who signed is not asked for, so that a digest which can be no certificate's at all, being of another
+    length than its algorithm's, is left aside (`has_unusable_reference` tells it). Raises Stop.
     """
     certificate = named_by(signer, candidates)
     if certificate is None:
@@ -93,9 +94,21 @@ def identify(signer: SignerInfo, candidates: Sequence[Certificate]) -> Certifica
             actual = algorithms.digest(algorithms.digest_label(reference.digest_oid), certificate.der)
         except AlgorithmError as error:
             raise _unidentified(str(error)) from error
-        if actual != reference.digest:
+        if actual != reference.digest and not (trusting and len(actual) != len(reference.digest)):
             raise _unidentified("the signed reference is to another certificate than the signer's")
     return certificate
+
+
+def has_unusable_reference(signer: SignerInfo) -> bool:
+    """True where a stated digest of the certificate has another length than its algorithm's."""
+    return any(_length(reference) != len(reference.digest) for reference in signer.references)
+
+
+def _length(reference: CertificateReference) -> int:
+    try:
+        return len(algorithms.digest(algorithms.digest_label(reference.digest_oid)))
+    except AlgorithmError:
+        return 0
 
 
 def _unidentified(detail: str) -> Stop:

@@ -130,7 +130,11 @@ class Procedure:
         candidates = self._candidates(case)
         # The report names the certificate also where its reference turns out not to fit.
         case.certificate = building_blocks.named_by(signer, candidates)
-        case.certificate = building_blocks.identify(signer, candidates)
+        trusting = self._chains is None
+        case.certificate = building_blocks.identify(signer, candidates, trusting=trusting)
+        if trusting and building_blocks.has_unusable_reference(signer):
+            detail = "the signed reference to the signer's certificate can be no certificate's"
+            case.notices.append(Notice(Code.TRUST_LEFT_OUT, detail))
         return case.certificate
 
     def _3_cryptography(self, case: _Case, signer: SignerInfo, certificate: Certificate) -> None:
