@@ -174,7 +174,10 @@ class LaterChange:
 
 @dataclass(frozen=True, slots=True)
 class CoverageReport:
-    """What the signature covers and what came after it. Revisions count from 1; 0 where the format has none."""
+    """What the signature covers and what came after it. Revisions count from 1; 0 where the format has none.
+
+    `end` is the first byte behind the signed revision of a PDF: the document as it was signed ends there; 0: unknown.
+    """
 
     coverage: Coverage
     covered_bytes: int = 0
@@ -182,6 +185,7 @@ class CoverageReport:
     revision: int = 0
     revisions: int = 0
     later: tuple[LaterChange, ...] = ()
+    end: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,11 +6,11 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from services.verifier import algorithms
 from services.verifier.domain import Coverage, SignatureKind, TimeSource
 from services.verifier.formats import cms_stamps, cms_values
 from services.verifier.formats.cms import SignedData
 from services.verifier.formats.pdf_bytes import SignedRange
+from services.verifier.formats.pdf_digests import RangeDigests
 from services.verifier.formats.pdf_store import Stores
 from services.verifier.ports import FoundSignature, FoundTimeStamp
 
@@ -28,9 +28,9 @@ class Placed:
     container: bytes = b""
 
 
-def with_time_stamps(placed: Sequence[Placed], data: bytes, stores: Stores) -> list[FoundSignature]:
+def with_time_stamps(placed: Sequence[Placed], digests: RangeDigests, stores: Stores) -> list[FoundSignature]:
     """The signatures with their own and with the protecting time-stamps, and with the store's material."""
-    stamps = _document_stamps(placed, data, stores)
+    stamps = _document_stamps(placed, digests, stores)
     newest = stores.newest() if any(one.span is not None for one in placed) else None
     finished = []
     for one in placed:
@@ -62,7 +62,7 @@ def with_time_stamps(placed: Sequence[Placed], data: bytes, stores: Stores) -> l
 
 
 def _document_stamps(
-    placed: Sequence[Placed], data: bytes, stores: Stores
+    placed: Sequence[Placed], digests: RangeDigests, stores: Stores
 ) -> list[tuple[SignedRange, FoundTimeStamp]]:
     """Every document time-stamp that covers a state of the document, in the order of the file."""
     spans = sorted((one for one in placed if one.span is not None), key=_end)
@@ -78,7 +78,7 @@ def _document_stamps(
             covers = (
                 frozenset() if partial else proved | stores.of(found.coverage.revision - 1).fingerprints()
             )
-            stamps.append((span, _stamp(one, span, data, frozenset(covers))))
+            stamps.append((span, _stamp(one, span, digests, frozenset(covers))))
         proved |= _values(one)
     return stamps
 
@@ -87,12 +87,8 @@ def _end(one: Placed) -> int:
     return one.span.end if one.span is not None else 0
 
 
-def _stamp(one: Placed, span: SignedRange, data: bytes, covers: frozenset[bytes]) -> FoundTimeStamp:
-    view = memoryview(data)
-    parts = view[: span.gap_start], view[span.gap_end : span.end]
-    return FoundTimeStamp(
-        TimeSource.DOCUMENT, one.container, lambda label: algorithms.digest(label, *parts), covers
-    )
+def _stamp(one: Placed, span: SignedRange, digests: RangeDigests, covers: frozenset[bytes]) -> FoundTimeStamp:
+    return FoundTimeStamp(TimeSource.DOCUMENT, one.container, lambda label: digests.of(span, label), covers)
 
 
 def _values(one: Placed) -> set[bytes]:

@@ -1,0 +1,94 @@
+"""Who refers to an object of a PDF file, found out once for all its revisions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cached_property
+
+from services.verifier.formats.pdf_file import PdfFile
+from services.verifier.formats.pdf_syntax import PdfLimit, Ref, Stream, Value
+
+MAX_USES = 3_000_000
+DESTINATION = "(destination)"
+"""Stands for the key of a reference that comes first in a destination (ISO 32000-2 12.3.2.2)."""
+_FITS = frozenset({"XYZ", "Fit", "FitH", "FitV", "FitR", "FitB", "FitBH", "FitBV"})
+_OF_THE_TRAILER = ("Root", "Info", "Encrypt")
+
+
+class Usages:
+    """References by the number that they name."""
+
+    def __init__(self, file: PdfFile) -> None:
+        """Look at nothing yet."""
+        self._file = file
+
+    def of(self, number: int, revision: int) -> list[tuple[int, str]]:
+        """Each reference to an object as of a revision: number of the object that holds it, and the key it stands at.
+
+        The key is that of the innermost dictionary, "" in an array that is an object itself; the number is 0 for the
+        trailer. Objects that nothing leads to count as others do. Raises PdfLimit.
+        """
+        return [
+            (user, key)
+            for user, home, key in self._all.get(number, ())
+            if home <= revision and (not user or self._is_newest(user, home, revision))
+        ]
+
+    def _is_newest(self, number: int, home: int, revision: int) -> bool:
+        placed = self._file.entry(number, revision)
+        return placed is not None and placed[0] == home
+
+    @cached_property
+    def _all(self) -> dict[int, list[tuple[int, int, str]]]:
+        found: dict[int, list[tuple[int, int, str]]] = {}
+        count = 0
+        for user, home, value in self._holders():
+            for key, target in _references(value):
+                found.setdefault(target, []).append((user, home, key))
+                count += 1
+                if count > MAX_USES:
+                    raise PdfLimit(f"more than {MAX_USES} references in the file")
+        return found
+
+    def _holders(self) -> Iterator[tuple[int, int, Value]]:
+        for index, revision in enumerate(self._file.revisions):
+            yield 0, index, {key: revision.trailer[key] for key in _OF_THE_TRAILER if key in revision.trailer}
+        for number, home in self._file.versions():
+            yield number, home, self._file.load(number, home).value
+
+
+def _references(value: Value) -> Iterator[tuple[str, int]]:
+    """Key and number of every reference inside an object."""
+    pending: list[tuple[str, Value]] = [("", value)]
+    while pending:
+        key, item = pending.pop()
+        if isinstance(item, Stream):
+            item = item.entries
+        if isinstance(item, Ref):
+            yield key, item.number
+        elif isinstance(item, dict):
+            pending.extend(item.items())
+        elif isinstance(item, list):
+            if len(item) > 1 and isinstance(item[0], Ref) and isinstance(item[1], str) and item[1] in _FITS:
+                yield DESTINATION, item[0].number
+                item = item[1:]
+            pending.extend((key, one) for one in item)
+
+
+def inside(file: PdfFile, revision: int, start: Value, without: frozenset[str]) -> set[int]:
+    """Numbers of all objects that are reached from a value as of a revision, not by way of the keys in `without`."""
+    found: set[int] = set()
+    pending = [start]
+    while pending:
+        item = pending.pop()
+        if isinstance(item, Stream):
+            item = item.entries
+        if isinstance(item, Ref):
+            if item.number not in found:
+                found.add(item.number)
+                pending.append(file.load(item.number, revision).value)
+        elif isinstance(item, dict):
+            pending.extend(value for key, value in item.items() if key not in without)
+        elif isinstance(item, list):
+            pending.extend(item)
+    return found
