@@ -178,7 +178,10 @@ def _in_container(
     coverage = found.coverage
     if coverage.coverage is not Coverage.UNKNOWN:
         coverage = CoverageReport(kind, covered, sum(sizes.values()))
-    fault = found.fault or _form_fault(container, placed)
+    fault, form = found.fault, _form_fault(container, placed)
+    if fault is None or (len(container.objects) > 1 and fault.indication is Indication.INDETERMINATE):
+        # That it cannot be said which file a signature is over comes from there being too many.
+        fault = form or fault
     return replace(found, notices=(*kept, *more, *records), coverage=coverage, fault=fault)
 
 
@@ -188,8 +191,9 @@ def _form_fault(container: Container, placed: Placed) -> Fault | None:
     Without a media type a container is taken for what it holds. A signature by a policy of its own is not: what the
     policy demands of the container is not known here, and no policy does with less than the standard.
     """
-    if container.kind is Kind.ASIC_S and (len(container.objects) != 1 or "/" in container.objects[0]):
-        detail = f"an ASiC-S container has one file in its root, this one has {len(container.objects)} in all"
+    count = len(container.objects)
+    if container.kind is Kind.ASIC_S and (count > 1 or any("/" in name for name in container.objects)):
+        detail = f"an ASiC-S container has one file in its root, this one has {count} in all"
         sub = Indication.TOTAL_FAILED, SubIndication.FORMAT_FAILURE
     elif placed.bound and not container.declared:
         detail = "a signature with a policy, in a container that does not say by its media type what it is"
