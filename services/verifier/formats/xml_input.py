@@ -17,12 +17,14 @@ DS = "{http://www.w3.org/2000/09/xmldsig#}"
 MAX_BYTES = 48 << 20
 MAX_DEPTH = 200
 MAX_ELEMENTS = 400_000
-_ID_ATTRIBUTES = (
-    "Id",
-    "ID",
-    "id",
-    "{http://www.w3.org/XML/1998/namespace}id",
-    "{http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-wssecurity-utility-1.0.xsd}Id",
+_ID_ATTRIBUTES = frozenset(
+    {
+        "Id",
+        "ID",
+        "id",
+        "{http://www.w3.org/XML/1998/namespace}id",
+        "{http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-wssecurity-utility-1.0.xsd}Id",
+    }
 )
 _START = re.compile(r"<(?:[?!]|[^\W\d])")
 _CHUNK = 1 << 16
@@ -117,22 +119,29 @@ class Source:
     def of(cls, data: bytes) -> Source:
         """Parse and number. Raises XmlError."""
         source = cls(data, parse(data))
-        depth = 0
-        starts: list[int] = []
-        for event, element in etree.iterwalk(source.tree, events=("start", "end")):
-            if event == "end":
-                depth -= 1
-                source.numbers[element] = (starts.pop(), len(source.elements))
-                continue
-            depth += 1
-            starts.append(len(source.elements))
-            source.elements.append(element)
-            if depth > MAX_DEPTH or len(source.elements) > MAX_ELEMENTS:
+        elements = source.elements
+        # By number: that of the element above, and how many levels down.
+        above: list[int] = []
+        levels: list[int] = []
+        places: dict[etree._Element | None, int] = {None: -1}
+        for element in source.root.iter("*"):
+            place = len(elements)
+            up = places[element.getparent()]
+            level = levels[up] + 1 if place else 1
+            if level > MAX_DEPTH or place >= MAX_ELEMENTS:
                 raise XmlLimit(f"more than {MAX_DEPTH} levels or {MAX_ELEMENTS} elements of XML")
-            for name in _ID_ATTRIBUTES:
-                value = element.get(name)
-                if value is not None:
-                    source.ids.setdefault(value, []).append(element)
+            places[element] = place
+            elements.append(element)
+            above.append(up)
+            levels.append(level)
+            for name in element.keys():  # noqa: SIM118 - of an element, its attributes and not its children
+                if name in _ID_ATTRIBUTES:
+                    source.ids.setdefault(str(element.get(name)), []).append(element)
+        ends = list(range(1, len(elements) + 1))
+        for place in range(len(elements) - 1, 0, -1):
+            up = above[place]
+            ends[up] = max(ends[up], ends[place])
+        source.numbers = {one: (start, ends[start]) for start, one in enumerate(elements)}
         return source
 
     @property
