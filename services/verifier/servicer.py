@@ -89,6 +89,7 @@ class VerifierServicer(verifier_pb2_grpc.VerifierServiceServicer):
                 )
             response = convert.response(answer.report)
             response.evidence_left_out = answer.evidence_left_out
+            response.originals = sum(file.kind is FileKind.ORIGINAL for file in answer.files)
             if header.keep_evidence:
                 response.evidence_id = await self._keep(answer, header, authorization)
             yield verifier_pb2.ExamineDocumentResponse(report=response)
