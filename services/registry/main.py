@@ -29,7 +29,7 @@ from services.registry.config import AuthorityNames, CaSettings, RegistrySetting
 from services.registry.consumers import DURABLE, SIGNATURE_EVENTS, AuditConsumer, BusDirectory
 from services.registry.domain.anchors import Anchor
 from services.registry.domain.authority import ISSUING, ROOT
-from services.registry.metrics import RegistryMetrics
+from services.registry.metrics import RegistryMetrics, trust_list_gauge
 from services.registry.service.audit import AuditService
 from services.registry.service.authorities import AuthorityPlan, AuthorityService, CaPlan
 from services.registry.service.chronicle import Chronicle
@@ -136,7 +136,7 @@ def assemble(
     authorities = AuthorityService(store, signer, plan, chronicle, now, log)
     crls = CrlService(store, signer, _schedules(settings), chronicle, now, log)
     crls.measure(metrics)
-    plan.outside.measure(metrics, now)
+    plan.outside.measure(trust_list_gauge(runtime.telemetry.registry), now)
     issuing = IssuingService(store, signer, authorities, directory, chronicle, metrics)
     units = TimeStampCertificates(store, signer, authorities, chronicle, _unit_plan(settings), (metrics, log))
     keys = TokenKeys.open(settings.tokens.key_file)

@@ -19,7 +19,6 @@ class RegistryMetrics:
     directory_head: Gauge
     hold_seconds: Histogram
     crl_age: Gauge
-    trust_list_remaining: Gauge
     certificates_issued: Counter
     tokens_issued: Counter
     tokens_refused: Counter
@@ -60,12 +59,6 @@ class RegistryMetrics:
                 ["ca"],
                 registry=registry,
             ),
-            trust_list_remaining=Gauge(
-                "kyso_registry_trust_list_remaining_seconds",
-                "Seconds until the trust list in use is to be replaced (nextUpdate); negative: it should have been.",
-                ["list"],
-                registry=registry,
-            ),
             certificates_issued=Counter(
                 "kyso_registry_certificates_issued_total",
                 "Certificates issued by our CA, or imported, by profile.",
@@ -88,3 +81,13 @@ class RegistryMetrics:
                 registry=registry,
             ),
         )
+
+
+def trust_list_gauge(registry: CollectorRegistry) -> Gauge:
+    """Make the gauge of how long each trust list is good for."""
+    return Gauge(
+        "kyso_registry_trust_list_remaining_seconds",
+        "Seconds until the trust list in use is to be replaced (nextUpdate); negative: it should have been.",
+        ["list"],
+        registry=registry,
+    )

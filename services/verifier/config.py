@@ -40,6 +40,13 @@ class LimitSettings(Settings):
     """Then a worker is replaced, so that nothing a document left behind stays for long."""
 
 
+class ReportSettings(Settings):
+    """Reports for people."""
+
+    font_file: Path | None = None
+    """TrueType font with the Vietnamese letters, such as Liberation Serif 2; absent: there are no reports in PDF."""
+
+
 class TrustSettings(Settings):
     """How fresh the registry's anchors, CA certificates and CRLs must be."""
 
@@ -47,10 +54,13 @@ class TrustSettings(Settings):
     """Material older than this is fetched anew before a document is judged by it."""
     max_age_seconds: float = Field(default=900, gt=0, le=86_400)
     """While the registry is out of reach, material up to this age is used; after it nothing is judged."""
+    algorithm_policy_file: Path | None = None
+    """TOML: which algorithms may be relied on until when; absent: the policy that comes with the verifier."""
     sha1_links: tuple[Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")], ...] = ()
     """SHA-256 of CA certificates that their root signed with SHA-1 and that are borne with a warning."""
     sha1_cutoff: AwareDatetime | None = None
-    """Until this time of validation, certificates that those CAs signed with SHA-1 are borne too; unset: never."""
+    """Until this time, certificates that those CAs signed with SHA-1 are borne too, and signatures and time-stamps over
+    SHA-1 that are proved to have existed by then; unset: never."""
 
 
 class OutsideHostSettings(Settings):
@@ -138,6 +148,7 @@ class VerifierSettings(ProcessSettings):
     rpc: RpcServerSettings
     registry: RpcClientSettings
     limits: LimitSettings = LimitSettings()
+    reports: ReportSettings = ReportSettings()
     trust: TrustSettings = TrustSettings()
     egress: EgressSettings = EgressSettings()
     evidence: EvidenceSettings = EvidenceSettings()

@@ -6,11 +6,18 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
+from pathlib import Path
+
+import grpc
 
 from kyso.v1 import registry_pb2_grpc, verifier_pb2_grpc
 from services.kernel.runtime import process
+from services.kernel.runtime.config import ConfigError
 from services.kernel.runtime.process import Runtime
 from services.kernel.runtime.rpc import open_channel, serve_rpc
+from services.kernel.typeface import Face, FontUnfit
+from services.verifier import freshness
+from services.verifier.algorithm_policy import PolicyFileError
 from services.verifier.config import VerifierSettings
 from services.verifier.egress import Egress, transport_of
 from services.verifier.egress_hosts import Gates
@@ -61,12 +68,31 @@ async def _outside(
             await cache.close()
 
 
+def _trust(settings: VerifierSettings, channel: grpc.aio.Channel) -> RegistryTrust:
+    stub = registry_pb2_grpc.PkiServiceStub(channel)
+    try:
+        return RegistryTrust(stub, settings.trust, utc_now)
+    except PolicyFileError as error:
+        raise ConfigError([f"trust.algorithm_policy_file: {error}"]) from error
+
+
+def _font(settings: VerifierSettings) -> Path | None:
+    file = settings.reports.font_file
+    try:
+        if file is not None:
+            Face.read(file)
+    except (OSError, FontUnfit) as error:
+        raise ConfigError([f"reports.font_file: {error}"]) from error
+    return file
+
+
 async def serve(settings: VerifierSettings, runtime: Runtime) -> None:
     """Serve until the runtime is asked to stop."""
     async with AsyncExitStack() as stack:
         channel = await stack.enter_async_context(open_channel(settings.registry))
-        trust = RegistryTrust(registry_pb2_grpc.PkiServiceStub(channel), settings.trust, utc_now)
-        pool = await stack.enter_async_context(WorkerPool.open(settings.limits))
+        trust = _trust(settings, channel)
+        freshness.measure(runtime.telemetry.registry, lambda: trust.freshness, utc_now)
+        pool = await stack.enter_async_context(WorkerPool.open(settings.limits, _font(settings)))
         metrics = VerifierMetrics.register(
             runtime.telemetry.registry, trust.age_seconds, lambda: pool.lost, lambda: pool.given_up
         )

@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import partial
 
+from prometheus_client import Gauge
 from structlog.typing import FilteringBoundLogger
 
 from services.registry.domain.anchors import SIGNATURE, Anchor, TrustList
 from services.registry.domain.audit import PLATFORM
-from services.registry.metrics import RegistryMetrics
 from services.registry.outside import OutsideTrust
 from services.registry.ports import Store
 from services.registry.service.chronicle import Chronicle, Clock
@@ -109,10 +109,10 @@ class OutsideAnchors:
         why = (f"{name} ({self._refusals.get(name, 'not read yet')})" for name in missing)
         return f"trust lists are not in use: {', '.join(why)}"
 
-    def measure(self, metrics: RegistryMetrics, clock: Clock) -> None:
-        """Let it be seen how long each list is good for."""
+    def measure(self, gauge: Gauge, clock: Clock) -> None:
+        """Let it be seen how long each list is good for; `gauge` has the label list."""
         for name in self._readers:
-            metrics.trust_list_remaining.labels(name).set_function(partial(self._remaining, name, clock))
+            gauge.labels(name).set_function(partial(self._remaining, name, clock))
 
     def _remaining(self, name: str, clock: Clock) -> float:
         found = self._lists.get(name)
