@@ -23,7 +23,7 @@ from services.verifier.domain import (
     Notice,
     SubIndication,
 )
-from services.verifier.formats import xades, xades_stamps, xml_coverage, xml_keys
+from services.verifier.formats import xades, xades_stamps, xml_contents, xml_coverage, xml_keys
 from services.verifier.formats.cms import AlgorithmIdentifier, CertificateReference, SignerInfo
 from services.verifier.formats.xades import Properties
 from services.verifier.formats.xades_stamps import Evidence
@@ -88,10 +88,11 @@ class XmlFormat:
             return Findings(self.name, obstacle=Notice(Code.LIMIT_REACHED, str(error)))
         except XmlError as error:
             return Findings(self.name, obstacle=Notice(Code.DOC_MALFORMED, str(error)))
-        signed = union(*(one.intervals for each in read for one in each.references))
-        left = xml_coverage.leftover(source, signatures, signed)
+        covered = union(*(one.intervals for each in read for one in each.references))
+        left = xml_coverage.leftover(source, signatures, covered)
         found = [_found(source, each, left, index) for index, each in enumerate(read)]
-        return Findings(self.name, found)
+        signed = ((one.name, each.element, each.references) for one, each in zip(found, read, strict=True))
+        return Findings(self.name, found, contents=xml_contents.of(resolver, signed))
 
 
 @dataclass(frozen=True, slots=True)

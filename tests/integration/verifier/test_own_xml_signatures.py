@@ -222,3 +222,24 @@ def _rearrange(root: etree._Element, parent: etree._Element, element: etree._Ele
             root.append(element)
         case _:
             parent.insert(0, element)
+
+
+@pytest.mark.parametrize("qualified", [True, False])
+def test_what_an_enveloping_signature_carries_is_handed_over(qualified: bool) -> None:
+    """XML as it is signed, anything else octet by octet; with properties or without."""
+    for content in (DECLARATION, b"%PDF-1.7 \x00 not XML"):
+        out = sign(content, "ENVELOPING", qualified=qualified)
+        findings = XmlFormat().find(SubmittedDocument(out))
+        (carried,) = findings.contents
+        assert carried.signed_by == (findings.signatures[0].name,)
+        if content is DECLARATION:
+            root = etree.fromstring(content)
+            written = etree.tostring(root, method="c14n", exclusive=True, with_comments=False)
+            assert carried.data == written
+        else:
+            assert carried.data == content
+    broken = sign(DECLARATION, "ENVELOPING", qualified=qualified).replace(b"1.000.000", b"9.000.000")
+    assert XmlFormat().find(SubmittedDocument(broken)).contents == []
+    for packaging in ("ENVELOPED", "DETACHED"):
+        out = sign(DECLARATION, packaging, qualified=qualified)
+        assert XmlFormat().find(SubmittedDocument(out, DECLARATION)).contents == []
