@@ -61,6 +61,9 @@ def _found(container: Container) -> Findings:
     if container.signed_otherwise and not (container.xml_signatures or container.cms_signatures):
         detail = "a ZIP file that is signed in another way than ASiC containers are"
         return Findings(name, obstacle=Notice(Code.FORMAT_UNSUPPORTED, detail))
+    for each in container.archive.members:
+        # Also what is of no use here: a member that cannot be inflated is damage, or somebody's trick.
+        container.archive.content(each)
     manifests = _manifests(container)
     placed: list[Placed] = []
     for file in container.xml_signatures:

@@ -13,6 +13,8 @@ from dataclasses import dataclass, replace
 
 STORED, DEFLATED = 0, 8
 MAX_MEMBERS = 5000
+MAX_VERSION = 63
+"""The newest that APPNOTE has (4.4.3), in tenths: readers refuse a member that asks for a newer one."""
 _LOCAL = struct.Struct("<4s5H3I2H")
 _CENTRAL = struct.Struct("<4s6H3I5H2I")
 _END = struct.Struct("<4s4H2IH")
@@ -160,12 +162,12 @@ def _entries(data: bytes, directory: _Directory) -> Iterator[Entry]:
         if at + _CENTRAL.size > last or data[at : at + 4] != _CENTRAL_MARK:
             raise ZipError("the directory of the ZIP file is broken")
         found = _CENTRAL.unpack_from(data, at)
-        _, made_by, _, flags, method, _, _, crc, packed, size, name, extra, comment = found[:13]
+        _, made_by, version, flags, method, _, _, crc, packed, size, name, extra, comment = found[:13]
         disk, _, external, offset = found[13:]
         names = at + _CENTRAL.size
         fields = names + name
         at = fields + extra + comment
-        if at > last or disk not in (0, _NONE_16):
+        if at > last or disk not in (0, _NONE_16) or version > MAX_VERSION:
             raise ZipError("the directory of the ZIP file is broken")
         extras = _extra(data[fields : fields + extra])
         packed, size, offset = _wide(extras, size, packed, offset)
@@ -222,11 +224,12 @@ def _extent(data: bytes, entry: Entry, limit: int) -> Span:
     """Hold a member's own header against the directory; where its octets begin, and where the next member may."""
     if entry.offset + _LOCAL.size > limit:
         raise ZipError("a member lies behind the directory of the ZIP file")
-    mark, _, flags, method, _, _, crc, packed, size, name, extra = _LOCAL.unpack_from(data, entry.offset)
+    head = _LOCAL.unpack_from(data, entry.offset)
+    mark, version, flags, method, _, _, crc, packed, size, name, extra = head
     names = entry.offset + _LOCAL.size
     start = names + name + extra
     end = start + entry.packed
-    if mark != LOCAL_MARK or end > limit:
+    if mark != LOCAL_MARK or end > limit or version > MAX_VERSION:
         raise ZipError("a member does not lie where the directory of the ZIP file says")
     extras = _extra(data[names + name : start])
     wide = _NONE_32 in (packed, size)
