@@ -65,10 +65,10 @@ def report(
     notices = [*_partly(source, left), *_wrapped(source, signature, data, left)]
     outside = bool(data) and all(one.outside for one in data)
     whole = outside or not notices
-    own = union(*(one.intervals for one in data))
-    rest = without(((0, len(source.elements)),), (*own, *_machinery(source)))
+    protected = union(*(one.intervals for one in data), _machinery(source))
+    rest = without(((0, len(source.elements)),), protected)
     alone = not any(
-        _says_something(source, element, union(own, _machinery(source)))
+        _says_something(source, element, protected)
         for start, end in rest
         for element in source.elements[start:end]
     )

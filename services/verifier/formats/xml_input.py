@@ -17,6 +17,10 @@ DS = "{http://www.w3.org/2000/09/xmldsig#}"
 MAX_BYTES = 48 << 20
 MAX_DEPTH = 200
 MAX_ELEMENTS = 400_000
+MAX_ATTRIBUTES = 256
+"""Of one element: canonical XML sorts them, and libxml2 does that in quadratic time."""
+MAX_NAMESPACES = 256
+"""In scope at one place: every element below is compared with them."""
 _ID_ATTRIBUTES = frozenset(
     {
         "Id",
@@ -105,6 +109,18 @@ def _refuse_doctype(data: bytes) -> None:
     raise XmlError("not well-formed XML: no element")
 
 
+def _refuse_namespaces(data: bytes, tree: etree._ElementTree) -> None:
+    """Raise XmlLimit where too many namespaces are in scope together; walks only documents that may have so many."""
+    octets = data.replace(b"\0", b"") if data[:2] in (b"\xff\xfe", b"\xfe\xff") else data
+    if octets.count(b"xmlns") <= MAX_NAMESPACES:
+        return
+    in_scope = 0
+    for event, _ in etree.iterwalk(tree, events=("start-ns", "end-ns")):
+        in_scope += 1 if event == "start-ns" else -1
+        if in_scope > MAX_NAMESPACES:
+            raise XmlLimit(f"more than {MAX_NAMESPACES} namespaces in scope at one place of the XML")
+
+
 @dataclass
 class Source:
     """A parsed document. `numbers` gives an element's interval: its own number, and that after its last descendant."""
@@ -119,6 +135,7 @@ class Source:
     def of(cls, data: bytes) -> Source:
         """Parse and number. Raises XmlError."""
         source = cls(data, parse(data))
+        _refuse_namespaces(data, source.tree)
         elements = source.elements
         # By number: that of the element above, and how many levels down.
         above: list[int] = []
@@ -134,7 +151,10 @@ class Source:
             elements.append(element)
             above.append(up)
             levels.append(level)
-            for name in element.keys():  # noqa: SIM118 - of an element, its attributes and not its children
+            names = element.keys()
+            if len(names) > MAX_ATTRIBUTES:
+                raise XmlLimit(f"more than {MAX_ATTRIBUTES} attributes of one XML element")
+            for name in names:
                 if name in _ID_ATTRIBUTES:
                     source.ids.setdefault(str(element.get(name)), []).append(element)
         ends = list(range(1, len(elements) + 1))
