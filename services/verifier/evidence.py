@@ -127,10 +127,13 @@ class EvidenceCollector:
         self._material: TrustMaterial | None = None
         self._trust = _Trust((), (), ())
 
-    async def collect(self, given: Sequence[bytes]) -> Collected:
-        """Find evidence for certificates (DER). Raises FieldInvalid, and ServiceUnavailable without any trust."""
+    async def collect(self, given: Sequence[bytes], seconds: float | None = None) -> Collected:
+        """Find evidence for certificates (DER) within `seconds` (None: as the settings say).
+
+        Raises FieldInvalid, and ServiceUnavailable without any trust.
+        """
         first = _read(given)
-        limit = asyncio.get_running_loop().time() + self._settings.total_seconds
+        limit = asyncio.get_running_loop().time() + (seconds or self._settings.total_seconds)
         trust = await self._current_trust()
         collected = await self._collect(first, trust, limit)
         if collected.missing:
