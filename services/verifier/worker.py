@@ -26,8 +26,8 @@ from services.verifier.formats.smime import SmimeFormat
 from services.verifier.formats.xml_signature import XmlFormat
 from services.verifier.ports import SubmittedDocument, TrustMaterial
 
-# ASiC before PDF: a container may hold a PDF file, unpacked, within its first kilobyte.
-FORMATS = (AsicFormat(), PdfFormat(), CmsFormat(), XmlFormat(), SmimeFormat(), JadesFormat())
+# Before PDF: containers, CMS and mail may hold a PDF file within their first kilobyte, where PDF readers look for it.
+FORMATS = (AsicFormat(), CmsFormat(), SmimeFormat(), PdfFormat(), XmlFormat(), JadesFormat())
 
 
 def main() -> None:

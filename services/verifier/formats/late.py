@@ -48,11 +48,11 @@ class _Asic:
 
 
 FORMATS: tuple[SignatureFormat, ...] = (
-    # Before PDF: a container may hold a PDF file, unpacked, within its first kilobyte.
+    # Before PDF: all three may hold a PDF file within their first kilobyte, where PDF readers look for its header.
     _Asic(),
-    _Pdf(),
     CmsFormat(),
-    _Xml(),
     SmimeFormat(),
+    _Pdf(),
+    _Xml(),
     JadesFormat(),
 )

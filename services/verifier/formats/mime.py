@@ -175,7 +175,7 @@ def _extended(value: str) -> str:
     """RFC 2231 4: charset, language and octets in percent-encoding."""
     charset, _, rest = value.partition("'")
     try:
-        return unquote_to_bytes(rest.partition("'")[2]).decode(charset or "utf-8")
+        return unquote_to_bytes(rest.partition("'")[2].encode("latin-1")).decode(charset or "utf-8")
     except (LookupError, ValueError):
         return ""
 

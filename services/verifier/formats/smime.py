@@ -25,6 +25,8 @@ class SmimeFormat:
 
     def recognises(self, data: bytes) -> bool:
         """Header fields of mail, with a content type that carries a signature."""
+        if b":" not in data[:1000].partition(b"\n")[0]:
+            return False
         try:
             return mime.read(data).is_signed
         except MailError:
