@@ -4,7 +4,8 @@ A mutant is held against this: where the view is another than the original's, or
 octet was touched. What is left out of the views is neutral: unsigned attributes and properties, spare certificates and
 CRLs, time-stamps and evidence added after the signature, encodings of the same octets (letter case of hexadecimal,
 white space in base64 and between elements), framing that no standard signs (versions, sets of algorithms, Ids of
-unreferenced elements, headers of mail, times and attributes of ZIP members), and `mimetype`.
+unreferenced elements, headers of mail, times and attributes of ZIP members, letter case of signature files' names, the
+data object's name beside a plain CAdES signature), and `mimetype`.
 """
 
 from __future__ import annotations
@@ -156,16 +157,18 @@ def _container(data: bytes) -> View:
         if archive.testzip() is not None:
             raise ValueError("damaged")
         names = archive.namelist()
+        # A plain CAdES signature (ASiC-S) is over octets: nothing signs the name that they have.
+        named = not any(re.search(r"/signature\.p7s$", name, re.IGNORECASE) for name in names)
         found: list[Any] = []
         for name in sorted(names):
             member = archive.read(name)
             if not name.startswith("META-INF/"):
-                found += [] if name == "mimetype" else [name, member]
-            elif re.search(r"/signatures?\w*\.xml$", name):
+                found += [] if name == "mimetype" else [name if named else "", member]
+            elif re.search(r"/signatures?\w*\.xml$", name, re.IGNORECASE):
                 found += [*_xml_within(member)]
-            elif re.search(r"/signature\w*\.p7s$", name):
+            elif re.search(r"/signature\w*\.p7s$", name, re.IGNORECASE):
                 found += [*cms_view(member)]
-            elif re.search(r"/ASiCManifest\w*\.xml$", name):
+            elif re.search(r"/ASiCManifest\w*\.xml$", name, re.IGNORECASE):
                 found.append(member)
     return tuple(found)
 
