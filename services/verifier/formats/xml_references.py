@@ -106,13 +106,13 @@ class Resolver:
             raise XmlError("what the reference names is not at hand")
         data, _ = self._transformed(data, reference, signature)
         octets = data if isinstance(data, bytes) else canonical(data, form)
-        self._spend(len(octets))
+        self.spend(len(octets))
         return octets
 
     def written(self, element: etree._Element, form: Form) -> bytes:
         """An element in canonical form. Raises XmlError."""
         octets = canonical(NodeSet.of(self.source, element, comments=True), form)
-        self._spend(len(octets))
+        self.spend(len(octets))
         return octets
 
     def _resolved(self, uri: str | None) -> Data | None:
@@ -151,17 +151,18 @@ class Resolver:
 
     def _applied(self, data: Data, step: etree._Element, signature: etree._Element) -> Data:
         if isinstance(data, bytes):
-            self._spend(len(data))
+            self.spend(len(data))
         else:
-            self._spend(len(data.source.data) if data.whole else 0)
+            self.spend(len(data.source.data) if data.whole else 0)
         return xml_transforms.apply(data, step, signature)
 
     def _hashed(self, label: str, data: Data) -> bytes:
         octets = xml_transforms.octets(data)
-        self._spend(len(octets))
+        self.spend(len(octets))
         return algorithms.digest(label, octets)
 
-    def _spend(self, octets: int) -> None:
+    def spend(self, octets: int) -> None:
+        """Count octets that are worked on. Raises XmlLimit."""
         self.spent += octets
         if self.spent > MAX_HASHED:
             raise XmlLimit(f"the signatures make more than {MAX_HASHED} octets to hash")

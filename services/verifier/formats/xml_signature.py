@@ -84,15 +84,20 @@ class XmlFormat:
                 raise XmlLimit(f"more than {MAX_SIGNATURES} signatures")
             resolver = Resolver(source, outside)
             read = [_read(resolver, signature) for signature in signatures]
+            sound = [(one.element, one.references) for one in read if one.fault is None]
+            inside = xml_contents.signed_documents(resolver, sound)
         except XmlLimit as error:
             return Findings(self.name, obstacle=Notice(Code.LIMIT_REACHED, str(error)))
         except XmlError as error:
             return Findings(self.name, obstacle=Notice(Code.DOC_MALFORMED, str(error)))
+        if inside:
+            within = union(source.numbers[one.element] for one in inside)
+            read = [one for one in read if not source.within(one.element, within)]
         covered = union(*(one.intervals for each in read for one in each.references))
         left = xml_coverage.leftover(source, signatures, covered)
         found = [_found(source, each, left, index) for index, each in enumerate(read)]
         signed = ((one.name, each.element, each.references) for one, each in zip(found, read, strict=True))
-        return Findings(self.name, found, contents=xml_contents.of(resolver, signed))
+        return Findings(self.name, found, contents=xml_contents.of(resolver, signed, inside))
 
 
 @dataclass(frozen=True, slots=True)

@@ -243,3 +243,32 @@ def test_what_an_enveloping_signature_carries_is_handed_over(qualified: bool) ->
     for packaging in ("ENVELOPED", "DETACHED"):
         out = sign(DECLARATION, packaging, qualified=qualified)
         assert XmlFormat().find(SubmittedDocument(out, DECLARATION)).contents == []
+
+
+def test_a_signed_document_that_is_signed_once_more_is_judged_as_the_document_it_was(
+    service: VerificationService,
+) -> None:
+    """Inside the new signature, "the whole document" would mean another one."""
+    plain = re.sub(rb"<\?to-khai.*?\?>", b"", DECLARATION)
+    for packaging, target in (("ENVELOPED", ""), ("ENVELOPED", "ID_1"), ("ENVELOPING", "")):
+        once = sign(plain, packaging, xml_target_id=target)
+        twice = sign(once, "ENVELOPING", algorithm=ALGORITHMS[-1])
+        report = verify(service, twice, "ENVELOPING")
+        assert report.clean, (packaging, report.notices)
+        assert len(report.signatures) == 1
+        (inner,) = report.inner
+        assert inner.report.clean
+        assert inner.report.signatures[0].coverage.coverage is Coverage.WHOLE
+        (carried,) = XmlFormat().find(SubmittedDocument(twice)).contents
+        assert carried.data in once
+        # Where the new signature does not hold, nothing inside it is left out of the verdict.
+        broken = twice.replace(b"1.000.000", b"9.000.000")
+        if b"1.000.000" in twice:
+            assert len(verify(service, broken, "ENVELOPING").signatures) == 2
+
+
+def test_a_broken_signature_inside_takes_clean_away(service: VerificationService) -> None:
+    once = sign(DECLARATION, "ENVELOPED", xml_target_id="ID_1").replace(b"1.000.000", b"9.000.000")
+    report = verify(service, sign(once, "ENVELOPING", algorithm=ALGORITHMS[-1]), "ENVELOPING")
+    assert report.signatures[0].indication is Indication.TOTAL_PASSED
+    assert not report.clean
