@@ -95,14 +95,22 @@ class _Form:
         flags = self._new.entry(after, "SigFlags")
         if "SigFlags" in differing and (not isinstance(flags, int) or not 0 <= flags <= 3):
             raise Refused("SigFlags of the form is not what it may be")
+        if all(self._is_for_signatures(number) for number in self._roots):
+            # A signature's look brings resources of its own, so the form's are nobody's.
+            for key in ("DR", "DA", "Q"):
+                value = before.get(key)
+                if isinstance(value, Ref) and value.number in self._all.changed:
+                    self._all.explain(value.number, frozenset({key}))
+            return
         if "DR" in differing:
             self._resources(before.get("DR"), after.get("DR"))
         redrawn = "NeedAppearances" in differing and self._new.entry(after, "NeedAppearances") is True
-        if (differing & _LOOKS_LIKE or redrawn) and any(
-            name(self._old.entry(self._old.dictionary(Ref(number, 0)), "FT")) != "Sig"
-            for number in self._roots
-        ):
+        if differing & _LOOKS_LIKE or redrawn:
             self._deed.form.append("how fields of the form are drawn")
+
+    def _is_for_signatures(self, number: int) -> bool:
+        node = self._old.file.load(number, self._old.revision).value
+        return isinstance(node, dict) and name(self._old.entry(node, "FT")) == "Sig"
 
     def _resources(self, before: Value, after: Value) -> None:
         """Default resources may be added; one that is there stays."""
