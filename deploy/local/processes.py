@@ -222,4 +222,5 @@ def verifier(settings: Settings, provisions: Provisions) -> Section:
         "telemetry": _telemetry(ports.verifier_metrics),
         "rpc": _server(provisions, "verifier", ports.verifier_rpc),
         "registry": _client(provisions, "verifier", "registry", ports.registry_rpc),
+        **({} if provisions.font_file is None else {"reports": {"font_file": provisions.font_file}}),
     }

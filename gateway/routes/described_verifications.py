@@ -64,6 +64,10 @@ _ABOUT = {
 }
 _HEADERS = {name: {"description": text, "schema": schemas.text(text)} for name, text in _ABOUT.items()}
 
+_ORIGINALS = {
+    "description": "How many there are: 1, or as many as the ZIP file has members.",
+    "schema": schemas.text("Number."),
+}
 VERIFY = openapi.operation(
     "verification",
     "Verify a document",
@@ -123,7 +127,7 @@ EXTRACT = openapi.operation(
                 "application/xml",
                 "application/zip",
             ),
-            "headers": _HEADERS,
+            "headers": {**_HEADERS, "X-Kyso-Originals": _ORIGINALS},
         },
         "422": {"$ref": "#/components/responses/Problem422"},
     },

@@ -92,7 +92,7 @@ class Verifications:
                 f"the file carries no document under an intact signature (verdict: {verdict})",
                 verdict=verdict,
             )
-        headers = _about(report)
+        headers = {**_about(report), "X-Kyso-Originals": str(report.originals)}
         if report.originals > 1:
             headers["Content-Disposition"] = content_disposition("originals.zip")
             return StreamedResponse(call, as_archive(first, files), "application/zip", headers)

@@ -232,7 +232,7 @@ class PlaceInvalid(DomainError):
 
 
 class FontMissing(DomainError):
-    """This signer has no font to print with: its operator installs one and names it in the settings."""
+    """There is no font to print with: its operator installs one and names it in the settings."""
 
     code, kind = "FONT_MISSING", Kind.UNAVAILABLE
 

@@ -118,6 +118,8 @@ class EvidenceSettings(Settings):
     """Everything found for one question; below the largest message of `[rpc]`."""
     total_seconds: float = Field(default=20, gt=0, le=300)
     """Then what is not there yet is missing."""
+    verify_seconds: float = Field(default=8, ge=0, le=60)
+    """The same while a document is verified whose own evidence does not suffice; 0: nothing is asked for it then."""
     ocsp_nonce: bool = False
     """Send a nonce (RFC 9654); an answer without one is taken all the same, one with another is not."""
     clock_skew_seconds: float = Field(default=60, ge=0, le=600)

@@ -13,8 +13,9 @@ from kyso.v1 import verifier_pb2
 from services.kernel.errors import FieldInvalid
 from services.verifier.config import LimitSettings
 from services.verifier.examination import Answer
-from services.verifier.inquiry import AnswerFile, FileKind, Form, Inquiry, Language
+from services.verifier.inquiry import AnswerFile, FileKind, Form, Inquiry
 from services.verifier.owner import Owner
+from services.verifier.reports.words import Language
 
 CHUNK_BYTES = 256 * 1024
 CLOCK_SKEW = timedelta(seconds=60)

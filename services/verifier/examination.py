@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from services.verifier import originals, owner, rendering, used_evidence
+from services.verifier import originals, owner, rendering, used_evidence, wanted
 from services.verifier.domain import DocumentReport
 from services.verifier.inquiry import AnswerFile, Inquiry
 from services.verifier.ports import SignatureFormat, SubmittedDocument, TrustMaterial
+from services.verifier.report_files import ReportPrinter
 from services.verifier.service import VerificationService
 
 
@@ -21,6 +22,8 @@ class Answer:
     files: Sequence[AnswerFile] = ()
     evidence_left_out: int = 0
     originals_left_out: int = 0
+    wanted: tuple[bytes, ...] = ()
+    """Certificates, DER, that could not be judged for want of a status or an issuer."""
 
 
 @dataclass(slots=True)
@@ -28,17 +31,22 @@ class _Files:
     files: list[AnswerFile] = field(default_factory=list)
     evidence_left_out: int = 0
     originals_left_out: int = 0
+    wanted: tuple[bytes, ...] = ()
 
 
 def examine(
-    formats: Sequence[SignatureFormat], trust: TrustMaterial, document: SubmittedDocument, inquiry: Inquiry
+    formats: Sequence[SignatureFormat],
+    trust: TrustMaterial,
+    document: SubmittedDocument,
+    inquiry: Inquiry,
+    printer: ReportPrinter,
 ) -> Answer:
     """Judge a document and collect what is asked for. Raises nothing on account of the document."""
     service = VerificationService(formats, trust, integrity_only=inquiry.integrity_only)
     try:
         examination = service.examine(document, inquiry.at, inquiry.valid_at)
         report = examination.report
-        more = _Files()
+        more = _Files(wanted=wanted.of(examination))
         if inquiry.evidence:
             found, more.evidence_left_out = used_evidence.used(examination, trust, inquiry.evidence)
             more.files += found
@@ -47,17 +55,21 @@ def examine(
             found, more.originals_left_out = originals.signed(contents, report, inquiry.originals)
             more.files += found
     except (MemoryError, RecursionError):
-        return undecided(document.data, inquiry)
-    return _answer(report, inquiry, more)
+        return undecided(document.data, inquiry, printer)
+    return _answer(report, inquiry, printer, more)
 
 
-def undecided(data: bytes, inquiry: Inquiry) -> Answer:
+def undecided(data: bytes, inquiry: Inquiry, printer: ReportPrinter) -> Answer:
     """The answer on a document whose check ran into a limit."""
-    return _answer(DocumentReport.undecided(data, inquiry.at, inquiry.integrity_only), inquiry, _Files())
+    report = DocumentReport.undecided(data, inquiry.at, inquiry.integrity_only)
+    return _answer(report, inquiry, printer, _Files())
 
 
-def _answer(report: DocumentReport, inquiry: Inquiry, more: _Files) -> Answer:
+def _answer(report: DocumentReport, inquiry: Inquiry, printer: ReportPrinter, more: _Files) -> Answer:
     if inquiry.owner is not None:
         report = owner.apply(inquiry.owner, report)
-    files = more.files
-    return Answer(rendering.document(report), files, more.evidence_left_out, more.originals_left_out)
+    printed = printer.file(report, inquiry)
+    # First: whoever asked for it waits for nothing else.
+    files = more.files if printed is None else [printed, *more.files]
+    left_out = more.evidence_left_out, more.originals_left_out
+    return Answer(rendering.document(report), files, *left_out, more.wanted)

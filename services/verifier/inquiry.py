@@ -7,6 +7,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from services.verifier.owner import Owner
+from services.verifier.reports.words import Language
 
 
 class Form(StrEnum):
@@ -15,17 +16,6 @@ class Form(StrEnum):
     ETSI = "etsi"
     HTML = "html"
     PDF = "pdf"
-
-
-class Language(StrEnum):
-    """Languages of a report for people."""
-
-    VI = "vi"
-    EN = "en"
-    BOTH = "both"
-
-
-MIB = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from services.kernel.runtime.config import ConfigError
 from services.kernel.runtime.process import Runtime
 from services.kernel.runtime.rpc import open_channel, serve_rpc
 from services.kernel.typeface import Face, FontUnfit
-from services.verifier import freshness
+from services.verifier import freshness, online
 from services.verifier.algorithm_policy import PolicyFileError
 from services.verifier.config import VerifierSettings
 from services.verifier.egress import Egress, transport_of
@@ -26,6 +26,7 @@ from services.verifier.egress_time_stamps import TimeStampRelay
 from services.verifier.evidence import EvidenceCollector
 from services.verifier.evidence_sources import EvidenceCache, EvidenceSources
 from services.verifier.metrics import VerifierMetrics
+from services.verifier.online import OnlineExaminer
 from services.verifier.registry_evidence import EvidenceKeeper
 from services.verifier.servicer import Outside, VerifierServicer
 from services.verifier.trust import RegistryTrust
@@ -49,7 +50,11 @@ def utc_now() -> datetime:
 
 @asynccontextmanager
 async def _outside(
-    settings: VerifierSettings, trust: RegistryTrust, keeper: EvidenceKeeper, runtime: Runtime
+    settings: VerifierSettings,
+    trust: RegistryTrust,
+    keeper: EvidenceKeeper,
+    pool: WorkerPool,
+    runtime: Runtime,
 ) -> AsyncIterator[Outside]:
     """What asks hosts outside; connections and what is being fetched end with the block."""
     egress, clock, log = settings.egress, time.monotonic, runtime.telemetry.log
@@ -58,12 +63,12 @@ async def _outside(
     async with transport_of(egress) as transport:
         door = Egress(egress, transport, gates, metrics, log)
         sources = EvidenceSources(door, cache, settings.evidence, egress.keep_seconds, metrics, utc_now)
+        evidence = EvidenceCollector(sources, trust, settings.evidence, metrics, utc_now)
+        passes = online.second_passes(runtime.telemetry.registry)
+        examiner = OnlineExaminer(pool, evidence, settings.evidence.verify_seconds, passes, utc_now)
+        relay = TimeStampRelay(door, settings.time_stamp_authorities)
         try:
-            yield Outside(
-                EvidenceCollector(sources, trust, settings.evidence, metrics, utc_now),
-                TimeStampRelay(door, settings.time_stamp_authorities),
-                keeper,
-            )
+            yield Outside(evidence, relay, keeper, examiner)
         finally:
             await cache.close()
 
@@ -96,7 +101,8 @@ async def serve(settings: VerifierSettings, runtime: Runtime) -> None:
         metrics = VerifierMetrics.register(
             runtime.telemetry.registry, trust.age_seconds, lambda: pool.lost, lambda: pool.given_up
         )
-        outside = await stack.enter_async_context(_outside(settings, trust, EvidenceKeeper(channel), runtime))
+        keeper = EvidenceKeeper(channel)
+        outside = await stack.enter_async_context(_outside(settings, trust, keeper, pool, runtime))
         servicer = VerifierServicer(pool, trust, settings.limits, metrics, utc_now, outside)
         runtime.health.register("trust", trust.check)
         await stack.enter_async_context(

@@ -11,7 +11,7 @@ from typing import Any
 import grpc
 
 from kyso.v1 import verifier_pb2, verifier_pb2_grpc
-from services.kernel.errors import BodyTooLarge, FieldInvalid, Unauthenticated
+from services.kernel.errors import BodyTooLarge, FieldInvalid, FontMissing, Unauthenticated
 from services.verifier import convert
 from services.verifier.config import LimitSettings
 from services.verifier.egress_time_stamps import TimeStampRelay
@@ -20,6 +20,7 @@ from services.verifier.examination import Answer
 from services.verifier.inquiry import FileKind, Inquiry
 from services.verifier.intake import Intake, Received
 from services.verifier.metrics import VerifierMetrics
+from services.verifier.online import OnlineExaminer
 from services.verifier.ports import SubmittedDocument, TrustMaterial, TrustSource
 from services.verifier.registry_evidence import EvidenceKeeper, ToKeep
 from services.verifier.workers import WorkerPool
@@ -34,6 +35,7 @@ class Outside:
     evidence: EvidenceCollector
     time_stamps: TimeStampRelay
     keeper: EvidenceKeeper
+    online: OnlineExaminer
 
 
 class VerifierServicer(verifier_pb2_grpc.VerifierServiceServicer):
@@ -80,6 +82,8 @@ class VerifierServicer(verifier_pb2_grpc.VerifierServiceServicer):
             header, document = await self._receive(received, request_iterator)
             authorization = _authorization(header, context)
             inquiry = convert.inquiry(header, self._clock(), self._limits)
+            if not self._pool.printer.prints(inquiry.form):
+                raise FontMissing("this verifier has no font to write a PDF report with: ask for html")
             answer = await self._examine(document, inquiry)
             self._intake.reserve(received, sum(len(file.data) for file in answer.files))
             if answer.originals_left_out:
@@ -108,7 +112,7 @@ class VerifierServicer(verifier_pb2_grpc.VerifierServiceServicer):
     async def _examine(self, document: SubmittedDocument, inquiry: Inquiry) -> Answer:
         started = time.perf_counter()
         trust = TrustMaterial() if inquiry.integrity_only else await self._trust.current()
-        answer = await self._pool.examine(document, trust, inquiry)
+        answer = await self._outside.online.examine(document, trust, inquiry)
         self._metrics.seconds.observe(time.perf_counter() - started)
         self._metrics.count(answer.report)
         return answer

@@ -13,9 +13,10 @@ from typing import Any
 from services.verifier.algorithm_policy import AlgorithmPolicy
 from services.verifier.anchors import AnchorTerms
 from services.verifier.examination import Answer
-from services.verifier.inquiry import AnswerFile, FileKind, Form, Inquiry, Language
+from services.verifier.inquiry import AnswerFile, FileKind, Form, Inquiry
 from services.verifier.owner import Owner
 from services.verifier.ports import SubmittedDocument, TrustMaterial
+from services.verifier.reports.words import Language
 
 HEADER = struct.Struct(">cI")
 TRUST, START, DOCUMENT, CONTENT, DETACHED, END = b"T", b"S", b"D", b"N", b"C", b"E"
@@ -113,6 +114,7 @@ def answer(given: Answer) -> Iterator[bytes]:
         ],
         "evidence_left_out": given.evidence_left_out,
         "originals_left_out": given.originals_left_out,
+        "wanted": _texts(given.wanted),
     }
     data = json.dumps(head, ensure_ascii=False).encode("utf-8")
     yield len(data).to_bytes(4, "big") + data

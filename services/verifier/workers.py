@@ -7,6 +7,7 @@ died is replaced; in both cases the document's verdict is indeterminate, with th
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import os
 import sys
@@ -14,6 +15,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from services.kernel.errors import Overloaded, ServiceUnavailable
@@ -23,6 +25,7 @@ from services.verifier.config import LimitSettings
 from services.verifier.examination import Answer
 from services.verifier.inquiry import Inquiry
 from services.verifier.ports import SubmittedDocument, TrustMaterial
+from services.verifier.report_files import ReportPrinter
 
 START_SECONDS = 60
 """Long enough to load the parsers on a machine that is busy with starting everything else."""
@@ -72,6 +75,7 @@ class _Worker:
                 ],
                 int(head["evidence_left_out"]),
                 int(head["originals_left_out"]),
+                tuple(map(base64.b64decode, head["wanted"])),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise _Lost from error
@@ -104,9 +108,11 @@ class _Worker:
 class WorkerPool:
     """A fixed number of worker processes. Knows nothing of gRPC; safe for many callers in one event loop."""
 
-    def __init__(self, limits: LimitSettings) -> None:
-        """Start nothing yet: `open` does."""
+    def __init__(self, limits: LimitSettings, font_file: Path | None = None) -> None:
+        """Start nothing yet: `open` does. Without a font there are no reports in PDF. Raises OSError."""
         self._limits = limits
+        self._font_file = font_file
+        self.printer = ReportPrinter.read(font_file)
         self._idle: asyncio.LifoQueue[_Worker | None] = asyncio.LifoQueue()
         self._workers: set[_Worker] = set()
         self._waiting = 0
@@ -117,12 +123,14 @@ class WorkerPool:
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, limits: LimitSettings) -> AsyncIterator[WorkerPool]:
+    async def open(
+        cls, limits: LimitSettings, font_file: Path | None = None
+    ) -> AsyncIterator[WorkerPool]:
         """A pool with its first worker started; all workers are ended when the block ends.
 
-        Raises Unconfined where confinement is required and this machine cannot confine a process.
+        Raises OSError where the font cannot be read, Unconfined where confinement is required and this machine cannot confine a process.
         """
-        pool = cls(limits)
+        pool = cls(limits, font_file)
         for _ in range(limits.workers - 1):
             # None is the right to start one: processes that are not needed yet are not there yet.
             pool._idle.put_nowait(None)
@@ -161,7 +169,7 @@ class WorkerPool:
         except (TimeoutError, _Lost):
             self.lost += 1
             # Nothing of the document is read for this: it can be done here.
-            return await asyncio.to_thread(examination.undecided, document.data, inquiry)
+            return await asyncio.to_thread(examination.undecided, document.data, inquiry, self.printer)
         finally:
             # Also on cancellation: a worker with half a document in it must not meet the next one.
             if keep is None and worker is not None:
@@ -183,6 +191,7 @@ class WorkerPool:
             "-m",
             "services.verifier.worker",
             str(self._limits.worker_memory_bytes),
+            *(() if self._font_file is None else (str(self._font_file),)),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             env=environment,
