@@ -160,7 +160,8 @@ class PathValidator:
         # Of an expired certificate no status can be had any more: that it is expired is the better answer.
         if expired is not None and result.failure in (None, SubIndication.TRY_LATER):
             return PathResult(path, expired[0], expired[1], result.status, (*result.notices, *expired[2]))
-        if result.failure is None and weak:
+        # A list that is as weak tells no status: that the chain is weak is the better answer.
+        if weak and result.failure in (None, SubIndication.TRY_LATER):
             return PathResult(path, algorithms.verdict_on(weak), WEAK_CHAIN, result.status, result.notices)
         return result
 

@@ -10,6 +10,14 @@ from services.verifier.service import Examination
 MAX_WANTED = 64
 """Of one document: the first signatures come first."""
 _WANTING = frozenset({SubIndication.TRY_LATER, SubIndication.NO_CERTIFICATE_CHAIN_FOUND})
+_OVER = frozenset(
+    {
+        SubIndication.OUT_OF_BOUNDS_NO_POE,
+        SubIndication.CRYPTO_CONSTRAINTS_FAILURE_NO_POE,
+        SubIndication.NO_CERTIFICATE_CHAIN_FOUND_NO_POE,
+    }
+)
+"""What does not hold any more, and may have held when it was signed."""
 
 
 def of(examination: Examination) -> tuple[bytes, ...]:
@@ -26,7 +34,7 @@ def _of_signatures(examination: Examination) -> Iterator[bytes]:
 
 
 def _is_wanting(report: SignatureReport) -> bool:
-    if report.sub_indication is SubIndication.OUT_OF_BOUNDS_NO_POE:
+    if report.sub_indication in _OVER:
         # A time-stamp proves when it was made: what is missing is the status of then.
         return any(notice.code is Code.TS_OK for notice in report.notices)
     return report.sub_indication in _WANTING
