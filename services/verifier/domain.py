@@ -372,13 +372,16 @@ def verdict_of(report: SignatureReport) -> Verdict:
     return Verdict.INDETERMINATE
 
 
-def worst(reports: tuple[SignatureReport, ...]) -> Verdict:
+def worst(reports: tuple[SignatureReport, ...], *, stamps_speak: bool = False) -> Verdict:
     """Verdict of a document with these signatures: that of the worst; UNSIGNED when there is none.
 
-    A document time-stamp speaks for the document only when it is broken: it cannot make a document signed.
+    A document time-stamp speaks for the document only when it is broken: it cannot make a document signed. Where the
+    document is itself a time-stamp, its word counts (`stamps_speak`).
     """
     counted = [
-        r for r in reports if r.kind is SignatureKind.SIGNATURE or r.indication is Indication.TOTAL_FAILED
+        r
+        for r in reports
+        if stamps_speak or r.kind is SignatureKind.SIGNATURE or r.indication is Indication.TOTAL_FAILED
     ]
     if not counted:
         return Verdict.UNSIGNED

@@ -166,13 +166,15 @@ class Content:
 class Findings:
     """What a reader made of a document. `obstacle` says why it could not be read; its signatures are then unknown.
 
-    `contents` are the documents that the file carries; what came in beside it is none of them.
+    `contents` are the documents that the file carries; what came in beside it is none of them. `stamps_speak`: the file
+    is nothing but a time-stamp, whose word is the document's.
     """
 
     format: str
     signatures: Sequence[FoundSignature] = ()
     obstacle: Notice | None = None
     contents: Sequence[Content] = ()
+    stamps_speak: bool = False
 
 
 class SignatureFormat(Protocol):

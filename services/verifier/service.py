@@ -154,5 +154,5 @@ def _document_verdict(
     if findings.obstacle is not None:
         damaged = findings.obstacle.code is Code.DOC_MALFORMED
         return (Verdict.MALFORMED if damaged else Verdict.INDETERMINATE), (findings.obstacle,)
-    verdict = worst(reports)
+    verdict = worst(reports, stamps_speak=findings.stamps_speak)
     return verdict, (Notice(Code.NOT_SIGNED),) if verdict is Verdict.UNSIGNED else ()

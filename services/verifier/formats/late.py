@@ -8,6 +8,7 @@ from services.verifier.formats import xml_input, zip_records
 from services.verifier.formats.cms_file import CmsFormat
 from services.verifier.formats.jades import JadesFormat
 from services.verifier.formats.smime import SmimeFormat
+from services.verifier.formats.time_stamp_file import TimeStampFileFormat
 from services.verifier.ports import Findings, SignatureFormat, SubmittedDocument
 
 
@@ -50,6 +51,7 @@ class _Asic:
 FORMATS: tuple[SignatureFormat, ...] = (
     # Before PDF: all three may hold a PDF file within their first kilobyte, where PDF readers look for its header.
     _Asic(),
+    TimeStampFileFormat(),
     CmsFormat(),
     SmimeFormat(),
     _Pdf(),
