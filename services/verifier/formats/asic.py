@@ -194,9 +194,12 @@ def _form_fault(container: Container, placed: Placed) -> Fault | None:
     Without a media type a container is taken for what it holds. A signature by a policy of its own is not: what the
     policy demands of the container is not known here, and no policy does with less than the standard.
     """
-    count = len(container.objects)
+    count, files = len(container.objects), (*container.xml_signatures, *container.cms_signatures)
     if container.kind is Kind.ASIC_S and (count > 1 or any("/" in name for name in container.objects)):
         detail = f"an ASiC-S container has one file in its root, this one has {count} in all"
+        sub = Indication.TOTAL_FAILED, SubIndication.FORMAT_FAILURE
+    elif container.kind is Kind.ASIC_S and len(files) > 1:
+        detail = f"an ASiC-S container has one signature file, this one has {len(files)}"
         sub = Indication.TOTAL_FAILED, SubIndication.FORMAT_FAILURE
     elif placed.bound and not container.declared:
         detail = "a signature with a policy, in a container that does not say by its media type what it is"
