@@ -149,6 +149,7 @@ def verification(answer: verifier.VerifyDocumentResponse) -> dict[str, Any]:
         "owner": _owner(answer.owner) if answer.HasField("owner") else None,
         "evidence_id": answer.evidence_id or None,
         "evidence_left_out": answer.evidence_left_out,
+        "inner": [{"name": one.name or None, "report": verification(one.report)} for one in answer.inner],
     }
 
 

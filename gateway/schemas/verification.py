@@ -172,6 +172,10 @@ VERIFICATION_SCHEMAS: Mapping[str, Schema] = {
         owner={"oneOf": [ref("OwnerMatch"), {"type": "null"}]},
         evidence_id=maybe("Name under which the evidence is kept."),
         evidence_left_out=number("Values of the evidence that were too large."),
+        inner=rows(
+            answered(name=maybe("Its name within the other."), report=ref("Verification")),
+            "Signed documents that the document carries, each with its own report.",
+        ),
     )
     | {"description": "With include_evidence there is a member `evidence`: a list of UsedEvidence."},
     "UsedEvidence": answered(

@@ -146,6 +146,10 @@ def response(report: dict[str, Any]) -> verifier_pb2.VerifyDocumentResponse:
         warnings=[_warning(warning) for warning in report["warnings"]],
         format=report["format"],
         owner=_owner_match(report["owner"]),
+        inner=[
+            verifier_pb2.InnerDocument(name=one["name"], report=response(one["report"]))
+            for one in report["inner"]
+        ],
     )
 
 

@@ -175,6 +175,9 @@ def report_text(report: Verification) -> str:
         if owner:
             lines += [f"  {owner['vi']}", f"  {owner['en']}"]
         lines += [f"  ! {warning['code']}: {warning['en']}" for warning in row.get("warnings", ())]
+    for inner in report.document.get("inner", ()):
+        lines.append(f"inside: {inner['name'] or '-'}")
+        lines += [f"  {line}" for line in report_text(Verification.of(inner["report"])).splitlines()]
     if report.evidence_id:
         lines.append(f"evidence kept as {report.evidence_id}")
     return "\n".join(lines)

@@ -336,7 +336,7 @@ class SignatureReport(_message.Message):
     def __init__(self, name: _Optional[str] = ..., format: _Optional[str] = ..., indication: _Optional[_Union[Indication, str]] = ..., sub_indication: _Optional[str] = ..., integrity: _Optional[str] = ..., signer: _Optional[_Union[CertificateSummary, _Mapping]] = ..., path: _Optional[_Iterable[_Union[CertificateSummary, _Mapping]]] = ..., claimed_signing_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., best_signing_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., algorithm: _Optional[str] = ..., coverage: _Optional[_Union[Coverage, _Mapping]] = ..., later_changes: _Optional[_Iterable[_Union[LaterChange, _Mapping]]] = ..., status_source: _Optional[_Union[StatusSource, _Mapping]] = ..., warnings: _Optional[_Iterable[_Union[Warning, _Mapping]]] = ..., sentence_vi: _Optional[str] = ..., sentence_en: _Optional[str] = ..., clean: _Optional[bool] = ..., kind: _Optional[str] = ..., detail: _Optional[str] = ..., signing_time_source: _Optional[str] = ..., time_stamp_authority: _Optional[str] = ..., digest_algorithm: _Optional[str] = ..., owner: _Optional[_Union[OwnerMatch, _Mapping]] = ...) -> None: ...
 
 class VerifyDocumentResponse(_message.Message):
-    __slots__ = ("verdict", "clean", "signatures", "document_sha256", "validated_at", "sentence_vi", "sentence_en", "integrity_only", "valid_at", "warnings", "format", "evidence_id", "evidence_left_out", "owner", "originals")
+    __slots__ = ("verdict", "clean", "signatures", "document_sha256", "validated_at", "sentence_vi", "sentence_en", "integrity_only", "valid_at", "warnings", "format", "evidence_id", "evidence_left_out", "owner", "originals", "inner")
     VERDICT_FIELD_NUMBER: _ClassVar[int]
     CLEAN_FIELD_NUMBER: _ClassVar[int]
     SIGNATURES_FIELD_NUMBER: _ClassVar[int]
@@ -352,6 +352,7 @@ class VerifyDocumentResponse(_message.Message):
     EVIDENCE_LEFT_OUT_FIELD_NUMBER: _ClassVar[int]
     OWNER_FIELD_NUMBER: _ClassVar[int]
     ORIGINALS_FIELD_NUMBER: _ClassVar[int]
+    INNER_FIELD_NUMBER: _ClassVar[int]
     verdict: Verdict
     clean: bool
     signatures: _containers.RepeatedCompositeFieldContainer[SignatureReport]
@@ -367,7 +368,16 @@ class VerifyDocumentResponse(_message.Message):
     evidence_left_out: int
     owner: OwnerMatch
     originals: int
-    def __init__(self, verdict: _Optional[_Union[Verdict, str]] = ..., clean: _Optional[bool] = ..., signatures: _Optional[_Iterable[_Union[SignatureReport, _Mapping]]] = ..., document_sha256: _Optional[bytes] = ..., validated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., sentence_vi: _Optional[str] = ..., sentence_en: _Optional[str] = ..., integrity_only: _Optional[bool] = ..., valid_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., warnings: _Optional[_Iterable[_Union[Warning, _Mapping]]] = ..., format: _Optional[str] = ..., evidence_id: _Optional[str] = ..., evidence_left_out: _Optional[int] = ..., owner: _Optional[_Union[OwnerMatch, _Mapping]] = ..., originals: _Optional[int] = ...) -> None: ...
+    inner: _containers.RepeatedCompositeFieldContainer[InnerDocument]
+    def __init__(self, verdict: _Optional[_Union[Verdict, str]] = ..., clean: _Optional[bool] = ..., signatures: _Optional[_Iterable[_Union[SignatureReport, _Mapping]]] = ..., document_sha256: _Optional[bytes] = ..., validated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., sentence_vi: _Optional[str] = ..., sentence_en: _Optional[str] = ..., integrity_only: _Optional[bool] = ..., valid_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., warnings: _Optional[_Iterable[_Union[Warning, _Mapping]]] = ..., format: _Optional[str] = ..., evidence_id: _Optional[str] = ..., evidence_left_out: _Optional[int] = ..., owner: _Optional[_Union[OwnerMatch, _Mapping]] = ..., originals: _Optional[int] = ..., inner: _Optional[_Iterable[_Union[InnerDocument, _Mapping]]] = ...) -> None: ...
+
+class InnerDocument(_message.Message):
+    __slots__ = ("name", "report")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    REPORT_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    report: VerifyDocumentResponse
+    def __init__(self, name: _Optional[str] = ..., report: _Optional[_Union[VerifyDocumentResponse, _Mapping]] = ...) -> None: ...
 
 class ExaminationFile(_message.Message):
     __slots__ = ("kind", "name", "media_type", "size", "sha256", "signed_by")
