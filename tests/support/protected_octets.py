@@ -5,7 +5,7 @@ octet was touched. What is left out of the views is neutral: unsigned attributes
 CRLs, time-stamps and evidence added after the signature, encodings of the same octets (letter case of hexadecimal,
 white space in base64 and between elements), framing that no standard signs (versions, sets of algorithms, Ids of
 unreferenced elements, headers of mail, times and attributes of ZIP members, letter case of signature files' names, the
-data object's name beside a plain CAdES signature), and `mimetype`.
+data object's name beside a plain CAdES signature, a second copy of the same signature file), and `mimetype`.
 """
 
 from __future__ import annotations
@@ -160,8 +160,12 @@ def _container(data: bytes) -> View:
         # A plain CAdES signature (ASiC-S) is over octets: nothing signs the name that they have.
         named = not any(re.search(r"/signature\.p7s$", name, re.IGNORECASE) for name in names)
         found: list[Any] = []
+        seen = set[bytes]()
         for name in sorted(names):
             member = archive.read(name)
+            if name.startswith("META-INF/") and member in seen:
+                continue
+            seen.add(member)
             if not name.startswith("META-INF/"):
                 found += [] if name == "mimetype" else [name if named else "", member]
             elif re.search(r"/signatures?\w*\.xml$", name, re.IGNORECASE):
