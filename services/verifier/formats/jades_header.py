@@ -25,7 +25,7 @@ from services.verifier.formats.jws_text import (
     parse_json,
 )
 
-MAX_CERTIFICATES = 200
+MAX_CERTIFICATES = 50
 MAX_REFERENCES = 50
 MAX_MEMBERS = 5000
 """Values in one protected header, all together."""
