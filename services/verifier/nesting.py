@@ -8,8 +8,9 @@ be trusted is for the inner report to say.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from services.verifier.domain import Code, DocumentReport, Indication, InnerReport, Notice
 from services.verifier.ports import Content, SubmittedDocument
@@ -18,8 +19,10 @@ MAX_DEPTH = 3
 """How many documents round an innermost one: a PDF file in a container in a mail message in a container is judged."""
 MAX_DOCUMENTS = 200
 """That are looked into, at all depths together."""
-MAX_BYTES = 256 << 20
+MAX_BYTES = 128 << 20
 """Of the documents that are looked into, at all depths together."""
+MAX_SECONDS = 5.0
+"""Of this process' time: what has not been begun by then is left out, so that the outer verdict is not lost with it."""
 _SIGNATURE_FILES = (".p7s", ".sig", ".p7m")
 
 Judge = Callable[[SubmittedDocument], tuple[DocumentReport, Sequence[Content]]]
@@ -32,8 +35,14 @@ class Nesting:
 
     judge: Judge
     recognise: Recognise
+    clock: Callable[[], float] = time.process_time
     documents: int = 0
     octets: int = 0
+    started: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Time runs from now on."""
+        self.started = self.clock()
 
     def with_inner(
         self, report: DocumentReport, contents: Sequence[Content], depth: int = 1
@@ -59,6 +68,8 @@ class Nesting:
     def _allowed(self, content: Content, depth: int) -> bool:
         self.documents += 1
         self.octets += len(content.data)
+        if self.clock() - self.started > MAX_SECONDS:
+            return False
         return depth <= MAX_DEPTH and self.documents <= MAX_DOCUMENTS and self.octets <= MAX_BYTES
 
 
@@ -78,7 +89,9 @@ def _stained(report: DocumentReport, inner: tuple[InnerReport, ...], *, left_out
         names = ", ".join(f'"{name[:80]}"' for name in broken[:5])
         notices.append(Notice(Code.INNER_BROKEN, f"{len(broken)} inside: {names}"))
     if left_out:
-        limits = f"at most {MAX_DOCUMENTS} documents, {MAX_BYTES >> 20} MiB and {MAX_DEPTH} levels"
+        limits = (
+            f"at most {MAX_DOCUMENTS} documents, {MAX_BYTES >> 20} MiB, {MAX_DEPTH} levels, {MAX_SECONDS:g} s"
+        )
         notices.append(Notice(Code.INNER_BROKEN, f"not all that is inside was looked at: {limits}"))
     return replace(report, inner=inner, clean=False, notices=tuple(notices))
 

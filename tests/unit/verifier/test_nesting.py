@@ -187,6 +187,21 @@ def test_the_number_of_documents_is_bounded() -> None:
     assert Code.INNER_BROKEN in {notice.code for notice in report.notices}
 
 
+def test_the_time_for_what_is_inside_is_bounded() -> None:
+    times = iter((0.0, 1.0, nesting.MAX_SECONDS + 1, nesting.MAX_SECONDS + 2))
+    looked_at = []
+
+    def judge(document: SubmittedDocument) -> tuple[DocumentReport, list[Content]]:
+        looked_at.append(document.data)
+        return DocumentReport.undecided(document.data, NOW, False), []
+
+    whole = DocumentReport.undecided(b"", NOW, False)
+    contents = [Content("", b"1"), Content("", b"2"), Content("", b"3")]
+    report = nesting.Nesting(judge, lambda _: True, lambda: next(times)).with_inner(whole, contents)
+    assert looked_at == [b"1"]
+    assert Code.INNER_BROKEN in {notice.code for notice in report.notices}
+
+
 def test_a_zip_that_holds_itself_many_times_ends() -> None:
     data = b"x"
     for _ in range(6):
