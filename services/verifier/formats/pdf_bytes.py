@@ -13,7 +13,6 @@ from functools import cached_property
 
 from services.verifier.formats.pdf_file import PdfFile
 from services.verifier.formats.pdf_syntax import WHITE, Value
-from services.verifier.formats.pdf_xref import Revision
 
 _HEX = re.compile(rb"[0-9A-Fa-f]*+")
 _TAIL = re.compile(rb"startxref[\x00\t\n\x0c\r ]+(\d{1,12})[\x00\t\n\x0c\r ]+%%EOF(\r\n|\r|\n|)\Z")
@@ -23,6 +22,8 @@ _FILLER = re.compile(
     rb"|(?:%[^%\r\n][^\r\n]{0,80}[\r\n]++){0,4}startxref[\x00\t\n\x0c\r ]++\d{1,12}[\x00\t\n\x0c\r ]++%%EOF)*+"
 )
 _AFTER_THE_LAST = re.compile(rb"%%EOF(?:\r\n|\r|\n|)\Z")
+
+MAX_FILLER_BYTES = 64 * 1024
 
 
 class ByteRangeError(ValueError):
@@ -85,13 +86,9 @@ def signed_revision(file: PdfFile, end: int) -> int:
     inside, behind = file.revisions[: index + 1], file.revisions[index + 1 :]
     if any(one.end > end for one in inside) or any(one.begin < end for one in behind):
         raise ByteRangeError("cross-references of the signed revision and of later ones are not kept apart")
-    if any(_reaches_behind(one, end, len(file.data)) for one in inside):
+    if any(one.highest >= end for one in inside):
         raise ByteRangeError("cross-references of the signed revision point to what was written later")
     return index
-
-
-def _reaches_behind(revision: Revision, end: int, size: int) -> bool:
-    return any(end <= entry.offset < size for entry in revision.entries.values())
 
 
 class Ownership:
@@ -117,22 +114,32 @@ class Ownership:
                         found.append((entry.offset, loaded.end))
         return sorted(found)
 
+    @cached_property
+    def _gaps(self) -> list[tuple[int, int]]:
+        """Ranges behind the first state of the file that lie between owned ones, and are not just closing lines."""
+        found: list[tuple[int, int]] = []
+        position, size = self._file.revisions[0].close, len(self._file.data)
+        for start, stop in [*self._owned, (size, size)]:
+            if start > position and not self._is_filler(position, start):
+                found.append((position, start))
+            position = max(position, stop)
+        return found
+
+    def _is_filler(self, start: int, stop: int) -> bool:
+        return (
+            stop - start <= MAX_FILLER_BYTES and _FILLER.fullmatch(self._file.data, start, stop) is not None
+        )
+
     def unowned_after(self, first: int) -> list[tuple[int, int]]:
         """Ranges at or after `first`, the end of a signed revision, that nothing accounts for.
 
         Raises PdfLimit. Earlier revisions must be known not to reach behind it.
         """
-        owned = self._owned
-        return _gaps(self._file.data, first, owned[bisect.bisect_left(owned, (first, 0)) :])
-
-
-def _gaps(data: bytes, first: int, owned: list[tuple[int, int]]) -> list[tuple[int, int]]:
-    found: list[tuple[int, int]] = []
-    position = first
-    for start, stop in [*owned, (len(data), len(data))]:
-        if start > position and _FILLER.fullmatch(data, position, start) is None:
-            found.append((position, start))
-        position = max(position, stop)
-    if not found and _AFTER_THE_LAST.search(data, max(first, len(data) - 16)) is None:
-        found.append((data.rfind(b"%%EOF") + 5, len(data)))
-    return found
+        data, found = self._file.data, list[tuple[int, int]]()
+        for start, stop in self._gaps[bisect.bisect_right(self._gaps, first, key=lambda gap: gap[1]) :]:
+            # One that begins before the end is judged by what of it lies behind.
+            if start >= first or not self._is_filler(first, stop):
+                found.append((max(start, first), stop))
+        if not found and _AFTER_THE_LAST.search(data, max(first, len(data) - 16)) is None:
+            found.append((data.rfind(b"%%EOF") + 5, len(data)))
+        return found

@@ -16,6 +16,7 @@ from services.verifier.formats.pdf_usage import Usages
 
 MAX_LATER_REVISIONS = 1500
 """After one signature."""
+MAX_LOCKED_NAMES = 5000
 MAX_COMPARISONS = 4000
 """In one file: each revision with the one before, and with the signed one where those steps do not do."""
 
@@ -85,7 +86,10 @@ def _allowed(view: View, parameters: dict[str, Value]) -> Allowed:
 
 def _lock(view: View, parameters: dict[str, Value]) -> FieldLock:
     action = view.entry(parameters, "Action")
-    names = [view.resolve(item) for item in view.array(parameters.get("Fields"))]
+    stated = view.array(parameters.get("Fields"))
+    if len(stated) > MAX_LOCKED_NAMES:
+        raise PdfLimit(f"a signature locks more than {MAX_LOCKED_NAMES} fields by name")
+    names = [view.resolve(item) for item in stated]
     if not isinstance(action, str) or action not in ("All", "Include", "Exclude"):
         raise PdfError("the Action of the signature's FieldMDP is none that there is")
     return FieldLock(action, tuple(text(name) for name in names if isinstance(name, bytes)))

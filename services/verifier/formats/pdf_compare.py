@@ -66,6 +66,7 @@ class Comparison:
             before, after = file.load(number, base).value, file.load(number, index).value
             known = file.entry(number, base)
             there = known is not None and known[1].in_use
+            file.spend(1 + _size(after) // 1024)
             if there and not same(before, after):
                 self.changed[number] = before, after
             elif not there and after is not None and usages.of(number, base):
@@ -99,6 +100,10 @@ class Comparison:
         return {key for key in keys if not self.equal(before.get(key), after.get(key))}
 
 
+def _size(value: Value) -> int:
+    return value.size if isinstance(value, Stream) else 0
+
+
 def deed(file: PdfFile, usages: Usages, base: int, index: int, form: Callable[[Comparison], None]) -> Deed:
     """What the revision `index` did to the state `base`. Raises Refused, PdfError, PdfLimit."""
     comparison = Comparison(file, usages, base, index)
@@ -127,12 +132,12 @@ def _kind(value: Value) -> str:
 def _catalog(comparison: Comparison) -> None:
     old, new = comparison.old, comparison.new
     before, after = old.root, new.root
-    if not same(old.trailer.get("Encrypt"), new.trailer.get("Encrypt")):
+    if not same(old.stated("Encrypt"), new.stated("Encrypt")):
         raise Refused("the file was encrypted, or is in another way")
     extra = sorted(comparison.differing(before, after) - _CATALOG_MAY_CHANGE)
     if extra:
         raise Refused(f"{len(extra)} entries of the catalog are changed")
-    roots = [view.trailer.get("Root") for view in (old, new)]
+    roots = [view.stated("Root") for view in (old, new)]
     for root in roots:
         if isinstance(root, Ref) and root.number in comparison.changed:
             if root != roots[0]:
@@ -149,8 +154,8 @@ def _catalog(comparison: Comparison) -> None:
 def _information(comparison: Comparison) -> None:
     """The information dictionary, where only what software writes about itself is another."""
     old, new = comparison.old, comparison.new
-    reference = old.trailer.get("Info")
-    before, after = old.dictionary(reference), new.dictionary(new.trailer.get("Info"))
+    reference = old.stated("Info")
+    before, after = old.dictionary(reference), new.dictionary(new.stated("Info"))
     differing = comparison.differing(before, after)
     if not differing <= _WRITTEN_BY_SOFTWARE:
         if after:

@@ -42,6 +42,7 @@ class _Form:
 
     def _numbers(self, view: View, form: Value) -> set[int]:
         items = view.array(form.get("Fields")) if isinstance(form, dict) else []
+        view.file.spend(len(items))
         return {item.number for item in items if isinstance(item, Ref)}
 
     def run(self) -> None:
@@ -131,6 +132,7 @@ class _Form:
 
     def _additions(self, before: list[Value], after: list[Value], what: str) -> list[Value]:
         """What is in the later list only. Nothing may be missing from it. Raises Refused."""
+        self._old.file.spend((len(before) + len(after)) // 16)
         if after[: len(before)] == before:
             return after[len(before) :]
         if not all(isinstance(item, Ref) for item in (*before, *after)):
@@ -138,6 +140,7 @@ class _Form:
         missing = {i for i in before if isinstance(i, Ref)} - {i for i in after if isinstance(i, Ref)}
         if missing:
             raise Refused(f"{len(missing)} {what} are removed")
+        self._old.file.spend(len(before) + len(after))
         known = {item for item in before if isinstance(item, Ref)}
         return [item for item in after if item not in known]
 
@@ -149,6 +152,7 @@ class _Form:
     def _names(self, view: View, items: list[Value]) -> set[bytes]:
         if len(items) > MAX_SIBLINGS:
             raise PdfLimit(f"more than {MAX_SIBLINGS} fields beside each other")
+        view.file.spend(len(items))
         names = (view.dictionary(item).get("T") for item in items)
         return {one for one in names if isinstance(one, bytes)}
 
@@ -209,6 +213,7 @@ class _Form:
             if not isinstance(parent, Ref):
                 return []
             kids = self._old.array(self._old.dictionary(parent).get("Kids"))
+            self._old.file.spend(len(kids))
             if not any(isinstance(kid, Ref) and kid.number == number for kid in kids):
                 return []
             number = parent.number

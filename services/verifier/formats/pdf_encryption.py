@@ -15,13 +15,13 @@ class PasswordNeeded(PdfError):
 
 def open_without_password(file: PdfFile) -> None:
     """Make the streams of an encrypted file readable. Raises PasswordNeeded, PdfError."""
-    stated = file.last.trailer.get("Encrypt")
+    stated = file.last.stated("Encrypt")
     if stated is None:
         return
     # Loaded here, as most files are not encrypted and the library takes long to load.
     from services.verifier.formats import pdf_cipher
 
-    identifier = file.last.array(file.last.trailer.get("ID"))
+    identifier = file.last.array(file.last.stated("ID"))
     first = identifier[0] if identifier and isinstance(identifier[0], bytes) else b""
     cipher = pdf_cipher.without_password(_direct(file, stated), first)
     if cipher is None:

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from services.verifier.formats import pdf_filters, pdf_syntax, pdf_xref
 from services.verifier.formats.pdf_filters import Budget
-from services.verifier.formats.pdf_syntax import PdfError, PdfLimit, Ref, Stream, Value, integer
+from services.verifier.formats.pdf_syntax import Meter, PdfError, PdfLimit, Ref, Stream, Value, integer
 from services.verifier.formats.pdf_xref import Entry, Revision
 
 MAX_REFERENCES = 32
@@ -17,8 +17,8 @@ MAX_COMPRESSED = 20_000
 """Objects in one object stream."""
 MAX_OBJECTS = 300_000
 """Parsed, of all revisions together."""
-MAX_PARSED_BYTES = 256 * 1024 * 1024
-"""Read by the lexer, of all objects together; data of streams are not read by it."""
+MAX_STEPS = 12_000_000
+"""Of all walks through the objects of a file together; each takes about half a microsecond."""
 
 
 class Cipher(Protocol):
@@ -50,8 +50,9 @@ class PdfFile:
     def __init__(self, data: bytes) -> None:
         """Read the cross-references; no object yet."""
         self.data = data
-        self.budget = Budget()
-        self.revisions: list[Revision] = pdf_xref.read(data, self.budget)
+        self._budget, self._meter = Budget(), Meter()
+        self._steps = MAX_STEPS
+        self.revisions: list[Revision] = pdf_xref.read(data, self._budget, self._meter)
         self.cipher: Cipher | None = None
         self._history = _history(self.revisions)
         self._loaded: dict[tuple[int, Entry, int], Loaded] = {}
@@ -118,10 +119,12 @@ class PdfFile:
             raise PdfError("an entry points behind its own revision")
         view = View(self, home)
         found = pdf_syntax.parse_indirect(
-            self.data, entry.offset, lambda length: integer(view.resolve(length))
+            self.data,
+            entry.offset,
+            lambda length: integer(view.resolve(length)),
+            self._meter,
+            (number, entry.second),
         )
-        if (found.number, found.generation) != (number, entry.second):
-            raise PdfError("an entry points to another object")
         return Loaded(found.value, found.end)
 
     def _from_stream(self, number: int, home: int, entry: Entry) -> Loaded:
@@ -139,7 +142,7 @@ class PdfFile:
         stream = self.load(number, home).value
         if not isinstance(stream, Stream) or stream.entries.get("Type") != "ObjStm":
             raise PdfError("an entry names an object stream that is none")
-        found = dict(enumerate(_members(stream, self.content(stream))))
+        found = dict(enumerate(_members(stream, self.content(stream), self._meter)))
         self._compressed[place] = found
         return found
 
@@ -148,7 +151,7 @@ class PdfFile:
         known = self._decoded.get(id(stream))
         if known is None:
             raw = stream.raw if self.cipher is None else self.cipher.stream(stream)
-            known = stream, pdf_filters.decoded(self._direct(stream.entries), raw, self.budget)
+            known = stream, pdf_filters.decoded(self._direct(stream.entries), raw, self._budget)
             self._decoded[id(stream)] = known
         return known[1]
 
@@ -160,6 +163,12 @@ class PdfFile:
             for key in ("Filter", "DecodeParms")
             if (value := view.resolve(entries.get(key))) is not None
         }
+
+    def spend(self, steps: int) -> None:
+        """Count steps of a walk through the objects. Raises PdfLimit where they come to more than is done."""
+        self._steps -= steps
+        if self._steps < 0:
+            raise PdfLimit("the file needs more steps to be compared than are done")
 
     def versions(self) -> Iterator[tuple[int, int]]:
         """Number and revision of every entry for an object in use."""
@@ -177,7 +186,7 @@ def _history(revisions: list[Revision]) -> dict[int, list[tuple[int, Entry]]]:
     return found
 
 
-def _members(stream: Stream, content: bytes) -> Iterator[tuple[int, Value]]:
+def _members(stream: Stream, content: bytes, meter: Meter) -> Iterator[tuple[int, Value]]:
     """Number and value of each object in an object stream (7.5.7). Raises PdfError."""
     count, first = integer(stream.entries.get("N")), integer(stream.entries.get("First"))
     if count is None or first is None or count < 0 or not 0 <= first <= len(content):
@@ -189,7 +198,7 @@ def _members(stream: Stream, content: bytes) -> Iterator[tuple[int, Value]]:
         raise PdfError("the head of an object stream is damaged")
     for number, offset in zip(heads[0 : 2 * count : 2], heads[1 : 2 * count : 2], strict=True):
         try:
-            value: Value = pdf_syntax.parse(content, first + int(offset))[0]
+            value: Value = pdf_syntax.parse(content, first + int(offset), meter)[0]
         except PdfLimit:
             raise
         except PdfError:
@@ -205,24 +214,21 @@ class View:
     file: PdfFile
     revision: int
 
-    @property
-    def trailer(self) -> dict[str, Value]:
-        """The trailer: each entry is that of the newest revision which has it."""
-        found: dict[str, Value] = {}
-        for revision in self.file.revisions[: self.revision + 1]:
-            found.update(revision.trailer)
-        return found
+    def stated(self, key: str) -> Value:
+        """An entry of the trailer: that of the newest revision which has it; null where none has."""
+        for index in range(self.revision, -1, -1):
+            trailer = self.file.revisions[index].trailer
+            if key in trailer:
+                return trailer[key]
+        return None
 
     @property
     def root(self) -> dict[str, Value]:
         """The catalog. Raises PdfError."""
-        for revision in reversed(self.file.revisions[: self.revision + 1]):
-            if "Root" in revision.trailer:
-                root = self.resolve(revision.trailer["Root"])
-                if isinstance(root, dict):
-                    return root
-                break
-        raise PdfError("the file has no catalog")
+        root = self.resolve(self.stated("Root"))
+        if not isinstance(root, dict):
+            raise PdfError("the file has no catalog")
+        return root
 
     def resolve(self, value: Value) -> Value:
         """The object behind a reference; anything else as it is. Missing ones are null (7.3.10)."""

@@ -7,14 +7,14 @@ import binascii
 import itertools
 import zlib
 
-from services.verifier.formats.pdf_syntax import PdfError, PdfLimit, Stream, Value, integer, name
+from services.verifier.formats.pdf_syntax import PdfError, PdfLimit, Value, integer, name
 
 MAX_STREAM_BYTES = 32 * 1024 * 1024
 """Decoded, of one stream."""
 MAX_PREDICTED_BYTES = 8 * 1024 * 1024
 """Decoded, of one stream with a predictor, which is undone octet by octet."""
-MAX_DOCUMENT_BYTES = 128 * 1024 * 1024
-"""Decoded, of all streams of a file together."""
+MAX_DOCUMENT_BYTES = 256 * 1024 * 1024
+"""Of all streams of a file together, before and after each filter."""
 MAX_ARMOURED_BYTES = 1024 * 1024
 """Of one stream in ASCII base-85, which is read octet by octet."""
 MAX_FILTERS = 4
@@ -47,6 +47,7 @@ def decoded(entries: dict[str, Value], raw: bytes, budget: Budget, limit: int = 
         raise PdfLimit(f"more than {MAX_FILTERS} filters on one stream")
     if len(raw) > limit:
         raise PdfLimit("a stream is larger than is decoded")
+    budget.spend(len(raw))
     data = raw
     for index, one in enumerate(filters):
         stated = parameters[index] if index < len(parameters) else None
@@ -61,11 +62,6 @@ def decoded(entries: dict[str, Value], raw: bytes, budget: Budget, limit: int = 
         else:
             raise PdfError("a stream that has to be read has a filter that is not supported")
     return data
-
-
-def content(stream: Stream, budget: Budget, limit: int = MAX_STREAM_BYTES) -> bytes:
-    """The same for a stream object."""
-    return decoded(stream.entries, stream.raw, budget, limit)
 
 
 def _list(value: Value) -> list[Value]:

@@ -1,4 +1,4 @@
-"""The interactive form of a PDF file (ISO 32000-2 12.7) and its pages, as of one revision."""
+"""The interactive form of a PDF file (ISO 32000-2 12.7), as of one revision."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from services.verifier.formats.pdf_syntax import PdfLimit, Ref, Value, name
 
 MAX_FIELDS = 20_000
 MAX_FIELD_DEPTH = 32
-MAX_PAGES = 200_000
-MAX_PAGE_DEPTH = 64
+MAX_NAME_CHARACTERS = 4096
+"""Of a field's full name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,30 +70,10 @@ def fields(view: View) -> Iterator[Field]:
         own = view.entry(dictionary, "T")
         partial = own if isinstance(own, bytes) else None
         full = ".".join(part for part in (prefix, text(partial)) if part)
+        if len(full) > MAX_NAME_CHARACTERS:
+            raise PdfLimit(f"the name of a form field has more than {MAX_NAME_CHARACTERS} characters")
         kind = name(view.entry(dictionary, "FT")) or kind
         kids = dictionary.get("Kids")
         array = kids.number if isinstance(kids, Ref) else 0
         yield Field(full, partial, kind, number, dictionary, array)
         pending.extend((kid, full, kind, depth + 1) for kid in reversed(view.array(kids)))
-
-
-def pages(view: View) -> dict[int, dict[str, Value]]:
-    """The pages by object number. Raises PdfError, PdfLimit."""
-    found: dict[int, dict[str, Value]] = {}
-    pending: list[tuple[Value, int]] = [(view.root.get("Pages"), 0)]
-    seen: set[int] = set()
-    while pending:
-        item, depth = pending.pop()
-        if not isinstance(item, Ref) or item.number in seen:
-            continue
-        seen.add(item.number)
-        if len(seen) > MAX_PAGES or depth > MAX_PAGE_DEPTH:
-            raise PdfLimit("the tree of pages is too large or too deep")
-        node = view.get(item)
-        if not isinstance(node, dict):
-            continue
-        if "Kids" in node:
-            pending.extend((kid, depth + 1) for kid in view.array(node["Kids"]))
-        else:
-            found[item.number] = node
-    return found

@@ -75,9 +75,7 @@ def _document_stamps(
         if found.kind is SignatureKind.DOCUMENT_TIMESTAMP and found.fault is None and found.coverage.revision:
             # A stamp that covers less than a whole revision proves nothing of what the document was.
             partial = found.coverage.coverage not in (Coverage.WHOLE, Coverage.REVISION)
-            covers = (
-                frozenset() if partial else proved | stores.of(found.coverage.revision - 1).fingerprints()
-            )
+            covers = frozenset() if partial else proved | stores.fingerprints(found.coverage.revision - 1)
             stamps.append((span, _stamp(one, span, digests, frozenset(covers))))
         proved |= _values(one)
     return stamps

@@ -23,10 +23,10 @@ class Store:
     crls: tuple[bytes, ...] = ()
     ocsps: tuple[bytes, ...] = ()
 
-    def fingerprints(self) -> frozenset[bytes]:
-        """SHA-256 of every value."""
-        values = (*self.certificates, *self.crls, *self.ocsps)
-        return frozenset(hashlib.sha256(value).digest() for value in values)
+    @property
+    def values(self) -> tuple[bytes, ...]:
+        """All of them."""
+        return (*self.certificates, *self.crls, *self.ocsps)
 
 
 class Stores:
@@ -36,6 +36,16 @@ class Stores:
         """Read nothing yet."""
         self._file = file
         self._found: dict[int, Store] = {}
+        self._fingerprints: dict[bytes, bytes] = {}
+
+    def fingerprints(self, revision: int) -> frozenset[bytes]:
+        """SHA-256 of every value of the store as of a revision; each value is hashed once. Raises PdfLimit."""
+        values = self.of(revision).values
+        self._file.spend(len(values))
+        for value in values:
+            if value not in self._fingerprints:
+                self._fingerprints[value] = hashlib.sha256(value).digest()
+        return frozenset(self._fingerprints[value] for value in values)
 
     def newest(self) -> Store:
         """The store as it is now. Raises PdfLimit."""
@@ -75,6 +85,7 @@ def _read(view: View) -> Store:
 def _values(view: View, array: Value, most: int) -> Iterator[bytes]:
     for item in view.array(array)[: max(most, 0)]:
         stream = view.resolve(item)
+        view.file.spend(1)
         if not isinstance(stream, Stream):
             continue
         try:

@@ -15,8 +15,10 @@ from typing import NamedTuple
 WHITE = b"\x00\t\n\x0c\r "
 MAX_DEPTH = 100
 """Arrays and dictionaries inside each other."""
-MAX_TOKENS = 2_000_000
-"""Of one object."""
+MAX_TOKENS = 6_000_000
+"""Of one file: each takes about half a microsecond and a hundred bytes."""
+_BYTES_PER_TOKEN = 64
+"""White space, comments and searches of that many bytes count as one more."""
 
 _S = rb"[\x00\t\n\x0c\r ]"
 _REGULAR = rb"[^\x00\t\n\x0c\r ()<>\[\]{}/%]"
@@ -37,10 +39,12 @@ _TOKEN = re.compile(
     rb"|(?P<word>" + _REGULAR + rb"{1,32}+)"
 )
 _WORDS: dict[bytes, Value] = {b"true": True, b"false": False, b"null": None}
-_HEADER = re.compile(_S + rb"*+(\d{1,10})" + _S + rb"++(\d{1,5})" + _S + rb"++obj(?!" + _REGULAR + rb")")
+_HEADER = re.compile(
+    _S + rb"{0,64}+(\d{1,10})" + _S + rb"{1,64}+(\d{1,5})" + _S + rb"{1,64}+obj(?!" + _REGULAR + rb")"
+)
 _STREAM = re.compile(rb"stream(?:\r\n|\n|\r)")
 _END_STREAM = re.compile(rb"(?:\r\n|\n|\r|)endstream(?!" + _REGULAR + rb")")
-_END_STREAM_LOOSE = re.compile(_S + rb"*+endstream(?!" + _REGULAR + rb")")
+_END_STREAM_LOOSE = re.compile(_S + rb"{0,64}+endstream(?!" + _REGULAR + rb")")
 _END_OBJECT = re.compile(rb"endobj(?!" + _REGULAR + rb")")
 _NAME_ESCAPE = re.compile(rb"#([0-9A-Fa-f]{2})")
 _IN_LITERAL = re.compile(rb"[()\\\r]")
@@ -63,14 +67,53 @@ class Ref(NamedTuple):
     generation: int
 
 
+class Meter:
+    """How much the lexer may still read of one file."""
+
+    def __init__(self, tokens: int = MAX_TOKENS) -> None:
+        """`tokens` at most."""
+        self._left = tokens
+
+    def spend(self, tokens: int, over: int = 0) -> None:
+        """Count tokens, and bytes that were passed `over`. Raises PdfLimit."""
+        self._left -= tokens + over // _BYTES_PER_TOKEN
+        if self._left < 0:
+            raise PdfLimit("the objects of the file come to more than is read")
+
+    @property
+    def left(self) -> int:
+        """Tokens."""
+        return self._left
+
+
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """A stream object; `raw` is its data as they stand in the file, filters and encryption on. `number` 0: unknown."""
+    """A stream object of a file; its data lie from `start` to `stop`, and are copied only when they are asked for."""
 
     entries: dict[str, Value]
-    raw: bytes
-    number: int = 0
-    generation: int = 0
+    data: bytes
+    start: int
+    stop: int
+    number: int
+    generation: int
+
+    @property
+    def size(self) -> int:
+        """Bytes of its data."""
+        return self.stop - self.start
+
+    @property
+    def raw(self) -> bytes:
+        """Its data as they stand in the file, filters and encryption on."""
+        return self.data[self.start : self.stop]
+
+    def holds_same(self, other: Stream) -> bool:
+        """True where the data are the same, octet for octet."""
+        own, others = (
+            memoryview(self.data)[self.start : self.stop],
+            memoryview(other.data)[other.start : other.stop],
+        )
+        return self.size == other.size and own == others
 
 
 Value = None | bool | int | float | str | bytes | Ref | Stream | list["Value"] | dict[str, "Value"]
@@ -101,23 +144,31 @@ def integer(value: object) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
-def parse(data: bytes, position: int) -> tuple[Value, int]:
-    """The object that starts at `position`, and the first byte behind it. Raises PdfError."""
+def parse(data: bytes, position: int, meter: Meter) -> tuple[Value, int]:
+    """The object that starts at `position`, and the first byte behind it. Raises PdfError, PdfLimit."""
+    count = [0]
+    try:
+        return _parse(data, position, meter, count)
+    finally:
+        # What could not be read has cost as much.
+        meter.spend(count[0])
+
+
+def _parse(data: bytes, position: int, meter: Meter, count: list[int]) -> tuple[Value, int]:
+    """The same; counts the tokens, and ends where there are more than the meter has left."""
     outer: list[tuple[list[Value], bool]] = []
     current: list[Value] = []
     kind = False
-    left = MAX_TOKENS
+    left = meter.left
     while True:
-        position = skip(data, position)
+        start, position = position, skip(data, position)
+        count[0] += 1 + (position - start) // _BYTES_PER_TOKEN
         token = _TOKEN.match(data, position)
-        if token is None:
+        if token is None or count[0] > left:
             raise PdfError(f"no object at byte {position}")
         position = token.end()
         what = token.lastgroup
-        left -= 1
-        if left < 0:
-            raise PdfLimit(f"an object has more than {MAX_TOKENS} parts")
-        if what in ("open", "start"):
+        if what in {"open", "start"}:
             if len(outer) >= MAX_DEPTH:
                 raise PdfLimit(f"objects nest deeper than {MAX_DEPTH}")
             outer.append((current, kind))
@@ -130,7 +181,7 @@ def parse(data: bytes, position: int) -> tuple[Value, int]:
             value = _dictionary(current, position) if kind else current
             current, kind = outer.pop()
         elif what == "literal":
-            value, position = _literal(data, position)
+            value, position = _literal(data, position, meter)
         else:
             value = _simple(what, token, position)
         if not outer:
@@ -182,12 +233,13 @@ def _dictionary(parts: list[Value], position: int) -> dict[str, Value]:
     return {key: value for key, value in found.items() if value is not None}
 
 
-def _literal(data: bytes, position: int) -> tuple[bytes, int]:
+def _literal(data: bytes, position: int, meter: Meter) -> tuple[bytes, int]:
     """ISO 32000-2 7.3.4.2, for strings with escapes, line ends or parentheses."""
     parts: list[bytes] = []
     depth, start = 1, position
     while True:
         mark = _IN_LITERAL.search(data, position)
+        meter.spend(1, over=(mark.end() if mark is not None else len(data)) - position)
         if mark is None:
             raise PdfError(f"the string at byte {start} does not end")
         at, position = mark.start(), mark.end()
@@ -220,34 +272,49 @@ def _escape(data: bytes, position: int) -> tuple[bytes, int]:
     return _ESCAPES.get(following[0], following) if following else b"", position + 1
 
 
-def parse_indirect(data: bytes, offset: int, length: Callable[[Value], int | None]) -> Indirect:
-    """The indirect object at `offset`. Raises PdfError.
+def parse_indirect(
+    data: bytes,
+    offset: int,
+    length: Callable[[Value], int | None],
+    meter: Meter,
+    expected: tuple[int, int] | None = None,
+) -> Indirect:
+    """The indirect object at `offset`; `expected` is its number and generation. Raises PdfError, PdfLimit.
 
-    `length` says what a stream's /Length comes to; None where that cannot be known yet.
+    `length` says what a stream's /Length comes to, None where that is not known.
     """
     header = _HEADER.match(data, offset)
     if header is None:
         raise PdfError(f"no indirect object at byte {offset}")
     number, generation = int(header[1]), int(header[2])
-    value, position = parse(data, header.end())
-    position = skip(data, position)
+    if expected not in {None, (number, generation)}:
+        raise PdfError(f"another object than expected at byte {offset}")
+    value, position = parse(data, header.end(), meter)
+    position = _skipped(data, position, meter)
     if isinstance(value, dict):
         mark = _STREAM.match(data, position)
         if mark is not None:
             start = mark.end()
-            stop, position = _stream_end(data, start, length(value.get("Length")))
-            value = Stream(value, data[start:stop], number, generation)
-            position = skip(data, position)
+            stop, position = _stream_end(data, start, length(value.get("Length")), meter)
+            value = Stream(value, data, start, stop, number, generation)
+            position = _skipped(data, position, meter)
     end = _END_OBJECT.match(data, position)
     if end is None:
         raise PdfError(f"the object at byte {offset} has no end")
     return Indirect(number, generation, value, end.end())
 
 
-def _stream_end(data: bytes, start: int, size: int | None) -> tuple[int, int]:
+def _skipped(data: bytes, position: int, meter: Meter) -> int:
+    end = skip(data, position)
+    meter.spend(0, over=end - position)
+    return end
+
+
+def _stream_end(data: bytes, start: int, size: int | None, meter: Meter) -> tuple[int, int]:
     """Where the data stop, and where the keyword behind them ends. What /Length says must be so."""
     if size is None:
         mark = _END_STREAM.search(data, start)
+        meter.spend(1, over=(mark.end() if mark is not None else len(data)) - start)
         if mark is None:
             raise PdfError(f"the stream at byte {start} does not end")
         return mark.start(), mark.end()
@@ -269,5 +336,5 @@ def same(one: Value, other: Value) -> bool:
     if isinstance(one, list) and isinstance(other, list):
         return len(one) == len(other) and all(map(same, one, other))
     if isinstance(one, Stream) and isinstance(other, Stream):
-        return one.raw == other.raw and same(one.entries, other.entries)
+        return one.holds_same(other) and same(one.entries, other.entries)
     return one == other

@@ -28,9 +28,11 @@ class Usages:
         The key is that of the innermost dictionary, "" in an array that is an object itself; the number is 0 for the
         trailer. Objects that nothing leads to count as others do. Raises PdfLimit.
         """
+        uses = self._all.get(number, ())
+        self._file.spend(len(uses))
         return [
             (user, key)
-            for user, home, key in self._all.get(number, ())
+            for user, home, key in uses
             if home <= revision and (not user or self._is_newest(user, home, revision))
         ]
 
@@ -85,10 +87,13 @@ def inside(file: PdfFile, revision: int, start: Value, without: frozenset[str]) 
             item = item.entries
         if isinstance(item, Ref):
             if item.number not in found:
+                file.spend(1)
                 found.add(item.number)
                 pending.append(file.load(item.number, revision).value)
         elif isinstance(item, dict):
+            file.spend(len(item))
             pending.extend(value for key, value in item.items() if key not in without)
         elif isinstance(item, list):
+            file.spend(len(item))
             pending.extend(item)
     return found

@@ -36,6 +36,7 @@ def equal(old: View, new: View, one: Value, other: Value) -> bool:
         members = _members(before, after)
         if members is None:
             return False
+        new.file.spend(1 + len(members))
         pending.extend(members)
     return True
 
@@ -45,7 +46,7 @@ def _members(before: Value, after: Value) -> list[tuple[Value, Value]] | None:
     if type(before) is not type(after):
         return None
     if isinstance(before, Stream) and isinstance(after, Stream):
-        return [(before.entries, after.entries)] if before.raw == after.raw else None
+        return [(before.entries, after.entries)] if before.holds_same(after) else None
     if isinstance(before, dict) and isinstance(after, dict):
         same_keys = before.keys() == after.keys()
         return [(value, after[key]) for key, value in before.items()] if same_keys else None

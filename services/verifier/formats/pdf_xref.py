@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from services.verifier.formats import pdf_filters, pdf_syntax
 from services.verifier.formats.pdf_filters import Budget
-from services.verifier.formats.pdf_syntax import PdfError, PdfLimit, Stream, Value, integer
+from services.verifier.formats.pdf_syntax import Meter, PdfError, PdfLimit, Stream, Value, integer
 
 MAX_SECTIONS = 4000
 MAX_ENTRIES = 1_000_000
@@ -23,12 +23,12 @@ MAX_OBJECT_NUMBER = 8_388_607
 TAIL_BYTES = 2048
 """In which the last startxref has to lie."""
 _WS = rb"[\x00\t\n\x0c\r ]"
-_START = re.compile(rb"startxref" + _WS + rb"++(\d{1,12})" + _WS + rb"*+")
-_TABLE = re.compile(_WS + rb"*+xref" + _WS + rb"++")
-_SUBSECTION = re.compile(rb"(\d{1,10}) ++(\d{1,10})[ \t]*+(?:\r\n|\r|\n)" + _WS + rb"*+")
+_START = re.compile(rb"startxref" + _WS + rb"{1,64}+(\d{1,12})")
+_TABLE = re.compile(_WS + rb"{0,64}+xref" + _WS + rb"{1,64}+")
+_SUBSECTION = re.compile(rb"(\d{1,10}) ++(\d{1,10})[ \t]{0,8}+(?:\r\n|\r|\n)" + _WS + rb"{0,64}+")
 _ENTRY = re.compile(rb"(\d{10}) (\d{5}) ([nf])(?: \r\n|\r\n| \r| \n|\n|\r)")
-_TRAILER = re.compile(_WS + rb"*+trailer" + _WS + rb"*+")
-_END = re.compile(rb"%%EOF")
+_TRAILER = re.compile(_WS + rb"{0,64}+trailer" + _WS + rb"{0,64}+")
+_SPACE = re.compile(_WS + rb"{0,64}+")
 
 
 class Entry(NamedTuple):
@@ -57,12 +57,13 @@ class Section:
 class Revision:
     """One state of a file. `start` is what its startxref says; `close` the end of its %%EOF.
 
-    `sections` are its own: two where it is a hybrid or the first state of a linearised file.
+    `highest` is the last byte of the file that an entry points to. `sections` are its own: two where it is a hybrid or the first state of a linearised file.
     """
 
     start: int
     sections: list[Section]
     close: int = 0
+    highest: int = 0
     entries: dict[int, Entry] = field(default_factory=dict)
     trailer: dict[str, Value] = field(default_factory=dict)
 
@@ -77,11 +78,11 @@ class Revision:
         return min(section.start for section in self.sections)
 
 
-def read(data: bytes, budget: Budget) -> list[Revision]:
+def read(data: bytes, budget: Budget, meter: Meter) -> list[Revision]:
     """The revisions of a file, the oldest first. Raises PdfError, PdfLimit."""
     starts: set[int] = set()
     revisions: list[Revision] = []
-    reader = _Sections(data, budget)
+    reader = _Sections(data, budget, meter)
     position: int | None = _last_start(data)
     while position is not None:
         if position in starts:
@@ -107,8 +108,10 @@ def _complete(revision: Revision, data: bytes) -> None:
     for section in reversed(revision.sections):
         revision.entries.update(section.entries)
         revision.trailer.update(section.trailer)
-    mark = _END.search(data, revision.end)
-    revision.close = mark.end() if mark is not None else len(data)
+    found = data.find(b"%%EOF", revision.end)
+    revision.close = found + 5 if found >= 0 else len(data)
+    offsets = (entry.offset for entry in revision.entries.values() if entry.offset < len(data))
+    revision.highest = max(offsets, default=0)
 
 
 def _last_start(data: bytes) -> int:
@@ -132,8 +135,8 @@ def _previous(trailer: dict[str, Value]) -> int | None:
 class _Sections:
     """Reads sections, and counts what it has read."""
 
-    def __init__(self, data: bytes, budget: Budget) -> None:
-        self._data, self._budget = data, budget
+    def __init__(self, data: bytes, budget: Budget, meter: Meter) -> None:
+        self._data, self._budget, self._meter = data, budget, meter
         self._sections, self._entries = 0, 0
 
     def at(self, position: int) -> list[Section]:
@@ -182,18 +185,18 @@ class _Sections:
         trailer = _TRAILER.match(data, position)
         if trailer is None:
             raise PdfError(f"the table at byte {table.start()} has no trailer")
-        value, end = pdf_syntax.parse(data, trailer.end())
+        value, end = pdf_syntax.parse(data, trailer.end(), self._meter)
         if not isinstance(value, dict):
             raise PdfError(f"the trailer at byte {trailer.end()} is no dictionary")
         start = data.index(b"xref", table.start())
         return Section(start, end, value, entries)
 
     def _stream(self, position: int) -> Section:
-        found = pdf_syntax.parse_indirect(self._data, position, integer)
+        found = pdf_syntax.parse_indirect(self._data, position, integer, self._meter)
         stream = found.value
         if not isinstance(stream, Stream) or stream.entries.get("Type") != "XRef":
             raise PdfError(f"no cross-references at byte {position}")
-        content = pdf_filters.content(stream, self._budget)
+        content = pdf_filters.decoded(stream.entries, stream.raw, self._budget)
         widths = _widths(stream.entries.get("W"))
         ranges = list(_ranges(stream.entries))
         width = sum(widths)
@@ -218,7 +221,7 @@ def _table_entries(data: bytes, position: int, first: int, count: int, entries: 
             raise PdfError(f"the table has two lines for one object before byte {position}")
         offset, in_use = int(entry[1]), entry[3] == b"n" and int(entry[1]) > 0
         entries[number] = Entry(in_use, offset if in_use else 0, 0, int(entry[2]))
-    found = re.compile(_WS + rb"*+").match(data, position)
+    found = _SPACE.match(data, position)
     return found.end() if found is not None else position
 
 
