@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import random
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+from asn1crypto import cms
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from services.signer.formats.parameters import Level
 from services.verifier.domain import SubIndication
 from services.verifier.formats.jades import JadesFormat
 from services.verifier.ports import SubmittedDocument, TrustMaterial
@@ -21,11 +24,12 @@ from tests.support.own_jades import (
     NAME,
     PACKAGINGS,
     add,
+    make,
     sign,
     url,
     verify,
 )
-from tests.support.time_world import START
+from tests.support.time_world import START, days
 
 MUTATIONS = 150
 """Of each part of each form."""
@@ -135,3 +139,45 @@ def test_signatures_stand_for_themselves() -> None:
         report = verify(json.dumps({**both, "signatures": chosen}).encode(), "ENVELOPING")
         assert report.clean
         assert len(report.signatures) == len(chosen)
+
+
+def _elements(data: bytes) -> list[Any]:
+    texts = json.loads(data)["header"]["etsiU"]
+    return [json.loads(base64.urlsafe_b64decode(one + "=" * (-len(one) % 4))) for one in texts]
+
+
+def _stated(data: bytes) -> tuple[bytes, ...]:
+    """What the token of the signature's time-stamp says and who says it, as other code reads it."""
+    (held,) = (one["sigTst"] for one in _elements(data) if "sigTst" in one)
+    message = cms.ContentInfo.load(base64.b64decode(held["tstTokens"][0]["val"]))["content"]
+    (signer,) = message["signer_infos"]
+    content = message["encap_content_info"]["content"].contents
+    return content, signer["signed_attrs"].dump(), signer["signature"].native
+
+
+def test_no_proof_is_forged_by_a_bit() -> None:
+    """Long after the certificate's end the signature stands by its evidence alone: only whole evidence carries it."""
+    data = make("ENVELOPING", Level.B_LT)
+    assert verify(data, "ENVELOPING", days(10)).clean
+    stated, chance = _stated(data), random.Random(2)  # noqa: S311 - no secret; the same mutants again
+    texts = [text.encode() for text in json.loads(data)["header"]["etsiU"]]
+    fallen = 0
+    for _ in range(4 * MUTATIONS):
+        text = chance.choice(texts)
+        octets = base64.urlsafe_b64decode(text + b"=" * (-len(text) % 4))
+        mutant = data.replace(text, url(flipped(octets, chance)).encode())
+        report = verify(mutant, "ENVELOPING", days(10))
+        if report.clean:
+            assert _stated(mutant) == stated
+        fallen += not report.clean
+    assert fallen > MUTATIONS
+
+
+def test_evidence_of_another_signature_proves_nothing() -> None:
+    """Elements moved over from a file that was stamped: the token is over the other value."""
+    stamped, bare = json.loads(make("ENVELOPING", Level.B_LT)), json.loads(make("ENVELOPING", Level.B_B))
+    other = json.loads(make("DETACHED", Level.B_LT))
+    for file in ({**bare, "header": other["header"]}, {**stamped, "header": other["header"]}):
+        report = verify(json.dumps(file).encode(), "ENVELOPING", days(10))
+        assert not report.clean
+        assert report.signatures[0].sub_indication is SubIndication.OUT_OF_BOUNDS_NO_POE
