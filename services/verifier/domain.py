@@ -293,6 +293,7 @@ class SignatureReport:
     notices: tuple[Notice, ...] = ()
     detail: str = ""
     owner: OwnerMatch | None = None
+    signature_value: bytes = b""
 
     @property
     def stained(self) -> bool:
