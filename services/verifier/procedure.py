@@ -259,6 +259,7 @@ class Procedure:
             signature_algorithm=scheme.label if scheme is not None else "",
             notices=tuple(dict.fromkeys(notices)),
             detail="" if stop is None else stop.detail,
+            signature_value=found.signer.signature if found.signer is not None else b"",
         )
 
     def _signing_time(self, case: _Case) -> SigningTime:
