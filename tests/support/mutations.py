@@ -83,7 +83,8 @@ def revise(data: bytes, chance: random.Random) -> bytes:
         *found.values(),
     ]
     now = [body for n, body in re.findall(OBJECT, data, re.DOTALL) if int(n) == number][-1]
-    said = chance.choice([body for body in bodies if body != now])
+    # Neither what it says now, nor what it said when it was signed: going back to that changes nothing of it.
+    said = chance.choice([body for body in bodies if body not in (now, found[number])])
     start = len(data) + 1
     entry = b"%d 0 obj\n%b\nendobj\n" % (number, said)
     table = b"xref\n%d 1\n%010d 00000 n \n" % (number, start)
