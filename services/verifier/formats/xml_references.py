@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hmac
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from enum import Enum
 
+from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 from lxml import etree
 
 from services.verifier import algorithms
@@ -54,11 +55,15 @@ class Reference:
 
 @dataclass
 class Resolver:
-    """Works out the references of the signatures of one document, within one limit on what is hashed."""
+    """Works out the references of the signatures of one document, within one limit on what is hashed.
+
+    `keys` are keys that whoever asks knows by the names that KeyInfo may give.
+    """
 
     source: Source
     outside: Resolve
     spent: int = 0
+    keys: Mapping[str, PublicKeyTypes] = field(default_factory=dict)
 
     def references(self, signature: etree._Element, parent: etree._Element) -> list[Reference]:
         """Those in a SignedInfo or Manifest. Raises XmlError where there are none or too many."""

@@ -6,10 +6,11 @@ compared. The procedure gets the canonical SignedInfo, the value, and a fault wh
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from urllib.parse import unquote
 
+from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 from lxml import etree
 
 from services.verifier import algorithms, certificates
@@ -57,6 +58,10 @@ class XmlFormat:
 
     name = "XML"
 
+    def __init__(self, keys: Mapping[str, PublicKeyTypes] | None = None) -> None:
+        """`keys` are known by these names to whoever asks, for signatures whose KeyInfo only names its key."""
+        self._keys = dict(keys or {})
+
     def recognises(self, data: bytes) -> bool:
         """XML in UTF-8 or UTF-16, signed or not."""
         return looks_like(data)
@@ -82,7 +87,7 @@ class XmlFormat:
             signatures = list(source.root.iter(f"{DS}Signature"))
             if len(signatures) > MAX_SIGNATURES:
                 raise XmlLimit(f"more than {MAX_SIGNATURES} signatures")
-            resolver = Resolver(source, outside)
+            resolver = Resolver(source, outside, keys=self._keys)
             read = [_read(resolver, signature) for signature in signatures]
             sound = [(one.element, one.references) for one in read if one.fault is None]
             inside = xml_contents.signed_documents(resolver, sound)
@@ -135,7 +140,7 @@ def _understood(
     resolver: Resolver, signature: etree._Element, references: list[Reference], method: Method
 ) -> _Read:
     source = resolver.source
-    keys = xml_keys.read(source, signature)
+    keys = xml_keys.read(source, signature, resolver.keys)
     qualifying = xades.qualifying(signature)
     properties, evidence = Properties(), Evidence()
     if qualifying is None and any(one.type.endswith("#SignedProperties") for one in references):
