@@ -15,6 +15,8 @@ _BOM = b"\xef\xbb\xbf"
 _SPACE = b" \t\r\n"
 _SIGNATURE_MEMBERS = frozenset({"protected", "header", "signature"})
 _FIRST_PART = re.compile(rb"[A-Za-z0-9_-]{2,}")
+_OBJECT = re.compile(rb'\{[ \t\r\n]*["}]')
+_MARKS = (b'"signature"', b'"signatures"', b'"protected"')
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +45,8 @@ def looks_like(data: bytes) -> bool:
     """True for JSON objects, signed or not, and for three parts of which the first is base64url of a JSON object."""
     text = data.removeprefix(_BOM).lstrip(_SPACE)
     if text[:1] == b"{":
-        return True
+        # Other texts start with that too, such as RTF.
+        return _OBJECT.match(text) is not None
     if data.count(b".", 0, MAX_HEADER_CHARACTERS) < 1:
         return False
     first, _, rest = text.partition(b".")
@@ -61,6 +64,9 @@ def parse(data: bytes) -> Jws | None:
     """Take a file apart; None for JSON without signatures. Raises TextError, TextLimit."""
     text = data.removeprefix(_BOM).strip(_SPACE)
     if text[:1] == b"{":
+        if b"\\u" not in text and not any(mark in text for mark in _MARKS):
+            # Whatever else it is, it has no signature: nothing is said of whether it is good JSON.
+            return None
         return of_members(parse_json(text))
     parts = text.split(b".")
     if len(parts) != 3:
@@ -77,7 +83,7 @@ def of_members(members: Any) -> Jws | None:
     """The general or the flattened serialisation; None where it has no signature. Raises TextError, TextLimit."""
     if not isinstance(members, dict):
         raise TextError("a JWS in JSON is an object")
-    if not {"signature", "signatures", "protected"} & members.keys():
+    if not _is_meant(members):
         return None
     payload = members.get("payload")
     if payload is not None and not isinstance(payload, str):
@@ -96,6 +102,20 @@ def of_members(members: Any) -> Jws | None:
         raise TextLimit(f"more than {MAX_SIGNATURES} signatures")
     strange = tuple(name for name in members if name not in ("payload", "signatures"))
     return Jws(payload or None, tuple(_guarded(entry) for entry in entries), strange)
+
+
+def _is_meant(members: dict[str, Any]) -> bool:
+    """True for what is a JWS, or a damaged one; other documents have members of these names too."""
+    entries = members.get("signatures")
+    if "signatures" in members:
+        listed = entries if isinstance(entries, list) else []
+        return "payload" in members or any(
+            isinstance(e, dict) and _SIGNATURE_MEMBERS & e.keys() for e in listed
+        )
+    own = members.keys() & {*_SIGNATURE_MEMBERS, "payload"}
+    if len(own) < 2:
+        return False
+    return "protected" in own or ("signature" in own and isinstance(members.get("payload", ""), str))
 
 
 def _guarded(entry: Any) -> JwsSignature | TextError:

@@ -113,12 +113,25 @@ def test_the_payload_is_handed_out(signer: Signer) -> None:
 
 
 def test_json_without_signatures_is_unsigned(hierarchy: Hierarchy) -> None:
-    for data in (b"{}", b' {"payload":"eHg"}', b'{"ten":"An"}'):
+    for data in (b"{}", b' {"payload":"eHg"}', b'{"ten":"An"}', b'{"ten": hong', b'{"a":' + b"[" * 10_000):
         assert verify(hierarchy, data).verdict is Verdict.UNSIGNED
+    # Members of these names are not uncommon.
+    for other in ({"signature": "An"}, {"payload": {}, "signature": "An"}, {"signatures": ["An", "Ba"]}):
+        assert verify(hierarchy, other).verdict is Verdict.UNSIGNED
 
 
 def test_other_texts_are_not_recognised() -> None:
-    for data in (b"", b"[]", b"a.b.c", b"eyJ", b"eyJhbGciOiJIUzI1NiJ9.eHg", b"%PDF-1.7", b"www.gov.vn.vn"):
+    for data in (
+        b"",
+        b"[]",
+        b"{\\rtf1 An}",
+        b"{{ten}}",
+        b"a.b.c",
+        b"eyJ",
+        b"eyJhbGciOiJIUzI1NiJ9.eHg",
+        b"%PDF-1.7",
+        b"www.gov.vn.vn",
+    ):
         assert not JadesFormat().recognises(data)
 
 
