@@ -215,7 +215,16 @@ def _same_name(issuer: bytes, certificate: Certificate) -> bool:
     return tuple(tuple(sorted(rdn)) for rdn in stated) == certificate.issuer_key
 
 
+_STRINGS = {
+    0x0C: "utf-8", 0x1E: "utf-16-be", 0x1C: "utf-32-be",
+    0x12: "latin-1", 0x13: "latin-1", 0x14: "latin-1", 0x16: "latin-1", 0x1A: "latin-1",
+}  # fmt: skip
+"""Encodings of the string types that names have, by tag (X.680 clause 41)."""
+
+
 def _attribute(node: ber.Node) -> tuple[str, str]:
     oid, value = node.children()
-    encoding = {0x1E: "utf-16-be", 0x0C: "utf-8"}.get(value.tag, "latin-1")
+    encoding = _STRINGS.get(value.tag)
+    if encoding is None:
+        raise BerError(f"an attribute of a name at {value.start} is no string")
     return ber.oid(oid), " ".join(value.contents.decode(encoding).split()).casefold()
