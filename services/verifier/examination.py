@@ -8,10 +8,13 @@ from typing import Any
 
 from services.verifier import originals, owner, rendering, used_evidence, wanted
 from services.verifier.domain import DocumentReport
-from services.verifier.inquiry import AnswerFile, Inquiry
+from services.verifier.inquiry import AnswerFile, Form, Inquiry
 from services.verifier.ports import SignatureFormat, SubmittedDocument, TrustMaterial
 from services.verifier.report_files import ReportPrinter
 from services.verifier.service import VerificationService
+
+_REPORTED_BYTES = 16 << 20
+"""Of evidence in a report for other systems where evidence itself is not asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +32,7 @@ class Answer:
 @dataclass(slots=True)
 class _Files:
     files: list[AnswerFile] = field(default_factory=list)
+    evidence: list[AnswerFile] = field(default_factory=list)
     evidence_left_out: int = 0
     originals_left_out: int = 0
     wanted: tuple[bytes, ...] = ()
@@ -47,9 +51,12 @@ def examine(
         examination = service.examine(document, inquiry.at, inquiry.valid_at)
         report = examination.report
         more = _Files(wanted=wanted.of(examination))
-        if inquiry.evidence:
-            found, more.evidence_left_out = used_evidence.used(examination, trust, inquiry.evidence)
-            more.files += found
+        if inquiry.evidence or inquiry.form is Form.ETSI:
+            limit = inquiry.evidence or _REPORTED_BYTES
+            more.evidence, left_out = used_evidence.used(examination, trust, limit)
+            if inquiry.evidence:
+                more.evidence_left_out = left_out
+                more.files += more.evidence
         if inquiry.originals:
             contents = examination.findings.contents
             found, more.originals_left_out = originals.signed(contents, report, inquiry.originals)
@@ -68,7 +75,7 @@ def undecided(data: bytes, inquiry: Inquiry, printer: ReportPrinter) -> Answer:
 def _answer(report: DocumentReport, inquiry: Inquiry, printer: ReportPrinter, more: _Files) -> Answer:
     if inquiry.owner is not None:
         report = owner.apply(inquiry.owner, report)
-    printed = printer.file(report, inquiry)
+    printed = printer.file(report, inquiry, more.evidence)
     # First: whoever asked for it waits for nothing else.
     files = more.files if printed is None else [printed, *more.files]
     left_out = more.evidence_left_out, more.originals_left_out

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -42,13 +43,23 @@ class ReportPrinter:
         """Whether it can write this form."""
         return form is not Form.PDF or self._font is not None
 
-    def file(self, report: DocumentReport, inquiry: Inquiry) -> AnswerFile | None:
-        """The report as a file; None where no form was asked for, or it cannot be written."""
+    def file(
+        self, report: DocumentReport, inquiry: Inquiry, evidence: Sequence[AnswerFile] = ()
+    ) -> AnswerFile | None:
+        """The report as a file; None where no form was asked for, or it cannot be written.
+
+        `evidence` goes into the report for other systems, in full.
+        """
         if inquiry.form is None or not self.prints(inquiry.form):
             return None
-        return AnswerFile(FileKind.REPORT, *self._written(inquiry.form, report, inquiry))
+        if inquiry.form is Form.ETSI:
+            from services.verifier.reports import etsi_xml
 
-    def _written(self, form: Form, report: DocumentReport, inquiry: Inquiry) -> tuple[bytes, str]:
+            written = etsi_xml.render(report, inquiry.file_name, evidence)
+            return AnswerFile(FileKind.REPORT, written, etsi_xml.MEDIA_TYPE)
+        return AnswerFile(FileKind.REPORT, *self._for_people(inquiry.form, report, inquiry))
+
+    def _for_people(self, form: Form, report: DocumentReport, inquiry: Inquiry) -> tuple[bytes, str]:
         language, name = inquiry.language, inquiry.file_name
         if form is Form.PDF:
             from services.verifier.reports import pdf

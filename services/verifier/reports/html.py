@@ -12,7 +12,7 @@ from html import escape
 
 from services.verifier.domain import DocumentReport
 from services.verifier.reports import sheet, words
-from services.verifier.reports.sheet import Part, Remark, Row, Value
+from services.verifier.reports.signature_part import Part, Remark, Row, Value
 from services.verifier.reports.words import Language, Phrase, Tone
 
 MEDIA_TYPE = "text/html; charset=utf-8"

@@ -12,7 +12,7 @@ from services.verifier.domain import DocumentReport
 from services.verifier.reports import sheet
 from services.verifier.reports.pdf_file import PdfFile
 from services.verifier.reports.pdf_pages import POINTS_A_MM, Pages, Style
-from services.verifier.reports.sheet import Part, Remark, Row, Value
+from services.verifier.reports.signature_part import Part, Remark, Row, Value
 from services.verifier.reports.words import Language, Phrase, Tone
 
 MEDIA_TYPE = "application/pdf"
