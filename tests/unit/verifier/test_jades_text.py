@@ -124,7 +124,7 @@ def test_many_values_and_signatures_are_a_limit(hierarchy: Hierarchy, signer: Si
 @pytest.mark.parametrize("filling", [b'"', b'\\"', b"\\", b'""', b"x", b'",', b"}", b'":'])
 def test_no_text_is_read_twice(hierarchy: Hierarchy, start: bytes, filling: bytes) -> None:
     """A reader that starts anew at every quote would take the square of the length."""
-    report = verify(hierarchy, start + filling * 2_000_000)
+    report = verify(hierarchy, start + filling * 500_000)
     assert report.verdict in (Verdict.MALFORMED, Verdict.INDETERMINATE)
 
 
