@@ -29,7 +29,7 @@ from services.verifier.evidence_sources import (
     issuer_addresses,
     ocsp_addresses,
 )
-from services.verifier.evidence_values import BadValue, Crl
+from services.verifier.evidence_values import BadValue, Crl, Reliance
 from services.verifier.ocsp import is_responder, needs_no_status
 from services.verifier.ports import TrustMaterial, TrustSource
 
@@ -99,6 +99,7 @@ class _Trust:
     anchors: tuple[Certificate, ...]
     intermediates: tuple[Certificate, ...]
     crls: tuple[Crl, ...]
+    reliance: Reliance = field(default_factory=Reliance)
 
     @classmethod
     def read(cls, material: TrustMaterial) -> _Trust:
@@ -107,6 +108,7 @@ class _Trust:
             tuple(_readable(material.anchors, certificates.load)),
             tuple(_readable(material.intermediates, certificates.load)),
             tuple(_readable(material.crls, Crl.read)),
+            Reliance(material.algorithms, sha1_lists=bool(material.sha1_links)),
         )
 
 
@@ -232,7 +234,7 @@ class EvidenceCollector:
         # A responder's word on itself says nothing: of its certificate only the CA's list is taken.
         for url in () if is_responder(certificate) else ocsp_addresses(certificate):
             try:
-                answer = await self._sources.ocsp(url, certificate, issuer)
+                answer = await self._sources.ocsp(url, certificate, issuer, trust.reliance)
             except EgressError as error:
                 failures.append(error)
                 continue
@@ -240,7 +242,7 @@ class EvidenceCollector:
             return _Found(certificate, more, ocsp=answer.der)
         for url in crl_addresses(certificate):
             try:
-                crl = await self._sources.crl(url, certificate, issuer)
+                crl = await self._sources.crl(url, certificate, issuer, trust.reliance)
             except EgressError as error:
                 failures.append(error)
                 continue
@@ -258,9 +260,9 @@ class EvidenceCollector:
                 continue
             try:
                 if crl.is_known(issuer):
-                    crl.require(certificate, issuer, at, skew)
+                    crl.require(certificate, issuer, at, skew, trust.reliance)
                 else:
-                    await asyncio.to_thread(crl.require, certificate, issuer, at, skew)
+                    await asyncio.to_thread(crl.require, certificate, issuer, at, skew, trust.reliance)
             except BadValue as error:
                 refused = EgressError(Reason.BAD_ANSWER, f"the registry's own: {error}")
                 continue
