@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from cryptography.hazmat.primitives import hashes
 from lxml import etree
 
 from services.verifier import algorithms
@@ -79,6 +80,8 @@ class Signature:
     references: tuple[Reference, ...]
     qualifying: etree._Element
     is_signed: bool
+    begun: dict[tuple[str, Form], hashes.Hash] = field(default_factory=dict)
+    """What every archive time-stamp is over first, hashed once for each algorithm and form."""
 
 
 def read(signature: Signature) -> Evidence:
@@ -189,7 +192,10 @@ def _unsigned_stamps(
         covers = frozenset(_held(signature, before, values))
         imprint = None
         if _at_hand(got for _, got in _listed(signature)):
-            imprint = _imprint(lambda: _archived(signature, element, before, form))
+            imprint = _imprint(
+                lambda: _archived(signature, element, before, form),
+                lambda label: _begun(signature, label, form),
+            )
         return _tokens(element, kind, imprint, covers)
     chosen = _counted(element, before)
     covers = frozenset(_held(None, chosen, values))
@@ -264,10 +270,17 @@ def _at_hand(references: Iterable[Reference]) -> bool:
 # --- what they are over -------------------------------------------------------------------------------------------
 
 
-def _imprint(parts: Callable[[], Iterable[bytes]]) -> Callable[[str], bytes]:
+def _imprint(
+    parts: Callable[[], Iterable[bytes]], begun: Callable[[str], hashes.Hash] | None = None
+) -> Callable[[str], bytes]:
     def compute(label: str) -> bytes:
         try:
-            return algorithms.digest_all(label, parts())
+            if begun is None:
+                return algorithms.digest_all(label, parts())
+            running = begun(label)
+            for part in parts():
+                running.update(part)
+            return running.finalize()
         except (XmlError, UnknownMethod, ValueError) as error:
             if isinstance(error, AlgorithmError):
                 raise
@@ -287,16 +300,25 @@ def _stamped(
         yield signature.resolver.written(one, form)
 
 
+def _begun(signature: Signature, label: str, form: Form) -> hashes.Hash:
+    """Clause 5.5.2.2, first half: data, SignedInfo, value and keys; the same for all archive time-stamps."""
+    if (label, form) not in signature.begun:
+        running = hashes.Hash(algorithms.hash_algorithm(label))
+        for part in _referenced(signature, (one for one, _ in _listed(signature)), form):
+            running.update(part)
+        for name in ("SignedInfo", "SignatureValue", "KeyInfo"):
+            found = signature.element.find(f"{DS}{name}")
+            if found is not None:
+                running.update(signature.resolver.written(found, form))
+        signature.begun[label, form] = running
+    return signature.begun[label, form].copy()
+
+
 def _archived(
     signature: Signature, stamp: etree._Element, before: Iterable[etree._Element], form: Form
 ) -> Iterator[bytes]:
-    """Clause 5.5.2.2: data, SignedInfo, value, keys, the properties before, and the Objects of the signature."""
+    """Clause 5.5.2.2, second half: the properties before the time-stamp, and the Objects of the signature."""
     element, written = signature.element, signature.resolver.written
-    yield from _referenced(signature, (one for one, _ in _listed(signature)), form)
-    for name in ("SignedInfo", "SignatureValue", "KeyInfo"):
-        found = element.find(f"{DS}{name}")
-        if found is not None:
-            yield written(found, form)
     for one in before:
         yield written(one, form)
     # Before 1.4.1, Objects that a reference covers already were left out (TS 101 903 v1.3.2, 7.7.1).

@@ -18,6 +18,7 @@ from services.signer.formats.format import Document, Signed
 from services.signer.formats.parameters import Level
 from services.signer.formats.xades import XmlSignature
 from services.verifier.domain import Code, DocumentReport, Indication, SubIndication, TimeSource
+from services.verifier.formats import xml_references
 from services.verifier.formats.xml_signature import XmlFormat
 from services.verifier.ports import SubmittedDocument, TrustMaterial
 from services.verifier.service import VerificationService
@@ -370,3 +371,19 @@ def _plain_form(data: bytes) -> bytes:
         etree.fromstring(data).getroottree(), method="c14n", exclusive=True, with_comments=False
     )
     return b"".join(written_out.split())
+
+
+def test_time_stamps_make_no_more_to_hash_than_is_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each canonical form of its own makes the whole document be written anew; what is too much proves nothing."""
+    form = '<e:InclusiveNamespaces xmlns:e="{}" PrefixList="p{}"/></ds:CanonicalizationMethod>'
+    stamps = [
+        stamp(token(b"x"), "ArchiveTimeStamp", XADES141).replace("/>", f">{form.format(EXCLUSIVE, number)}")
+        for number in range(40)
+    ]
+    data = with_unsigned(plain(), "".join(stamps))
+    monkeypatch.setattr(xml_references, "MAX_HASHED", 200_000)
+    report = verify(data, START, stamping.crl(START))
+    told = [n.detail for n in report.signatures[0].notices if n.code is Code.TS_BAD]
+    assert any("cannot be written" in detail for detail in told)
+    assert report.signatures[0].indication is Indication.TOTAL_PASSED
+    assert report.signatures[0].format == "XAdES-B-B"
