@@ -1,4 +1,4 @@
-"""What a signature protects of a document, read by code that is not ours (asn1crypto, lxml, zipfile, email, json).
+"""What a signature protects of a document, read by code that is not ours (asn1crypto, lxml, zipfile, json).
 
 A mutant is held against this: where the view is another than the original's, or cannot be taken any more, a protected
 octet was touched. What is left out of the views is neutral: unsigned attributes and properties, spare certificates and
@@ -11,13 +11,11 @@ data object's name beside a plain CAdES signature, a second copy of the same sig
 from __future__ import annotations
 
 import base64
-import email
 import io
 import json
 import re
 import zipfile
 from collections.abc import Callable
-from email.message import Message
 from typing import Any
 
 from asn1crypto import cms, parser, x509
@@ -184,17 +182,15 @@ def _xml_within(data: bytes) -> View:
 
 
 def _mail(data: bytes) -> View:
-    message = email.message_from_bytes(data)
-    if message.get_content_type() != "multipart/signed":
-        return cms_view(_decoded(message))
-    _, container = (part for part in message.walk() if part is not message and not part.is_multipart())
-    boundary = b"--" + str(message.get_boundary()).encode()
-    entity = data.split(b"\r\n" + boundary)[1]
-    return (entity, *cms_view(_decoded(container)))
+    """The signed entity and the container, wherever damaged header fields of the outer parts leave them."""
+    boundary = re.search(rb'boundary="?([^"\r\n;]+)', data)
+    if boundary is None:
+        return cms_view(_container_of(data))
+    _, entity, container, _ = data.split(b"\r\n--" + boundary[1])
+    return (entity, *cms_view(_container_of(container)))
 
 
-def _decoded(part: Message) -> bytes:
-    payload = part.get_payload(decode=True)
-    if not isinstance(payload, bytes):
-        raise TypeError("no leaf")
-    return payload
+def _container_of(part: bytes) -> bytes:
+    """The CMS message behind the header fields: base64, as the signer writes it."""
+    body = re.split(rb"\r?\n\r?\n", part, maxsplit=1)[1]
+    return base64.b64decode(b"".join(body.split()), validate=True)

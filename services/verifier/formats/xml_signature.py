@@ -37,7 +37,16 @@ from services.verifier.formats.xml_algorithms import (
     scheme_of,
 )
 from services.verifier.formats.xml_canonical import Form, NodeSet, canonical
-from services.verifier.formats.xml_input import DS, Source, XmlError, XmlLimit, children, looks_like, union
+from services.verifier.formats.xml_input import (
+    DS,
+    Source,
+    XmlError,
+    XmlLimit,
+    children,
+    local_name,
+    looks_like,
+    union,
+)
 from services.verifier.formats.xml_keys import Keys
 from services.verifier.formats.xml_references import MANIFEST, OBJECT, Reference, Resolve, Resolver, State
 from services.verifier.ports import Fault, Findings, FoundSignature, Proof, SubmittedDocument
@@ -270,9 +279,12 @@ def _is_apart(element: etree._Element) -> bool:
 
 
 def _in_own_object(signature: etree._Element, element: etree._Element) -> bool:
-    """True for what stands in an Object of this very signature, or is one."""
+    """True for what stands in an Object of this very signature, or is one; SignedProperties only at their own place."""
     line = [element, *element.iterancestors()]
-    return signature in line and line[line.index(signature) - 1].tag == f"{DS}Object"
+    if signature not in line or line[line.index(signature) - 1].tag != f"{DS}Object":
+        return False
+    inside = [local_name(one) for one in line[: line.index(signature)]]
+    return inside[0] != "SignedProperties" or inside == ["SignedProperties", "QualifyingProperties", "Object"]
 
 
 def _found(source: Source, read: _Read, left: xml_coverage.Leftover, index: int) -> FoundSignature:
