@@ -38,6 +38,7 @@ class Manifest:
 def read(archive: Archive, name: str) -> Manifest:
     """Read a manifest, and hash what it refers to. Raises XmlError, UnknownMethod, ZipError."""
     data = archive.content(name)
+    archive.spend_on_xml(data)
     root = Source.of(data).root
     if _ROOT.fullmatch(str(root.tag)) is None:
         raise XmlError(f"{name} is no ASiCManifest")

@@ -54,19 +54,33 @@ def of_xml(container: Container, name: str) -> list[Placed]:
     """XAdES signatures (clause 4.4.3.2, annex A.3). Raises ZipError."""
     archive = container.archive
     data = archive.content(name)
+    archive.spend_on_xml(data)
     alone = container.objects if container.kind is Kind.ASIC_S and len(container.objects) == 1 else ()
+
+    elements = _signatures(data)
+    transformed = {
+        reference.get("URI") or ""
+        for element in elements
+        for reference in element.iter(f"{DS}Reference")
+        if next(reference.iter(f"{DS}Transform"), None) is not None
+    }
 
     def outside(uri: str) -> bytes | None:
         member = alone[0] if alone and not uri else archive.resolve(uri)
-        return None if member is None else archive.content(member)
+        if member is None:
+            return None
+        content = archive.content(member)
+        if uri in transformed:
+            # Each such reference has it parsed anew.
+            archive.spend_on_xml(content)
+        return content
 
     findings = XmlFormat().find_with(data, outside)
     if findings.obstacle is not None:
         return [Placed(_unreadable(findings.obstacle), name)]
-    if not findings.signatures:
-        missing = Notice(Code.DOC_MALFORMED, f"{name} holds no signature")
+    if not findings.signatures or len(findings.signatures) != len(elements):
+        missing = Notice(Code.DOC_MALFORMED, f"{name} holds no signature that can be told from others")
         return [Placed(_unreadable(missing), name)]
-    elements = list(parse(data).getroot().iter(f"{DS}Signature"))
     return [
         Placed(
             found,
@@ -80,19 +94,33 @@ def of_xml(container: Container, name: str) -> list[Placed]:
     ]
 
 
+def _signatures(data: bytes) -> list[etree._Element]:
+    """The Signature elements of a file, in document order; none where it cannot be read."""
+    try:
+        return list(parse(data).getroot().iter(f"{DS}Signature"))
+    except XmlError:
+        return []
+
+
 def _members(container: Container, signature: etree._Element, alone: Sequence[str]) -> frozenset[str]:
     """Members that a signature refers to as a whole: as their octets, or in a canonical form."""
     found = set()
     for reference in signature.iterfind(f"{DS}SignedInfo/{DS}Reference"):
         uri = reference.get("URI") or ""
-        if uri.startswith("#") or not all(
-            Form.of(transform) is not None for transform in reference.iter(f"{DS}Transform")
-        ):
+        if uri.startswith("#") or not all(map(_keeps_all, reference.iter(f"{DS}Transform"))):
             continue
         member = alone[0] if alone and not uri else container.archive.resolve(uri) if uri else None
         if member is not None:
             found.add(member)
     return frozenset(found)
+
+
+def _keeps_all(transform: etree._Element) -> bool:
+    """True for a canonical form, which leaves nothing out that a reader of the document sees."""
+    try:
+        return Form.of(transform) is not None
+    except XmlError:
+        return False
 
 
 def _countersigned(container: Container, signature: etree._Element) -> frozenset[str]:
@@ -102,11 +130,9 @@ def _countersigned(container: Container, signature: etree._Element) -> frozenset
         uri = (reference.get("URI") or "").partition("#")[0]
         member = container.archive.resolve(uri) if uri else None
         if reference.get("Type") == _COUNTERSIGNED and member in container.xml_signatures:
-            try:
-                root = parse(container.archive.content(member)).getroot()
-            except XmlError:
-                continue
-            if len(list(root.iter(f"{DS}Signature"))) == 1:
+            content = container.archive.content(member)
+            container.archive.spend_on_xml(content)
+            if len(_signatures(content)) == 1:
                 found.add(member)
     return frozenset(found)
 

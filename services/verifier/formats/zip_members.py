@@ -20,6 +20,8 @@ MAX_RATIO = 200
 RATIO_FLOOR_BYTES = 4 << 20
 MAX_HANDED_OUT = 768 << 20
 """Octets of members that are handed out together, to be hashed by one signature after the other."""
+MAX_MARKS = 600_000
+"""Tags of XML that are read together, those of one file as often as it is read."""
 MAX_NAME_BYTES = 1024
 _SLASH = re.compile("/")
 _DRIVE = re.compile(r"[A-Za-z]:")
@@ -49,6 +51,8 @@ class Archive:
     members: dict[str, Member]
     unowned: tuple[Span, ...] = ()
     handed_out: int = 0
+    marks: int = 0
+    _others: dict[str, set[str]] = field(default_factory=dict)
     _inflated: dict[str, bytes] = field(default_factory=dict)
     _digests: dict[tuple[str, str], bytes] = field(default_factory=dict)
 
@@ -75,7 +79,11 @@ class Archive:
         for name in members:
             if any(_identity(name[: match.start()]) in files for match in _SLASH.finditer(name)):
                 raise ZipError(f"the name {name[:80]!r} lies in what is itself a file")
-        return cls(data, members, records.unowned)
+        archive = cls(data, members, records.unowned)
+        for member in members.values():
+            for other in member.others:
+                archive._others.setdefault(other, set()).add(member.name)
+        return archive
 
     def content(self, name: str) -> bytes:
         """What a member holds. Raises ZipError where that is not what its records say, ZipLimit where it was asked for
@@ -105,10 +113,16 @@ class Archive:
             wanted = unicodedata.normalize("NFC", tried).removeprefix("./").removeprefix("/")
             if wanted in self.members:
                 return wanted
-            named = [member.name for member in self.members.values() if wanted in member.others]
+            named = self._others.get(wanted, set())
             if len(named) == 1:
-                return named[0]
+                return next(iter(named))
         return None
+
+    def spend_on_xml(self, data: bytes) -> None:
+        """Count XML that is about to be parsed: its tags are what takes the time. Raises ZipLimit."""
+        self.marks += data.count(b"<")
+        if self.marks > MAX_MARKS:
+            raise ZipLimit(f"the container makes more than {MAX_MARKS} tags of XML to read")
 
 
 def _require_bounded(entries: tuple[Entry, ...], whole: int) -> None:
