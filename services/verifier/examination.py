@@ -58,7 +58,7 @@ def examine(
                 more.evidence_left_out = left_out
                 more.files += more.evidence
         if inquiry.originals:
-            contents = examination.findings.contents
+            contents = originals.carried(document.data, examination.findings)
             found, more.originals_left_out = originals.signed(contents, report, inquiry.originals)
             more.files += found
     except (MemoryError, RecursionError):

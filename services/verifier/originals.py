@@ -7,11 +7,11 @@ holds. That the signature is also trusted is the verdict's to say, which goes wi
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
-from services.verifier.domain import DocumentReport, Integrity
+from services.verifier.domain import DocumentReport, Integrity, SignatureKind
 from services.verifier.inquiry import AnswerFile, FileKind
-from services.verifier.ports import Content
+from services.verifier.ports import Content, Findings
 
 MAX_NAME_BYTES = 200
 MAX_ORIGINALS = 1000
@@ -23,6 +23,24 @@ _KINDS = (
     (b"\xff\xd8\xff", "image/jpeg", ".jpg"),
 )
 _UNTOLD = "application/octet-stream"
+
+
+def carried(data: bytes, findings: Findings) -> Sequence[Content]:
+    """What the file carries; of a PDF file each state in which it was signed, with the signature."""
+    revisions: dict[bytes, tuple[int, list[str]]] = {}
+    for found in findings.signatures:
+        if found.kind is not SignatureKind.SIGNATURE or not found.coverage.revision:
+            continue
+        # Loaded already where there are revisions.
+        from services.verifier.formats.pdf import revision_of
+
+        state = revision_of(data, found.coverage)
+        if state is not None:
+            revisions.setdefault(state, (found.coverage.revision, []))[1].append(found.name)
+    states = [
+        Content(f"revision-{number}.pdf", state, tuple(names)) for state, (number, names) in revisions.items()
+    ]
+    return (*findings.contents, *states)
 
 
 def signed(contents: Iterable[Content], report: DocumentReport, limit: int) -> tuple[list[AnswerFile], int]:
