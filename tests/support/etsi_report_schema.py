@@ -128,4 +128,12 @@ def parsed(report: bytes) -> etree._Element:
     """The report's root, after it was found to fit the schema."""
     root = etree.fromstring(report, etree.XMLParser(resolve_entities=False, no_network=True))
     schema().assertValid(root)
+    assert dangling(root) == set()
     return root
+
+
+def dangling(root: etree._Element) -> set[str]:
+    """References to what the report does not hold: the library does not check xs:IDREFS."""
+    held = {value for element in root.iter() if (value := element.get("id"))}
+    referred = {name for element in root.iter() for name in element.get("VOReference", "").split()}
+    return referred - held

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from typing import Protocol
+from urllib.parse import quote
 
 from lxml import etree
 
@@ -245,7 +246,7 @@ class _Writer:
             crypto = element("CryptoInformation", data)
             element("ValidationObjectId", crypto, VOReference=name)
             known = _ALGORITHMS.get(report.signature_algorithm)
-            own = f"{_OWN}algorithm:{plain(report.signature_algorithm, 80).replace(' ', '')}"
+            own = f"{_OWN}algorithm:{quote(plain(report.signature_algorithm, 80), safe='')}"
             element("Algorithm", crypto).text = known or own
             weak = any(notice.code in _WEAK for notice in report.notices)
             element("SecureAlgorithm", crypto).text = "false" if weak else "true"
