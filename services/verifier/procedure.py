@@ -29,7 +29,7 @@ from services.verifier.domain import (
     TimeSource,
 )
 from services.verifier.formats.cms import SignerInfo
-from services.verifier.past import ChainJudge, Material
+from services.verifier.past import CLOCK_SKEW, ChainJudge, Material
 from services.verifier.path import PathResult
 from services.verifier.poe import Proofs
 from services.verifier.ports import FoundSignature
@@ -203,7 +203,28 @@ class Procedure:
         case.path = judge(certificate, material, self._proofs, proved, self._at)
         case.notices.extend(case.path.notices)
         if case.path.failure is not None:
+            failed = self._surely_failed(case, certificate)
+            if failed is not None:
+                detail = "a time-stamp in the signature proves that it was made at another time than it may"
+                raise Stop(Indication.TOTAL_FAILED, failed, detail)
             raise Stop(Indication.INDETERMINATE, case.path.failure, case.path.detail)
+
+    def _surely_failed(self, case: _Case, certificate: Certificate) -> SubIndication | None:
+        """Clauses 5.3.4 and 5.5.4: what a proof shows to be younger than the end, or older than the beginning."""
+        if case.path is None:
+            return None
+        failure, revoked = case.path.failure, case.path.status.revoked_at
+        after, before = timestamps.not_before(case.stamps), timestamps.best(case.stamps)
+        if failure is SubIndication.REVOKED_NO_POE and after is not None and revoked is not None:
+            return SubIndication.REVOKED if after - CLOCK_SKEW > revoked else None
+        if failure is not SubIndication.OUT_OF_BOUNDS_NO_POE:
+            return None
+        if after is not None and after - CLOCK_SKEW > certificate.not_after:
+            return SubIndication.EXPIRED
+        if before is not None and before.time is not None:
+            too_early = before.time + CLOCK_SKEW < certificate.not_before
+            return SubIndication.NOT_YET_VALID if too_early else None
+        return None
 
     def _7_acceptance(
         self, case: _Case, chains: ChainJudge, certificate: Certificate, proved: datetime

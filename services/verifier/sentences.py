@@ -170,6 +170,18 @@ _REASONS: dict[SubIndication, tuple[str, str]] = {
         "tổ chức chứng thực không còn được tin cậy và không có bằng chứng chữ ký đã có từ trước",
         "the certification authority is not trusted any more, and nothing proves that the signature is older",
     ),
+    SubIndication.REVOKED: (
+        "chữ ký được tạo sau khi chứng thư số đã bị thu hồi",
+        "the signature was made after the certificate was revoked",
+    ),
+    SubIndication.EXPIRED: (
+        "chữ ký được tạo sau khi chứng thư số đã hết hạn",
+        "the signature was made after the certificate had expired",
+    ),
+    SubIndication.NOT_YET_VALID: (
+        "chữ ký được tạo trước khi chứng thư số có hiệu lực",
+        "the signature was made before the certificate became valid",
+    ),
     SubIndication.REVOKED_NO_POE: (
         "chứng thư số đã bị thu hồi và không có bằng chứng chữ ký được tạo trước đó",
         "the certificate has been revoked, and nothing proves that the signature is older than that",

@@ -243,6 +243,12 @@ def best(stamps: Iterable[JudgedTimeStamp]) -> JudgedTimeStamp | None:
     return min(passed, key=lambda s: s.time.timestamp() if s.time is not None else 0.0, default=None)
 
 
+def not_before(stamps: Iterable[JudgedTimeStamp]) -> datetime | None:
+    """The latest time before which the signature surely was not made: that of a time-stamp which it signs itself."""
+    times = [s.time for s in stamps if s.passed and s.time is not None and s.found.kind is TimeSource.CONTENT]
+    return max(times, default=None)
+
+
 def contradiction(stamps: Iterable[JudgedTimeStamp]) -> str:
     """Clause 5.5.4, order of times: content before signature before archive. Empty where they are in order."""
     stamps = tuple(stamps)
