@@ -223,7 +223,7 @@ _STRINGS = {
 
 
 def _attribute(node: ber.Node) -> tuple[str, str]:
-    oid, value = node.children()
+    oid, value = node.expect(ber.SEQUENCE, "AttributeTypeAndValue").children()
     encoding = _STRINGS.get(value.tag)
     if encoding is None:
         raise BerError(f"an attribute of a name at {value.start} is no string")
