@@ -137,12 +137,23 @@ def signature_algorithm(identifier: AlgorithmIdentifier, digest_name: str) -> Si
     if family == "RSA-PSS":
         named, salt = _pss(identifier.parameters)
     else:
+        _require_plain(identifier, family)
         salt = 0
     if named is not None and digest_name and named != digest_name:
         raise AlgorithmError(f"digest algorithm {digest_name} and signature algorithm with {named} disagree")
     if not named and not digest_name:
         raise AlgorithmError(f"signature algorithm {identifier.oid} names no digest")
     return SignatureAlgorithm(family, named or digest_name, salt)
+
+
+def _require_plain(identifier: AlgorithmIdentifier, family: str) -> None:
+    """RFC 3370 3.2, RFC 5758 3: no parameters or NULL; with ECDSA some signers write the curve's identifier instead."""
+    parameters = identifier.parameters
+    if parameters is None or (parameters.tag == ber.NULL and not parameters.contents):
+        return
+    if family.startswith("ECDSA") and parameters.tag == ber.OID:
+        return
+    raise AlgorithmError(f"signature algorithm {identifier.oid} comes with parameters that it does not have")
 
 
 def _pss(parameters: Node | None) -> tuple[str, int]:

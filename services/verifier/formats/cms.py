@@ -238,6 +238,8 @@ def _signer(node: Node) -> SignerInfo:
     ber.integer(members[0])
     issuer, serial, key_id = _signer_identifier(members[1])
     digest = algorithm(members[2])
+    if digest.parameters is not None and digest.parameters.encoded != b"\x05\x00":
+        raise BerError("the digest algorithm's parameters are neither absent nor NULL (RFC 5754 2)")
     index = 3
     attributes: dict[str, list[list[Node]]] = {}
     octets = b""

@@ -224,6 +224,20 @@ def _attributes(data: bytes, *kinds: str) -> bytes:
     return b"".join(b"".join(c.encoded for c in ber.children(ber.whole(one.encoded))) for one in found)
 
 
+def test_parameters_that_an_algorithm_does_not_have_are_refused() -> None:
+    """They are not signed: whatever stands there has to be what everybody else would read."""
+    data = container()
+    info = info_of(data)
+    assert info.signature_algorithm.endswith(b"\x05\x00")
+    sha256 = ber.oid("2.16.840.1.101.3.4.2.1")
+    for changed in (
+        replace(info, signature_algorithm=info.signature_algorithm[:-2] + b"\x25\x00"),
+        replace(info, digest_algorithm=ber.encode(ber.SEQUENCE, sha256, ber.integer(1))),
+    ):
+        made = SignedData.read(data).with_signer(0, changed).encode()
+        assert verify(made).verdict is Verdict.MALFORMED
+
+
 def references(*values: bytes) -> bytes:
     """CompleteCertificateRefs by SHA-256."""
     algorithm = ber.encode(ber.SEQUENCE, ber.oid("2.16.840.1.101.3.4.2.1"))
@@ -282,7 +296,7 @@ def test_an_archive_time_stamp_of_version_2_protects_everything_before_it(whole:
     assert (Code.TS_BAD, "archive time stamp") in stamps(verify(more, days(10)))
     later = with_unsigned(archived, ARCHIVE_TIME_STAMP_V2, token(b"anything", days(2)))
     assert stamps(verify(later, days(10))).count((Code.TS_OK, "archive time stamp")) == 1
-    assert stamps(verify(archived, days(10), content=CONTENT + b"."))[0][0] is Code.TS_OK
+    assert (Code.TS_OK, "signature time stamp") in stamps(verify(archived, days(10), content=CONTENT + b"."))
     assert verify(archived, days(10), content=CONTENT + b".").verdict is Verdict.INVALID
 
 
