@@ -112,4 +112,5 @@ def _owner(answer: OwnerMatch | None) -> dict[str, str] | None:
 
 
 def _time(moment: datetime | None) -> str | None:
-    return None if moment is None else moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+    # Years before 1000, which only a forger writes, have four digits too; strftime gives them fewer.
+    return None if moment is None else moment.replace(microsecond=0, tzinfo=None).isoformat() + "Z"
