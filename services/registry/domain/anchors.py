@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-OWN, UNSAID = "own", "outside"
+OWN, UNSAID, FOREIGN = "own", "outside", "foreign"
 SIGNATURE, TIME_STAMP = "signature", "time-stamp"
 PURPOSES = frozenset({SIGNATURE, TIME_STAMP})
 

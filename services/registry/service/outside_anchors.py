@@ -10,7 +10,7 @@ from functools import partial
 from prometheus_client import Gauge
 from structlog.typing import FilteringBoundLogger
 
-from services.registry.domain.anchors import SIGNATURE, Anchor, TrustList
+from services.registry.domain.anchors import FOREIGN, SIGNATURE, Anchor, TrustList
 from services.registry.domain.audit import PLATFORM
 from services.registry.outside import OutsideTrust
 from services.registry.ports import Store
@@ -31,6 +31,8 @@ class OutsideAnchors:
         self._readers = dict(lists)
         self._lists: dict[str, TrustList] = {}
         self._refusals: dict[str, str] = {}
+        self._seen: dict[str, TrustList] = {}
+        """What each file held last, taken or refused: the database is asked about news only."""
 
     @property
     def named(self) -> bool:
@@ -49,8 +51,9 @@ class OutsideAnchors:
         return tuple(self._lists[name] for name in sorted(self._lists))
 
     def for_signatures(self, at: datetime) -> OutsideTrust:
-        """What a certificate for signing may lead to at that time."""
-        trusted = (one.certificate for one in self.anchors if one.is_trusted(SIGNATURE, at))
+        """What a certificate for a key of ours may lead to at that time: foreign authorities are for verifying alone."""
+        known = (one for one in self.anchors if one.scope != FOREIGN)
+        trusted = (one.certificate for one in known if one.is_trusted(SIGNATURE, at))
         return OutsideTrust(tuple(dict.fromkeys(trusted)), self.intermediates)
 
     async def refresh(self, store: Store, chronicle: Chronicle, log: FilteringBoundLogger) -> None:
@@ -60,11 +63,12 @@ class OutsideAnchors:
                 found = await asyncio.to_thread(read)
             except ValueError as error:
                 self._refuse(name, str(error), log)
+                self._seen.pop(name, None)
                 continue
-            if found == self._lists.get(name):
-                self._refusals.pop(name, None)
+            if found == self._seen.get(name):
                 continue
             refusal = await self._taken(found, store, chronicle)
+            self._seen[name] = found
             if refusal:
                 self._refuse(name, refusal, log)
                 continue

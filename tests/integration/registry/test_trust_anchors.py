@@ -15,6 +15,7 @@ from services.kernel.runtime.config import ConfigError, parse
 from services.registry import trust_lists
 from services.registry.config import OutsideAnchorSettings
 from services.registry.domain.anchors import SIGNATURE, TIME_STAMP, Anchor, ListHead
+from services.registry.service.outside_anchors import OutsideAnchors
 from services.registry.trust_lists import TrustListUnreadable
 from tests.integration.registry.conftest import Registry, Stand
 from tests.support.outside_ca import OutsideCa, der
@@ -164,3 +165,23 @@ def test_an_anchor_is_trusted_within_its_terms_only() -> None:
             OutsideAnchorSettings,
             {"file": "x", "scope": "public", "trusted_from": LATER, "trusted_until": EARLIER},
         )
+
+
+def test_a_certificate_of_our_own_keys_leads_to_no_foreign_or_ended_authority() -> None:
+    now = EARLIER + timedelta(days=1)
+    outside = OutsideAnchors(
+        (
+            Anchor(b"unlimited"),
+            Anchor(b"public", "public"),
+            Anchor(b"public", "public", trusted_until=EARLIER),
+            Anchor(b"ended", "public", trusted_until=now),
+            Anchor(b"not yet", "public", trusted_from=LATER),
+            Anchor(b"stamps", "public", purposes=frozenset({TIME_STAMP})),
+            Anchor(b"foreign", "foreign"),
+        ),
+        (b"below",),
+        {},
+    )
+    trust = outside.for_signatures(now)
+    assert trust.anchors == (b"unlimited", b"public")
+    assert trust.intermediates == (b"below",)

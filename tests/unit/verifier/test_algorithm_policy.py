@@ -190,3 +190,10 @@ def test_a_worker_gets_the_policy_and_the_terms_as_they_are() -> None:
     policy = SHIPPED.with_digest("SHA-1", NOW, {Purpose.TIME_STAMP})
     material = TrustMaterial((b"a",), (b"b",), (b"c",), ocsps=(b"d",), terms=terms, algorithms=policy)
     assert wire.read_trust(wire.trust(material)[wire.HEADER.size :]) == material
+
+
+def test_the_settings_cutoff_is_the_end_of_sha1_for_documents_and_their_time_stamps() -> None:
+    policy = TrustMaterial(sha1_cutoff=NOW).rules().algorithms
+    ends = {purpose: policy.digest_end("SHA-1", purpose) for purpose in EVERY_PURPOSE}
+    assert ends == {Purpose.SIGNATURE: NOW, Purpose.TIME_STAMP: NOW, Purpose.CERTIFICATE: None}
+    assert TrustMaterial().rules().algorithms is SHIPPED

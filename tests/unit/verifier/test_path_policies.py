@@ -20,8 +20,10 @@ from services.verifier.certificates import Certificate
 from services.verifier.domain import Code, SubIndication, Verdict
 from services.verifier.formats import ber
 from services.verifier.formats.cms_file import CmsFormat
+from services.verifier.past import ChainJudge, Material
 from services.verifier.path import PathResult, PathValidator
 from services.verifier.path_rules import LegacyLinks, PathRules
+from services.verifier.poe import Proofs
 from services.verifier.policy_graph import ANY_POLICY, CertificatePolicy, PolicyError, PolicyGraph
 from services.verifier.ports import SubmittedDocument, TrustMaterial
 from services.verifier.service import VerificationService
@@ -270,3 +272,20 @@ def test_documents_are_judged_by_the_links_that_the_settings_name() -> None:
     report = VerificationService((CmsFormat(),), named).verify(document, NOW)
     assert report.verdict is Verdict.VALID
     assert Code.ALG_SHA1 in {n.code for n in report.signatures[0].notices}
+
+
+@pytest.mark.parametrize(("cutoff", "proved", "holds"), [(-1, -2, True), (-2, -1, False), (None, -2, False)])
+def test_a_leaf_that_sha1_signs_is_borne_where_it_is_proved_to_be_older_than_the_cutoff(
+    cutoff: int | None, proved: int, holds: bool
+) -> None:
+    root = Authority("Root CA")
+    issuing = Authority("Issuing CA", root)
+    link = with_sha1(issuing.certificate, root.key)
+    leaf = with_sha1(issuing.signer().certificate, issuing.key)
+    legacy = LegacyLinks(frozenset({link.sha256}), None if cutoff is None else NOW + timedelta(days=cutoff))
+    judge = ChainJudge(
+        [certificates.load(root.der)], [link], (root.crl(), issuing.crl()), PathRules(legacy=legacy)
+    )
+    result = judge.judge(leaf, Material(), Proofs(NOW), NOW + timedelta(days=proved), NOW)
+    assert result.failure is (None if holds else SubIndication.CRYPTO_CONSTRAINTS_FAILURE_NO_POE)
+    assert Code.ALG_SHA1 in {n.code for n in result.notices}
