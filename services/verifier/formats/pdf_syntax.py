@@ -15,8 +15,8 @@ from typing import NamedTuple
 WHITE = b"\x00\t\n\x0c\r "
 MAX_DEPTH = 100
 """Arrays and dictionaries inside each other."""
-MAX_TOKENS = 6_000_000
-"""Of one file: each takes about half a microsecond and a hundred bytes."""
+MAX_TOKENS = 3_000_000
+"""Of one file: each takes about a microsecond and a hundred bytes."""
 _BYTES_PER_TOKEN = 64
 """White space, comments and searches of that many bytes count as one more."""
 
