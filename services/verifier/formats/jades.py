@@ -25,7 +25,7 @@ from services.verifier.domain import (
 )
 from services.verifier.formats import jades_content, jades_header, jades_stamps, jades_unsigned, jws
 from services.verifier.formats.cms import AlgorithmIdentifier, CertificateReference, SignerInfo
-from services.verifier.formats.jades_content import Contents, Payload
+from services.verifier.formats.jades_content import Contents, Payload, Source
 from services.verifier.formats.jades_header import Header
 from services.verifier.formats.jades_stamps import Stamped
 from services.verifier.formats.jades_unsigned import Unsigned, Values
@@ -54,13 +54,13 @@ class JadesFormat:
             file = jws.parse(document.data)
             if file is None:
                 return Findings(self.name)
-            contents = Contents.of(document)
-            read = list(_all(file, contents))
+            source = Source(file.payload, Contents.of(document))
+            read = list(_all(file, source))
         except TextLimit as error:
             return Findings(self.name, obstacle=Notice(Code.LIMIT_REACHED, str(error)))
         except TextError as error:
             return Findings(self.name, obstacle=Notice(Code.DOC_MALFORMED, str(error)))
-        spare = contents.spare
+        spare = source.contents.spare
         detached = [one for one in read if one.payload.enveloped is None and not one.counter]
         if spare and any(one.payload.fault is None for one in detached):
             read = [_with_spare(one, spare) if one in detached else one for one in read]
@@ -82,11 +82,11 @@ class _Read:
     counter: bool = False
 
 
-def _all(file: Jws, contents: Contents) -> Iterator[_Read]:
+def _all(file: Jws, source: Source) -> Iterator[_Read]:
     """Every signature, each followed by its counter-signatures. Raises TextLimit."""
     left = [MAX_COUNTER_SIGNATURES]
     entries = enumerate(file.signatures)
-    found = [_read(f"signature-{index + 1}", entry, file, contents) for index, entry in entries]
+    found = [_read(f"signature-{index + 1}", entry, file, source) for index, entry in entries]
     ways = {one.header.encoded for one in found if one.header is not None}
     for one in found:
         if one.fault is None and len(ways) > 1:
@@ -99,14 +99,14 @@ def _all(file: Jws, contents: Contents) -> Iterator[_Read]:
         yield from _counters(one, left, 1)
 
 
-def _read(name: str, entry: JwsSignature | TextError, file: Jws, contents: Contents) -> _Read:
+def _read(name: str, entry: JwsSignature | TextError, file: Jws, source: Source) -> _Read:
     """Each signature in its own guard: one that cannot be read must not hide the others. Raises TextLimit."""
     if isinstance(entry, TextError):
         return _Read(name, fault=_failed(str(entry)))
     try:
         header = jades_header.read(entry)
         value = from_base64url(entry.signature, "the signature value")
-        payload = jades_content.of(header, file.payload, contents)
+        payload = jades_content.of(header, source)
     except TextLimit:
         raise
     except (NoSigner, TextError) as error:
@@ -118,7 +118,7 @@ def _read(name: str, entry: JwsSignature | TextError, file: Jws, contents: Conte
         signature=entry,
         header=header,
         payload=payload,
-        method=Method(header.scheme, (entry.protected.encode(), b".", payload.octets), value),
+        method=Method(header.scheme, (entry.protected.encode(), b".", *payload.parts), value),
         unsigned=jades_unsigned.read(entry.header),
         strange=(*file.strange, *entry.strange, *header.strange),
         fault=payload.fault,
@@ -149,7 +149,7 @@ def _counter(name: str, value: Any, above: _Read) -> _Read:
     except TextError as error:
         return _Read(name, fault=_failed(str(error)), counter=True)
     signed = above.method.value if above.method is not None else b""
-    one = _read(name, file.signatures[0], file, Contents({"": signed}))
+    one = _read(name, file.signatures[0], file, Source(file.payload, Contents({"": signed})))
     if one.fault is None and one.header is not None and one.header.signed_data is not None:
         one = replace(
             one, fault=_failed("a counter-signature is over other contents than the signature's value")
@@ -260,7 +260,8 @@ def _by_reference(
         certificate = _loaded(der)
         if certificate is not None:
             matched.append((certificate, (*header.references, *([listed] if listed else []))))
-    by = (pair for pair in matched if _is_by(method, pair[0]))
+    # Hashing all that is signed takes its time: where there is no choice, it is left to the procedure.
+    by = (pair for pair in matched if len(matched) == 1 or _is_by(method, pair[0]))
     return next(by, matched[0] if matched else (None, ()))
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from services.verifier import algorithms
+from cryptography.hazmat.primitives import hashes
+
 from services.verifier.domain import TimeSource
 from services.verifier.formats import jades_unsigned
 from services.verifier.formats.jades_content import Payload
+from services.verifier.formats.jades_digests import Beginning, Line
 from services.verifier.formats.jades_header import Header
 from services.verifier.formats.jades_unsigned import Component, Unsigned
 from services.verifier.formats.jws import JwsSignature
@@ -24,6 +26,10 @@ _KINDS = {
     "rfsTst": TimeSource.REFERENCES,
     "arcTst": TimeSource.ARCHIVE,
 }
+
+
+_TEXT = {"sigRTst": _REFERENCES | {"sigTst"}, "rfsTst": _REFERENCES}
+"""Elements that are stamped: earlier time-stamps and references (annex A.1.5.1), references alone (A.1.5.2)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,67 +47,82 @@ def of_signature(one: Stamped) -> tuple[tuple[FoundTimeStamp, ...], bool]:
 
     In the clear, elements have no octets of their own: which canonical form of JSON is meant, no standard says.
     """
-    content = None if one.payload.stamped is None else _digest_of(*one.payload.stamped)
+    content = None if one.payload.stamped is None else one.payload.stamped.digest
     stated = jades_unsigned.container_tokens(one.header.content_stamps)
     found = [FoundTimeStamp(TimeSource.CONTENT, token, content) for token in stated[:MAX_TIME_STAMPS]]
     unjudged = not one.unsigned.readable or len(stated) > MAX_TIME_STAMPS
     components = one.unsigned.components
-    for index, component in enumerate(components):
+    lines = _lines(one)
+    for place, component in enumerate(components):
         if component.name not in _KINDS:
             continue
         room = 0 < len(component.tokens) <= MAX_TIME_STAMPS - len(found)
-        over = _over(one, component, components[:index]) if room else None
-        if over is None:
+        if not room or not _is_clear(one, component, components[:place]):
             unjudged = True
             continue
-        imprint, covers = over
+        imprint = _imprint(lines[component.name], place)
+        covers = _covered(one, component, components[:place])
         kind = _KINDS[component.name]
         found += [FoundTimeStamp(kind, token, imprint, covers) for token in component.tokens]
     return tuple(found), unjudged
 
 
-_Over = tuple[Callable[[str], bytes] | None, frozenset[bytes]]
-"""What computes a token's imprint (None: content is missing), and SHA-256 of the values that existed when it was made."""
-
-
-def _over(one: Stamped, component: Component, before: tuple[Component, ...]) -> _Over | None:
-    """What the tokens of an element are over; None where that is not clear."""
-    value = one.signature.signature.encode("utf-8")
-    if component.name == "sigTst":
+def _lines(one: Stamped) -> dict[str, Line | None]:
+    """By kind of time-stamp, the digests of what it is over at each place; None where content is missing."""
+    value, header = one.signature.signature.encode("utf-8"), one.signature.protected.encode("utf-8")
+    components = one.unsigned.components
+    texts = [component.text or b"" for component in components]
+    chosen = {
+        name: [
+            text if component.name in names else b""
+            for text, component in zip(texts, components, strict=True)
+        ]
+        for name, names in _TEXT.items()
+    }
+    lines: dict[str, Line | None] = {
         # 5.3.4: the base64url text of the value.
-        return _digest_of(value), frozenset()
+        "sigTst": Line(Beginning((value,)).running, [b""] * len(texts)),
+        "sigRTst": Line(Beginning((value, b".")).running, chosen["sigRTst"]),
+        "rfsTst": Line(Beginning(()).running, chosen["rfsTst"]),
+        "arcTst": None,
+    }
+    stamped = one.payload.stamped
+    if stamped is not None:
+        # 5.3.6.3: content, protected header, value and the elements before it.
+        def start(label: str) -> hashes.Hash:
+            state = stamped.running(label)
+            state.update(b".".join((b"", header, value, b"")))
+            return state
+
+        lines["arcTst"] = Line(start, texts)
+    return lines
+
+
+def _imprint(line: Line | None, place: int) -> Callable[[str], bytes] | None:
+    return None if line is None else lambda label: line.before(place, label)
+
+
+def _is_clear(one: Stamped, component: Component, before: Sequence[Component]) -> bool:
+    """True where it is clear what the tokens of an element are over."""
+    if component.name == "sigTst":
+        return True
     if not one.unsigned.readable or any(each.text is None for each in before):
-        return None
+        return False
+    value = component.value if isinstance(component.value, dict) else {}
+    return component.name != "arcTst" or value.get("timeStamped", "all") == "all"
+
+
+def _covered(one: Stamped, component: Component, before: Sequence[Component]) -> frozenset[bytes]:
+    """SHA-256 of the values that existed when the tokens of an element were made."""
     if component.name == "arcTst":
-        stamped = component.value.get("timeStamped", "all") if isinstance(component.value, dict) else ""
-        return _archived(one, before) if stamped == "all" else None
-    if component.name == "rfsTst":
-        # Annex A.1.5.2: references alone.
-        return _digest_of(*_texts(before, _REFERENCES)), frozenset()
-    # Annex A.1.5.1, sigRTst: the value, a full stop, and earlier time-stamps and references.
-    texts = _texts(before, _REFERENCES | {"sigTst"})
-    return _digest_of(value, b".", *texts), _held([each for each in before if each.name == "sigTst"])
-
-
-def _archived(one: Stamped, before: tuple[Component, ...]) -> _Over:
-    """5.3.6.3: content, protected header, value and the elements before it."""
-    covers = _held(before) | {hashlib.sha256(der).digest() for der in one.header.certificates}
-    if one.payload.stamped is None:
-        return None, covers
-    header, value = one.signature.protected.encode(), one.signature.signature.encode()
-    texts = [each.text for each in before if each.text is not None]
-    return _digest_of(*one.payload.stamped, b".", header, b".", value, b".", *texts), covers
-
-
-def _texts(before: Iterable[Component], names: frozenset[str]) -> list[bytes]:
-    return [each.text for each in before if each.name in names and each.text is not None]
+        own = {hashlib.sha256(der).digest() for der in one.header.certificates}
+        return _held(before) | own
+    if component.name == "sigRTst":
+        return _held([each for each in before if each.name == "sigTst"])
+    return frozenset()
 
 
 def _held(components: Iterable[Component]) -> frozenset[bytes]:
     """SHA-256 of the tokens and values in these elements."""
     every = [value for each in components for value in (*each.tokens, *each.values.all)]
     return frozenset(hashlib.sha256(value).digest() for value in every)
-
-
-def _digest_of(*parts: bytes) -> Callable[[str], bytes]:
-    return lambda label: algorithms.digest(label, *parts)

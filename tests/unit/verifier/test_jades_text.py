@@ -108,12 +108,14 @@ def test_deep_json_is_a_limit(hierarchy: Hierarchy, signer: Signer) -> None:
             assert report.notices[0].code is Code.LIMIT_REACHED
 
 
-def test_many_values_and_signatures_are_a_limit(hierarchy: Hierarchy, signer: Signer) -> None:
+def test_many_values_and_much_work_are_a_limit(hierarchy: Hierarchy, signer: Signer) -> None:
     one = entry(signer)
     for data in (
         b'{"signature":[' + b"0," * jws_text.MAX_VALUES + b"0]}",
         json.dumps({"payload": url(PAYLOAD), "signatures": [one] * (jws.MAX_SIGNATURES + 1)}).encode(),
         json.dumps(flattened(signer, x=[0] * 5001)).encode(),
+        # Each signature hashes all that it is over.
+        json.dumps({"payload": "A" * (5 << 20), "signatures": [one] * 420}).encode(),
     ):
         report = verify(hierarchy, data)
         assert report.verdict is Verdict.INDETERMINATE
