@@ -140,6 +140,11 @@ class WorkerPool:
         finally:
             await asyncio.gather(*(worker.end() for worker in {*pool._workers}))
 
+    @property
+    def pids(self) -> tuple[int, ...]:
+        """Process ids of the workers that run now."""
+        return tuple(worker.process.pid for worker in self._workers)
+
     async def judge(
         self, document: SubmittedDocument, trust: TrustMaterial, at: datetime, *, integrity_only: bool
     ) -> dict[str, Any]:
@@ -188,6 +193,9 @@ class WorkerPool:
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-P",
+            # The libraries warn of what documents hold: nobody may read that in a log.
+            "-W",
+            "ignore",
             "-m",
             "services.verifier.worker",
             str(self._limits.worker_memory_bytes),
