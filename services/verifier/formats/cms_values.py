@@ -55,11 +55,10 @@ def of_message(message: SignedData) -> Values:
 
 
 def held(message: SignedData, signer: SignerInfo) -> Values:
-    """Everything that travels with one signer of a message, but for what its time-stamps carry."""
+    """Everything that travels with one signer of a message, in its time-stamps too."""
     found = of_message(message) + archived(signer)
     for value in signer.unsigned:
-        if value.oid in (CERTIFICATE_VALUES, REVOCATION_VALUES):
-            found += of_attribute(value)
+        found += of_attribute(value)
     return found
 
 

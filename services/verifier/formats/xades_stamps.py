@@ -16,7 +16,7 @@ from lxml import etree
 from services.verifier import algorithms
 from services.verifier.algorithms import AlgorithmError
 from services.verifier.domain import TimeSource
-from services.verifier.formats import cms, cms_stamps, revocation_values
+from services.verifier.formats import cms, cms_stamps, cms_values, revocation_values
 from services.verifier.formats.ber import BerError
 from services.verifier.formats.xades_values import (
     CERTIFICATE,
@@ -99,11 +99,15 @@ def read(signature: Signature) -> Evidence:
             continue
         found, whole = _unsigned_stamps(signature, properties[: position + 1], values)
         stamps, unjudged = [*stamps, *found], unjudged or not whole
+    stamps = stamps[:MAX_TIME_STAMPS]
+    found_values = cms_values.Values(values.certificates, values.crls, values.ocsps)
+    for stamp in stamps:
+        found_values += _carried(stamp.token)
     return Evidence(
-        tuple(stamps[:MAX_TIME_STAMPS]),
-        values.certificates,
-        values.crls,
-        values.ocsps,
+        tuple(stamps),
+        found_values.certificates,
+        found_values.crls,
+        found_values.ocsps,
         unjudged or not clear or len(stamps) > MAX_TIME_STAMPS,
     )
 
@@ -347,11 +351,16 @@ def _held(
         ders += decoded(info, f"{DS}X509Certificate")
     for token in decoded(places, TOKEN):
         ders.append(token)
-        try:
-            yield from cms_stamps.values_of(cms.parse(token)[0])
-        except BerError:
-            continue
+        yield from _carried(token).fingerprints()
     yield from (hashlib.sha256(der).digest() for der in ders)
     for place in places:
         if place.tag in _REFERENCE_PROPERTIES:
             yield from values.referred(place)
+
+
+def _carried(token: bytes) -> cms_values.Values:
+    """What a token has for its own validation; nothing where it cannot be read."""
+    try:
+        return cms_values.of_message(cms.parse(token)[0])
+    except BerError:
+        return cms_values.Values()
