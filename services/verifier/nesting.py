@@ -12,8 +12,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from services.verifier.domain import Code, DocumentReport, Indication, InnerReport, Notice
-from services.verifier.ports import Content, SubmittedDocument
+from services.verifier.domain import Code, DocumentReport, Indication, InnerReport, Notice, Verdict
+from services.verifier.ports import Content, Findings, SubmittedDocument
 
 MAX_DEPTH = 3
 """How many documents round an innermost one: a PDF file in a container in a mail message in a container is judged."""
@@ -28,7 +28,7 @@ What has not been begun by then is left out, so that the outer verdict is not lo
 """
 _SIGNATURE_FILES = (".p7s", ".sig", ".p7m")
 
-Judge = Callable[[SubmittedDocument], tuple[DocumentReport, Sequence[Content]]]
+Judge = Callable[[SubmittedDocument], tuple[DocumentReport, Findings]]
 Recognise = Callable[[bytes], bool]
 
 
@@ -39,7 +39,7 @@ def effort() -> float:
 
 @dataclass
 class Nesting:
-    """Judges what one document carries, within limits for all of it. `judge` gives a report and what is inside again."""
+    """Judges what one document carries, within limits for all of it. `judge` gives a report, and what it was made from."""
 
     judge: Judge
     recognise: Recognise
@@ -52,14 +52,12 @@ class Nesting:
         """Time runs from now on."""
         self.started = self.clock()
 
-    def with_inner(
-        self, report: DocumentReport, contents: Sequence[Content], depth: int = 1
-    ) -> DocumentReport:
-        """The report with those of the signed documents among these contents."""
-        siblings = {content.name: content.data for content in contents if content.name}
+    def with_inner(self, report: DocumentReport, findings: Findings, depth: int = 1) -> DocumentReport:
+        """The report with those of the signed documents among the contents that were found."""
+        siblings = {content.name: content.data for content in findings.contents if content.name}
         found: list[InnerReport] = []
         left_out = False
-        for content in contents:
+        for content in findings.contents:
             if not self.recognise(content.data):
                 continue
             if not self._allowed(content, depth):
@@ -71,7 +69,10 @@ class Nesting:
                 found.append(InnerReport(content.name, inner))
             # Without a signature of its own, what it carries still counts for what is round it.
             left_out = left_out or _left_out(inner)
-        return _stained(report, tuple(found), left_out=left_out)
+        whole = _stained(report, tuple(found), left_out=left_out)
+        if findings.content_speaks and not left_out and len(found) == 1:
+            return _spoken_for(whole, found[0].report)
+        return whole
 
     def _allowed(self, content: Content, depth: int) -> bool:
         self.documents += 1
@@ -102,6 +103,14 @@ def _stained(report: DocumentReport, inner: tuple[InnerReport, ...], *, left_out
         )
         notices.append(Notice(Code.INNER_BROKEN, f"not all that is inside was looked at: {limits}"))
     return replace(report, inner=inner, clean=False, notices=tuple(notices))
+
+
+def _spoken_for(report: DocumentReport, inner: DocumentReport) -> DocumentReport:
+    """A time-stamped wrapping signs nothing and says nothing: its verdict is that of the document in it."""
+    if report.verdict is not Verdict.UNSIGNED:
+        return report
+    notices = tuple(one for one in report.notices if one.code is not Code.NOT_SIGNED)
+    return replace(report, verdict=inner.verdict, clean=inner.clean, notices=notices)
 
 
 def _broken(report: DocumentReport) -> bool:

@@ -167,7 +167,8 @@ class Findings:
     """What a reader made of a document. `obstacle` says why it could not be read; its signatures are then unknown.
 
     `contents` are the documents that the file carries; what came in beside it is none of them. `stamps_speak`: the file
-    is nothing but a time-stamp, whose word is the document's.
+    is nothing but a time-stamp, whose word is the document's. `content_speaks`: the file is nothing but a time-stamped
+    wrapping of one document, whose verdict is the file's where it is signed.
     """
 
     format: str
@@ -175,6 +176,7 @@ class Findings:
     obstacle: Notice | None = None
     contents: Sequence[Content] = ()
     stamps_speak: bool = False
+    content_speaks: bool = False
 
 
 class SignatureFormat(Protocol):

@@ -17,7 +17,7 @@ from services.verifier.nesting import Nesting
 from services.verifier.past import ChainJudge, Material
 from services.verifier.path_rules import PathRules
 from services.verifier.poe import Proofs
-from services.verifier.ports import Content, Findings, SignatureFormat, SubmittedDocument, TrustMaterial
+from services.verifier.ports import Findings, SignatureFormat, SubmittedDocument, TrustMaterial
 from services.verifier.procedure import Procedure
 from services.verifier.timestamps import JudgedTimeStamp, TimeStampJudge
 
@@ -68,12 +68,12 @@ class VerificationService:
         """
         whole = self._examined(document, at, valid_at)
 
-        def judge(inner: SubmittedDocument) -> tuple[DocumentReport, Sequence[Content]]:
+        def judge(inner: SubmittedDocument) -> tuple[DocumentReport, Findings]:
             found = self._examined(inner, at, valid_at)
-            return found.report, found.findings.contents
+            return found.report, found.findings
 
         nesting = Nesting(judge, lambda data: any(one.recognises(data) for one in self._formats))
-        return replace(whole, report=nesting.with_inner(whole.report, whole.findings.contents))
+        return replace(whole, report=nesting.with_inner(whole.report, whole.findings))
 
     def _examined(
         self, document: SubmittedDocument, at: datetime, valid_at: datetime | None

@@ -94,7 +94,13 @@ def _found(container: Container) -> Findings:
         Content(each, container.archive.content(each), tuple(signed_by.get(each, ())))
         for each in container.objects
     ]
-    return Findings(name, signatures, contents=contents)
+    return Findings(name, signatures, contents=contents, content_speaks=_is_wrapping(container, placed, strays))
+
+
+def _is_wrapping(container: Container, placed: Sequence[Placed], strays: Sequence[str]) -> bool:
+    """ASiC-S with nothing but a time-stamp, as archives put it round a document that is signed itself."""
+    alone = container.kind is Kind.ASIC_S and len(container.objects) == 1 and bool(container.tokens)
+    return alone and not (placed or strays or container.archive.unowned)
 
 
 def _manifests(container: Container) -> list[Manifest]:
@@ -150,9 +156,14 @@ def _uncovered(
     own_objects = own & frozenset(container.objects)
     wider = [other for other in reach if other >= own_objects | left]
     detail = f"not covered by this signature: {asic_stamps.listed(left)}"
-    if any(files[index] in other for other in wider):
+    if any(files[index] in other for other in wider) or (wider and _is_of_macros(container, files[index])):
         return [Notice(Code.PARTLY_SIGNED, detail)]
     return [Notice(Code.DOC_EXTENDED if wider else Code.NOT_ALL_SIGNED, detail)]
+
+
+def _is_of_macros(container: Container, file: str) -> bool:
+    """OpenDocument 1.2 part 3, section 4: a signature file of its own for the macros, and over nothing else."""
+    return container.kind is Kind.OPEN_DOCUMENT and file == "META-INF/macrosignatures.xml"
 
 
 def _strays(reached: frozenset[str], strays: Iterable[str]) -> list[Notice]:
@@ -174,7 +185,9 @@ def _in_container(
         Notice(Code.TS_NOT_CHECKED, f"the evidence record {record[:80]} is not judged")
         for record in container.evidence_records
     ]
-    kept = [one for one in found.notices if one.code is not Code.DOC_INTACT or not more]
+    intact = Notice(Code.DOC_INTACT, asic_stamps.listed(placed.covered & frozenset(container.objects)))
+    kept = [one for one in found.notices if one.code is not Code.DOC_INTACT]
+    kept += [intact] if len(kept) < len(found.notices) and not more else []
     sizes = {name: container.archive.members[name].entry.size for name in container.objects}
     covered = sum(size for name, size in sizes.items() if name in placed.covered)
     kind = Coverage.WHOLE if covered == sum(sizes.values()) and not more else Coverage.PARTIAL

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import io
 import zipfile
 from collections.abc import Callable, Mapping
@@ -13,6 +14,7 @@ from urllib.parse import quote
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from services.kernel.values import DigestAlgorithm
 from services.signer.formats.asic import Asic
 from services.signer.formats.cades import CadesBaseline
 from services.signer.formats.format import Document
@@ -25,6 +27,7 @@ from services.verifier.ports import Content, Findings, SubmittedDocument, TrustM
 from services.verifier.service import VerificationService
 from services.verifier.worker import FORMATS
 from tests.support import mail, stamping
+from tests.support.containers import packed
 from tests.support.document_signers import authority, signed, signer
 from tests.support.pdfs import one_page_pdf
 
@@ -151,6 +154,22 @@ def test_an_unsigned_archive_shows_what_is_signed_inside() -> None:
     assert [one.name for one in report.inner] == ["mot.pdf", "hai.p7m"]
 
 
+def test_the_verdict_on_a_time_stamped_wrapping_is_that_of_what_is_in_it() -> None:
+    def wrapped(data: bytes, **more: bytes) -> bytes:
+        token = stamping.token(hashlib.sha256(data).digest(), DigestAlgorithm.SHA256)
+        files = {"mimetype": b"application/vnd.etsi.asic-s+zip", "don.pdf": data, "META-INF/timestamp.tst": token}
+        return packed({**files, **more})
+
+    report = verify(wrapped(pdf()))
+    assert (report.verdict, report.clean, report.notices) == (Verdict.VALID, True, ())
+    assert verify(wrapped(container({"don.pdf": pdf()}))).clean
+    broken = verify(wrapped(broken_pdf()))
+    assert (broken.verdict, broken.clean) == (Verdict.INVALID, False)
+    assert verify(wrapped(one_page_pdf())).verdict is Verdict.UNSIGNED
+    assert verify(wrapped(pdf(), **{"don.pdf": pdf() + b"\n"})).verdict is Verdict.INVALID
+    assert verify(wrapped(pdf(), them=b"x")).verdict is Verdict.UNSIGNED
+
+
 def test_a_detached_signature_is_over_the_file_beside_it() -> None:
     who, content = signer(), b"noi dung"
     value = signed(CadesBaseline(), content, who, who.parameters(form="CADES", packaging="DETACHED"))
@@ -176,13 +195,13 @@ def test_the_depth_is_bounded_and_what_lies_deeper_is_not_overlooked() -> None:
 def test_the_number_of_documents_is_bounded() -> None:
     looked_at = []
 
-    def judge(document: SubmittedDocument) -> tuple[DocumentReport, list[Content]]:
+    def judge(document: SubmittedDocument) -> tuple[DocumentReport, Findings]:
         looked_at.append(document)
-        return DocumentReport.undecided(document.data, NOW, False), []
+        return DocumentReport.undecided(document.data, NOW, False), Findings("x")
 
     whole = DocumentReport.undecided(b"", NOW, False)
     contents = [Content(str(number), b"x") for number in range(nesting.MAX_DOCUMENTS + 50)]
-    report = nesting.Nesting(judge, lambda _: True).with_inner(whole, contents)
+    report = nesting.Nesting(judge, lambda _: True).with_inner(whole, Findings("x", contents=contents))
     assert len(looked_at) == nesting.MAX_DOCUMENTS
     assert Code.INNER_BROKEN in {notice.code for notice in report.notices}
 
@@ -191,13 +210,13 @@ def test_the_time_for_what_is_inside_is_bounded() -> None:
     times = iter((0.0, 1.0, nesting.MAX_SECONDS + 1, nesting.MAX_SECONDS + 2))
     looked_at = []
 
-    def judge(document: SubmittedDocument) -> tuple[DocumentReport, list[Content]]:
+    def judge(document: SubmittedDocument) -> tuple[DocumentReport, Findings]:
         looked_at.append(document.data)
-        return DocumentReport.undecided(document.data, NOW, False), []
+        return DocumentReport.undecided(document.data, NOW, False), Findings("x")
 
     whole = DocumentReport.undecided(b"", NOW, False)
     contents = [Content("", b"1"), Content("", b"2"), Content("", b"3")]
-    report = nesting.Nesting(judge, lambda _: True, lambda: next(times)).with_inner(whole, contents)
+    report = nesting.Nesting(judge, lambda _: True, lambda: next(times)).with_inner(whole, Findings("x", contents=contents))
     assert looked_at == [b"1"]
     assert Code.INNER_BROKEN in {notice.code for notice in report.notices}
 
