@@ -99,7 +99,7 @@ def hostile() -> DocumentReport:
     """Every text that comes from a document is an attack."""
     bad = certificate(
         HOSTILE,
-        subject=HOSTILE, issuer=HOSTILE, serial=HOSTILE, issuer_name=HOSTILE, organization=HOSTILE,
+        subject=HOSTILE, issuer=HOSTILE, serial="-7b", issuer_name=HOSTILE, organization=HOSTILE,
         organizational_unit=HOSTILE, title=HOSTILE, email=HOSTILE, not_after=FOREVER,
         identifiers=tuple(Identifier(k, HOSTILE, HOSTILE, ok) for k in ("tax", "other") for ok in (True, False)),
     )  # fmt: skip

@@ -9,6 +9,7 @@ from services.verifier.domain import Code, DocumentReport, Indication, SubIndica
 from services.verifier.reports import etsi_xml, html
 from tests.support import timed_documents, verdict_documents
 from tests.support.etsi_report_schema import parsed
+from tests.support.report_json_schema import complaints
 from tests.support.verdict_documents import Case
 
 CASES: dict[str, Case] = {**verdict_documents.CASES, **timed_documents.CASES}
@@ -40,7 +41,7 @@ def test_the_document_gives_what_it_was_made_for(name: str) -> None:
         assert all(sentence.endswith(".") for sentence in told)
     shown = html.render(report).decode("utf-8")
     assert all(sub is None or sub.value in shown for sub in subs)
-    assert all(str(sub.value) in str(rendering.document(report)) for sub in wanted.subs)
+    assert complaints(rendering.document(report)) == []
     parsed(etsi_xml.render(report, name))
 
 
