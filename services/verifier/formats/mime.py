@@ -175,15 +175,22 @@ def _extended(value: str) -> str:
     """RFC 2231 4: charset, language and octets in percent-encoding."""
     charset, _, rest = value.partition("'")
     try:
-        return unquote_to_bytes(rest.partition("'")[2].encode("latin-1")).decode(charset or "utf-8")
+        octets = unquote_to_bytes(rest.partition("'")[2].encode("latin-1"))
+        return _characters(octets.decode(charset or "utf-8"))
     except (LookupError, ValueError):
         return ""
+
+
+def _characters(text: str) -> str:
+    """The text itself. Raises ValueError: some charsets write halves of surrogate pairs, which are no characters."""
+    text.encode("utf-8")
+    return text
 
 
 def _words(value: str) -> str:
     """RFC 2047, which many programs use in parameters too; and UTF-8 as it stands."""
     try:
         plain = value.encode("latin-1").decode("utf-8")
-        return str(make_header(decode_header(plain))) if "=?" in plain else plain
+        return _characters(str(make_header(decode_header(plain)))) if "=?" in plain else plain
     except (HeaderParseError, LookupError, ValueError):
         return ""
