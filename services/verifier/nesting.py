@@ -9,7 +9,7 @@ be trusted is for the inner report to say.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from services.verifier.domain import Code, DocumentReport, Indication, InnerReport, Notice, Verdict

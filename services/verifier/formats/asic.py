@@ -94,7 +94,9 @@ def _found(container: Container) -> Findings:
         Content(each, container.archive.content(each), tuple(signed_by.get(each, ())))
         for each in container.objects
     ]
-    return Findings(name, signatures, contents=contents, content_speaks=_is_wrapping(container, placed, strays))
+    return Findings(
+        name, signatures, contents=contents, content_speaks=_is_wrapping(container, placed, strays)
+    )
 
 
 def _is_wrapping(container: Container, placed: Sequence[Placed], strays: Sequence[str]) -> bool:

@@ -157,7 +157,11 @@ def test_an_unsigned_archive_shows_what_is_signed_inside() -> None:
 def test_the_verdict_on_a_time_stamped_wrapping_is_that_of_what_is_in_it() -> None:
     def wrapped(data: bytes, **more: bytes) -> bytes:
         token = stamping.token(hashlib.sha256(data).digest(), DigestAlgorithm.SHA256)
-        files = {"mimetype": b"application/vnd.etsi.asic-s+zip", "don.pdf": data, "META-INF/timestamp.tst": token}
+        files = {
+            "mimetype": b"application/vnd.etsi.asic-s+zip",
+            "don.pdf": data,
+            "META-INF/timestamp.tst": token,
+        }
         return packed({**files, **more})
 
     report = verify(wrapped(pdf()))
@@ -167,7 +171,7 @@ def test_the_verdict_on_a_time_stamped_wrapping_is_that_of_what_is_in_it() -> No
     assert (broken.verdict, broken.clean) == (Verdict.INVALID, False)
     assert verify(wrapped(one_page_pdf())).verdict is Verdict.UNSIGNED
     assert verify(wrapped(pdf(), **{"don.pdf": pdf() + b"\n"})).verdict is Verdict.INVALID
-    assert verify(wrapped(pdf(), them=b"x")).verdict is Verdict.UNSIGNED
+    assert verify(wrapped(pdf(), them=b"x")).verdict is Verdict.MALFORMED
 
 
 def test_a_detached_signature_is_over_the_file_beside_it() -> None:
@@ -216,7 +220,9 @@ def test_the_time_for_what_is_inside_is_bounded() -> None:
 
     whole = DocumentReport.undecided(b"", NOW, False)
     contents = [Content("", b"1"), Content("", b"2"), Content("", b"3")]
-    report = nesting.Nesting(judge, lambda _: True, lambda: next(times)).with_inner(whole, Findings("x", contents=contents))
+    report = nesting.Nesting(judge, lambda _: True, lambda: next(times)).with_inner(
+        whole, Findings("x", contents=contents)
+    )
     assert looked_at == [b"1"]
     assert Code.INNER_BROKEN in {notice.code for notice in report.notices}
 
