@@ -7,6 +7,7 @@ import json
 import resource
 import signal
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -47,6 +48,8 @@ class _OutOfTime(BaseException):
 
 def main(arguments: Sequence[str]) -> int:
     """Run the command; the answer goes to standard output, problems with usage to standard error."""
+    # The libraries warn of what documents hold; the report is where that belongs.
+    warnings.simplefilter("ignore")
     parser = _parser()
     options = parser.parse_args(arguments)
     if options.record:
