@@ -146,10 +146,11 @@ def _as_written(resolver: Resolver, element: etree._Element) -> bytes | None:
     if (source.tree.docinfo.encoding or "UTF-8").upper() not in ("UTF-8", "US-ASCII"):
         return None
     resolver.spend(len(source.data))
-    data = _cut_out(source, element)
     try:
+        data = _cut_out(source, element)
         alone = parse(data).getroot()
-    except XmlError:
+    except (expat.ExpatError, ValueError):
+        # One parser may refuse what the other took; then the signatures inside are judged where they stand.
         return None
     same = [one.tag for one in alone.iter("*")] == [one.tag for one in element.iter("*")]
     return data if same else None
