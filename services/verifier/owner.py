@@ -229,7 +229,13 @@ def _kind(kind: str, value: str) -> str:
 
 
 def _value(kind: str, prefix: str, value: str) -> tuple[str, str]:
-    return (kind, f"{prefix}:{value.upper()}") if kind == "other" else (_kind(kind, value), value)
+    if kind == "other":
+        return kind, _code(prefix, value)
+    return _kind(kind, value), value
+
+
+def _code(prefix: str, value: str) -> str:
+    return f"{prefix}:{''.join(value.split()).upper()}"
 
 
 def _number(kind: str, value: str) -> str:
@@ -239,7 +245,7 @@ def _number(kind: str, value: str) -> str:
             raise ValueError(
                 "code: write it as PREFIX:VALUE, with another prefix than MST, CCCD, CMND and HC"
             )
-        return f"{found.prefix}:{found.value.upper()}"
+        return _code(found.prefix, found.value)
     prefix = {"tax": "MST", "citizen": "CCCD", "old_id": "CMND", "passport": "HC"}.get(kind)
     if prefix is None:
         raise ValueError(f"{kind}: no such identifier; there are tax, citizen, old_id, passport and code")
