@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from services.signer.formats.cades import CadesBaseline
 from services.signer.formats.format import Document, Signed
 from services.signer.formats.parameters import Level
-from services.verifier import algorithms, certificates
+from services.verifier import algorithms, certificates, wanted
 from services.verifier.algorithm_policy import AlgorithmPolicy, Purpose, Row
 from services.verifier.anchors import AnchorTerms
 from services.verifier.domain import Code, DocumentReport, Indication, SignatureReport, SubIndication
@@ -138,3 +138,20 @@ def test_a_foreign_authority_is_told_about() -> None:
     # Who stands for the country too is none.
     both = (foreign, AnchorTerms(ANCHOR, "public"))
     assert Code.CA_FOREIGN not in codes(verify(make(Level.B_T), days(0.5), terms=both))
+
+
+def wanted_of(level: Level, at: datetime, *lists: bytes) -> set[bytes]:
+    """What would be fetched for a signature as of `at`."""
+    service = VerificationService((CmsFormat(),), TrustMaterial((ROOT,), (), lists))
+    return set(wanted.of(service.examine(make(level), at)))
+
+
+def test_what_lacks_a_status_is_named_for_whoever_can_fetch_it() -> None:
+    signer, stamps = brief_signer().chain[0], unit().certificate
+    assert {signer, stamps} <= wanted_of(Level.B_T, days(0.5))
+    assert wanted_of(Level.B_T, days(0.5), stamping.crl(days(0.5))) == set()
+    # What brings its own evidence lacks nothing but the status of the newest time-stamp's authority.
+    assert signer not in wanted_of(Level.B_LT, days(0.5))
+    # An expired signer may have been good when it was stamped: the list of today does not say.
+    assert signer in wanted_of(Level.B_T, days(10), stamping.crl(days(10)))
+    assert wanted_of(Level.B_B, days(10), stamping.crl(days(10))) == set()
