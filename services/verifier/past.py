@@ -20,7 +20,7 @@ from itertools import pairwise
 from cryptography import x509
 from cryptography.x509 import ocsp as ocsp_values
 
-from services.verifier import algorithms, ocsp, revocation, revocation_lists
+from services.verifier import algorithms, anchors, ocsp, revocation, revocation_lists
 from services.verifier.algorithm_policy import Purpose
 from services.verifier.algorithms import SignatureAlgorithm, Weakness
 from services.verifier.certificates import Certificate
@@ -118,7 +118,7 @@ class ChainJudge:
         """Best path as of `at`, or as of `proved`, the time by which what the leaf's key signed existed."""
         material = self._with_own(material)
         validator = PathValidator(self._anchors, self._known, material.crls, self.rules)
-        now = validator.validate(leaf, material.certificates, at)
+        now = self.since(validator.validate(leaf, material.certificates, at), proved)
         if now.failure is None and not material.ocsps:
             return now
         if now.failure is not None and now.failure not in _CURABLE:
@@ -143,6 +143,16 @@ class ChainJudge:
             return then
         earlier = self._past(leaf, material, proofs, proved, at)
         return earlier if earlier.failure is None else then
+
+    def since(self, result: PathResult, moment: datetime) -> PathResult:
+        """The result, failed where its anchor is trusted and was not at a moment: not yet, or between two times."""
+        if result.failure is not None:
+            return result
+        verdict = anchors.judge(self.rules.terms.get(result.path[-1].sha256, ()), self.rules.purpose, moment)
+        if verdict.failure is None:
+            return result
+        notices = (*verdict.notices, *result.notices)
+        return replace(result, failure=verdict.failure, detail=verdict.detail, notices=notices)
 
     def _with_own(self, material: Material) -> Material:
         crls = tuple(dict.fromkeys((*self._crls, *material.crls)))

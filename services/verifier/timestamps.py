@@ -168,6 +168,7 @@ class TimeStampJudge:
         own = building_blocks.loadable(read(judged.found.token).message.certificates)
         material = replace(material, certificates=tuple(dict.fromkeys((*material.certificates, *own))))
         path = self._chains.judge(certificate, material, proofs, existed, at)
+        path = self._chains.since(path, min(time, existed))
         judged = replace(judged, path=path)
         if path.failure is not None:
             detail = path.detail or "the authority cannot be trusted"

@@ -129,6 +129,34 @@ def test_an_anchor_vouches_for_nothing_from_before_its_time_or_for_another_purpo
     assert Code.TS_BAD in codes(report)
 
 
+def test_an_anchor_that_is_trusted_since_vouches_for_nothing_older() -> None:
+    since = AnchorTerms(ANCHOR, "public", days(1), purposes=frozenset({Purpose.SIGNATURE}))
+    stamps = AnchorTerms(ANCHOR, "public", purposes=frozenset({Purpose.TIME_STAMP}))
+    for level in (Level.B_T, Level.B_LTA):
+        report = verify(make(level), days(1.5), terms=(since, stamps))
+        assert report.sub_indication is SubIndication.CHAIN_CONSTRAINTS_FAILURE
+        assert "not trusted yet" in report.detail
+    # Nothing proves that it is older.
+    assert verify(make(Level.B_B), days(1.5), terms=(since, stamps)).sub_indication is None
+    # A time-stamp from before its authority was trusted is none.
+    report = verify(make(Level.B_T), days(1.5), terms=(AnchorTerms(ANCHOR, "public", days(1)),))
+    assert report.sub_indication is None
+    assert Code.TS_BAD in codes(report)
+
+
+def test_an_anchor_that_was_suspended_does_not_vouch_for_that_time() -> None:
+    signatures = frozenset({Purpose.SIGNATURE})
+    terms = (
+        AnchorTerms(ANCHOR, "public", None, START - timedelta(hours=1), signatures),
+        AnchorTerms(ANCHOR, "public", days(1), None, signatures),
+        AnchorTerms(ANCHOR, "public", purposes=frozenset({Purpose.TIME_STAMP})),
+    )
+    report = verify(make(Level.B_T), days(1.5), terms=terms)
+    assert report.sub_indication is SubIndication.NO_CERTIFICATE_CHAIN_FOUND_NO_POE
+    earlier = replace(terms[0], trusted_until=START + timedelta(hours=1))
+    assert verify(make(Level.B_T), days(1.5), terms=(earlier, *terms[1:])).sub_indication is None
+
+
 def test_a_foreign_authority_is_told_about() -> None:
     foreign = AnchorTerms(ANCHOR, "foreign")
     report = verify(make(Level.B_T), days(0.5), terms=(foreign,))
