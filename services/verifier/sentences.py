@@ -80,8 +80,8 @@ _CODES: dict[Code, tuple[str, str]] = {
         "The document is encrypted; hand in a copy without a password.",
     ),
     Code.FORMAT_UNSUPPORTED: (
-        "Định dạng này chưa được hỗ trợ; hãy gửi tệp PDF, CMS, XML hoặc JSON.",
-        "This format is not supported; hand in a PDF, CMS, XML or JSON file.",
+        "Định dạng này chưa được hỗ trợ; hãy gửi tệp PDF, CMS, XML, JSON, ASiC hoặc thư S/MIME.",
+        "This format is not supported; hand in a PDF, CMS, XML or JSON file, an ASiC container or an S/MIME message.",
     ),
     Code.LIMIT_REACHED: (
         "Tài liệu vượt quá giới hạn kiểm tra; hãy chia nhỏ hoặc giảm kích thước.",
