@@ -227,4 +227,4 @@ def _attribute(node: ber.Node) -> tuple[str, str]:
     encoding = _STRINGS.get(value.tag)
     if encoding is None:
         raise BerError(f"an attribute of a name at {value.start} is no string")
-    return ber.oid(oid), " ".join(value.contents.decode(encoding).split()).casefold()
+    return ber.oid(oid), certificates.prepared(value.contents.decode(encoding))
