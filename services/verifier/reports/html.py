@@ -19,11 +19,12 @@ MEDIA_TYPE = "text/html; charset=utf-8"
 _STYLE = """
 :root{color-scheme:light;--good:#176332;--caution:#7a4b00;--bad:#a3161d;--neutral:#3f4a56}
 *{box-sizing:border-box}
-body{margin:0;background:#f3f4f6;color:#16191d;font:16px/1.5 "Noto Sans","Segoe UI",Roboto,"Liberation Sans",Arial,sans-serif}
+body{margin:0;overflow-wrap:anywhere;background:#f3f4f6;color:#16191d;font:16px/1.5 "Noto Sans","Segoe UI",Roboto,"Liberation Sans",Arial,sans-serif}
 main{max-width:54rem;margin:0 auto;padding:1.5rem 1rem 3rem}
 h1{font-size:1.35rem;margin:0 0 1rem}
 h2{font-size:1.1rem;margin:0 0 .5rem}
 h3{font-size:1rem;margin:.9rem 0 .3rem}
+p{margin:.4rem 0}
 section{background:#fff;border:1px solid #d5d9de;border-left:.4rem solid var(--tone);border-radius:.35rem;
 margin:0 0 1rem;padding:1rem 1.1rem}
 .good{--tone:var(--good)}.caution{--tone:var(--caution)}.bad{--tone:var(--bad)}.neutral{--tone:var(--neutral)}
@@ -48,8 +49,9 @@ code{font:.85em/1.4 "DejaVu Sans Mono","Liberation Mono",Consolas,monospace;colo
 border-top:1px solid #e4e7eb;padding:.3rem 0}}
 @page{size:A4;margin:14mm 14mm 16mm}
 @media print{body{background:#fff;font-size:9.5pt;line-height:1.32}main{max-width:none;padding:0}
-h1{font-size:13pt;margin-bottom:2mm}h2{font-size:11pt}.main .verdict{font-size:15pt}
-section{border-radius:0;margin-bottom:3mm;padding:2.5mm 3mm}th,td{padding-top:.6mm;padding-bottom:.6mm}
+h1{font-size:13pt;margin-bottom:2mm}h2{font-size:11pt;margin-bottom:1mm}h3{font-size:9.5pt;margin:1.5mm 0 .5mm}
+.main .verdict{font-size:15pt}p,.verdict{margin:.6mm 0}ul{margin:.5mm 0}li{margin:.6mm 0}code{font-size:7.5pt}
+section{border-radius:0;margin-bottom:2.5mm;padding:2mm 3mm}th,td{padding-top:.6mm;padding-bottom:.6mm}
 tr,li,h2,h3,.verdict{break-inside:avoid}h2,h3,.verdict{break-after:avoid}
 section,.sign{-webkit-print-color-adjust:exact;print-color-adjust:exact}}
 """.strip()

@@ -88,7 +88,7 @@ def build(number: int, report: SignatureReport, whole: DocumentReport, full: boo
     said = sentences.of_signature(report, integrity_only=whole.integrity_only)
     rows = [
         Row(Phrase("Cơ quan tạo lập, cấp, phát hành", "Issuer"), _issuer(report.signer)),
-        *_signer(report.signer, full, stamp=stamp),
+        *_signer(report, full, confirmed=not whole.integrity_only and report.sub_indication is None),
         *_times(report, stamp=stamp),
         Row(Phrase("Tính toàn vẹn", "Integrity"), (words.INTEGRITY[report.integrity],)),
         Row(Phrase("Phạm vi được ký", "What is signed"), _coverage(report)),
@@ -126,6 +126,7 @@ def _tone(code: Code) -> Tone:
     return Tone.BAD if code in words.BAD_CODES else Tone.CAUTION
 
 
+_NOT_CONFIRMED = Phrase("theo chứng thư số, chưa được xác nhận", "as the certificate says; not confirmed")
 _UNKNOWN = Phrase("Không xác định được", "Could not be determined")
 
 
@@ -133,14 +134,16 @@ def _issuer(signer: CertificateSummary | None) -> tuple[Value, ...]:
     return (_UNKNOWN,) if signer is None else (plain(signer.issuer_name or signer.issuer),)
 
 
-def _signer(signer: CertificateSummary | None, full: bool, *, stamp: bool) -> Iterable[Row]:
+def _signer(report: SignatureReport, full: bool, *, confirmed: bool) -> Iterable[Row]:
+    signer, stamp = report.signer, report.kind is SignatureKind.DOCUMENT_TIMESTAMP
     label = Phrase("Đơn vị cấp dấu thời gian", "Time-stamp unit") if stamp else Phrase("Chủ thể ký", "Signer")
     if signer is None:
         yield Row(label, (_UNKNOWN,))
         return
-    yield Row(
-        label, tuple(v for v in (plain(signer.common_name or signer.subject), plain(signer.title)) if v)
-    )
+    # Anybody may write any name into a certificate of his own.
+    doubt = () if confirmed else (_NOT_CONFIRMED,)
+    name, title = plain(signer.common_name or signer.subject), plain(signer.title)
+    yield Row(label, (name, *([title] if title else []), *doubt))
     for identifier in signer.identifiers[:MAX_LISTED]:
         personal = identifier.kind in words.PERSONAL or (
             identifier.kind == "tax" and len(identifier.value) == 12

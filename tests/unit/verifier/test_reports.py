@@ -149,6 +149,16 @@ def test_the_owner_is_told_of() -> None:
     assert "Đối chiếu chủ hồ sơ" in told
 
 
+def test_a_name_that_nothing_confirms_is_told_as_such() -> None:
+    doubt = "theo chứng thư số, chưa được xác nhận"
+    assert doubt not in text(document())
+    assert doubt in text(document(integrity_only=True))
+    failed = signature(
+        indication=Indication.INDETERMINATE, sub_indication=SubIndication.NO_CERTIFICATE_CHAIN_FOUND
+    )
+    assert doubt in text(document(failed, verdict=Verdict.INDETERMINATE))
+
+
 def test_documents_inside_are_told_of_by_their_names() -> None:
     told = text(hostile(), "vi")
     assert told.count("Chữ ký ") >= 2
