@@ -334,10 +334,7 @@ class OperationInProgress(DomainError):
 
 
 class OutcomeUnknown(DomainError):
-    """A signature may or may not have been made; it was not released and is never made again by itself.
-
-    The next step is the caller's: decide, then ask again with a new idempotency key.
-    """
+    """A signature may have been made; none was released, and none is made again unless the caller asks with a new key."""
 
     code, kind = "OUTCOME_UNKNOWN", Kind.CONFLICT
 

@@ -68,19 +68,27 @@ class RegistryMetrics:
             tokens_issued=Counter(
                 "kyso_registry_tokens_issued_total", "Access tokens issued.", registry=registry
             ),
-            tokens_refused=Counter(
-                "kyso_registry_tokens_refused_total",
-                "Token requests refused, by error code.",
-                ["code"],
-                registry=registry,
-            ),
-            evidence=Counter(
-                "kyso_registry_evidence_total",
-                "Evidence of verifications: kept, again (kept before), refused (no room), deleted or expired.",
-                ["what"],
-                registry=registry,
-            ),
+            tokens_refused=_tokens_refused(registry),
+            evidence=_evidence(registry),
         )
+
+
+def _tokens_refused(registry: CollectorRegistry) -> Counter:
+    return Counter(
+        "kyso_registry_tokens_refused_total",
+        "Token requests refused, by error code.",
+        ["code"],
+        registry=registry,
+    )
+
+
+def _evidence(registry: CollectorRegistry) -> Counter:
+    return Counter(
+        "kyso_registry_evidence_total",
+        "Evidence of verifications: kept, again (kept before), refused (no room), deleted or expired.",
+        ["what"],
+        registry=registry,
+    )
 
 
 def trust_list_gauge(registry: CollectorRegistry) -> Gauge:

@@ -111,6 +111,20 @@ def _parser() -> argparse.ArgumentParser:
         help="the content that a detached signature signs (repeatable: found by file name)",
     )
     parser.add_argument("--integrity", action="store_true", help="leave trust out: check integrity only")
+    _add_trust(parser)
+    check_output.add_arguments(parser)
+    parser.add_argument("--json", action="store_true", help="print one line of JSON")
+    parser.add_argument("--timeout", type=float, default=25, metavar="SECONDS", help="limit (default 25)")
+    parser.add_argument(
+        "--max-bytes", type=int, default=64 << 20, metavar="N", help="largest file read (default 64 MiB)"
+    )
+    parser.add_argument(
+        "--memory-mib", type=int, default=1536, metavar="N", help="address space limit (default 1536)"
+    )
+    return parser
+
+
+def _add_trust(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--anchor", type=Path, action="append", default=[], help="trust anchors, PEM or DER, file or folder"
     )
@@ -132,16 +146,6 @@ def _parser() -> argparse.ArgumentParser:
         metavar="NAME=FILE",
         help="a public key for XML signatures that only name theirs: PEM, DER, or XML that holds it by that name",
     )
-    check_output.add_arguments(parser)
-    parser.add_argument("--json", action="store_true", help="print one line of JSON")
-    parser.add_argument("--timeout", type=float, default=25, metavar="SECONDS", help="limit (default 25)")
-    parser.add_argument(
-        "--max-bytes", type=int, default=64 << 20, metavar="N", help="largest file read (default 64 MiB)"
-    )
-    parser.add_argument(
-        "--memory-mib", type=int, default=1536, metavar="N", help="address space limit (default 1536)"
-    )
-    return parser
 
 
 def _read(path: Path, limit: int) -> bytes:
