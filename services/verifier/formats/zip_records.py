@@ -27,6 +27,9 @@ _DESCRIPTOR_MARK = b"PK\x07\x08"
 _ENCRYPTED = 0x1 | 0x40 | 0x2000
 """Encrypted, strongly encrypted, with a masked directory (4.4.4)."""
 _DESCRIPTOR, UTF8_NAME = 0x8, 0x800
+_EFFORT = 0x6
+"""How hard a member was packed: of no meaning for readers."""
+_KNOWN = _ENCRYPTED | _DESCRIPTOR | UTF8_NAME | _EFFORT
 _NONE_16, _NONE_32 = 0xFFFF, 0xFFFFFFFF
 _MAX_COMMENT = 0xFFFF
 _ZIP64_FIELD, _UNICODE_PATH = 0x0001, 0x7075
@@ -185,6 +188,8 @@ def _entries(data: bytes, directory: _Directory) -> Iterator[Entry]:
 def _require_readable(entry: Entry) -> None:
     if entry.flags & _ENCRYPTED:
         raise ZipEncrypted("the ZIP file has encrypted members")
+    if entry.flags & ~_KNOWN:
+        raise ZipError("a member asks its reader for something that is not done (flags)")
     if entry.method not in (STORED, DEFLATED):
         raise ZipError(f"a member is packed by method {entry.method}, only 0 and 8 are read")
     if entry.method == STORED and entry.packed != entry.size:
@@ -241,7 +246,7 @@ def _extent(data: bytes, entry: Entry, limit: int) -> Span:
     if (
         data[names : names + name] != entry.raw_name
         or method != entry.method
-        or (flags ^ entry.flags) & (_DESCRIPTOR | UTF8_NAME | _ENCRYPTED)
+        or (flags ^ entry.flags) & ~_EFFORT
         or (path is not None and entry.unicode_path is not None and path != entry.unicode_path)
         or (told != known and not (later and _left_out(told, known)))
     ):

@@ -197,6 +197,15 @@ def test_encrypted_members_are_said_to_be() -> None:
         Archive.of(both(packed({"a": b"1"}), 6, 8, b"\x01"))
 
 
+def test_flags_that_nobody_knows_are_refused() -> None:
+    plain = packed({"a": b"1"})
+    with pytest.raises(ZipError, match="flags"):
+        Archive.of(both(plain, 6, 8, b"\x20"))
+    with pytest.raises(ZipError, match="contradicts"):
+        Archive.of(plain[:6] + b"\x20" + plain[7:])
+    assert contents(both(plain, 6, 8, b"\x06")) == {"a": b"1"}
+
+
 def test_links_and_other_methods_are_refused() -> None:
     link = zipfile.ZipInfo("a")
     link.create_system, link.external_attr = 3, 0o120777 << 16
