@@ -199,17 +199,19 @@ def _security_store(comparison: Comparison) -> None:
         return
     if not isinstance(store, dict) or not store.keys() <= _SECURITY_STORE:
         raise Refused("the document security store is not what one looks like")
+    if not same(old.root.get("DSS"), new.root.get("DSS")):
+        comparison.deed.notes.append("validation material")
+    if not comparison.changed:
+        return
     branch = pdf_usage.inside(comparison.file, old.revision, old.root.get("DSS"), frozenset())
-    for number in branch & comparison.changed.keys():
+    touched = branch & comparison.changed.keys()
+    for number in touched:
         before, _ = comparison.changed[number]
         # Lists may grow and be rewritten; a certificate or an answer that is there stays what it is.
         if isinstance(before, Stream):
             raise Refused(f"object {number}, a value of the document security store, is another one now")
         _explain_inside(comparison, number, branch, "DSS")
-    if (
-        not same(old.root.get("DSS"), new.root.get("DSS"))
-        or branch & comparison.file.revisions[new.revision].entries.keys()
-    ):
+    if touched and "validation material" not in comparison.deed.notes:
         comparison.deed.notes.append("validation material")
 
 

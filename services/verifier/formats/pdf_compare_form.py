@@ -329,7 +329,11 @@ class _Form:
 
     def _annotations(self, before: list[Value], after: list[Value]) -> None:
         """Widgets of new or newly filled signature fields may be placed; those that do not show may be taken away."""
-        kept = [item for item in before if item in after or not self._may_go(item)]
+        present = {item for item in after if isinstance(item, Ref)}
+        gone = {
+            item for item in before if isinstance(item, Ref) and item not in present and self._may_go(item)
+        }
+        kept = [item for item in before if not (isinstance(item, Ref) and item in gone)]
         for item in self._additions(kept, after, "annotations"):
             if not isinstance(item, Ref) or item.number not in self._widgets:
                 raise Refused("an annotation is added that is no signature's")

@@ -17,8 +17,8 @@ MAX_COMPRESSED = 20_000
 """Objects in one object stream."""
 MAX_OBJECTS = 300_000
 """Parsed, of all revisions together."""
-MAX_STEPS = 12_000_000
-"""Of all walks through the objects of a file together; each takes about half a microsecond."""
+MAX_STEPS = 4_000_000
+"""Of all walks through the objects of a file together; each takes about a microsecond."""
 
 
 class Cipher(Protocol):

@@ -15,7 +15,7 @@ from typing import NamedTuple
 WHITE = b"\x00\t\n\x0c\r "
 MAX_DEPTH = 100
 """Arrays and dictionaries inside each other."""
-MAX_TOKENS = 3_000_000
+MAX_TOKENS = 2_000_000
 """Of one file: each takes about a microsecond and a hundred bytes."""
 _BYTES_PER_TOKEN = 64
 """White space, comments and searches of that many bytes count as one more."""
@@ -24,7 +24,14 @@ _S = rb"[\x00\t\n\x0c\r ]"
 _REGULAR = rb"[^\x00\t\n\x0c\r ()<>\[\]{}/%]"
 _SKIP = re.compile(_S + rb"*+(?:%[^\r\n]*+(?:[\r\n]|\Z)" + _S + rb"*+)*+")
 _TOKEN = re.compile(
-    rb"(?P<reference>(\d{1,10})" + _S + rb"{1,32}(\d{1,5})" + _S + rb"{1,32}R(?!" + _REGULAR + rb"))"
+    _S
+    + rb"*+(?:(?P<reference>(\d{1,10})"
+    + _S
+    + rb"{1,32}(\d{1,5})"
+    + _S
+    + rb"{1,32}R(?!"
+    + _REGULAR
+    + rb"))"
     rb"|/(?P<name>" + _REGULAR + rb"*+)"
     rb"|(?P<integer>[+-]?\d{1,19})(?!" + _REGULAR + rb")"
     rb"|(?P<open><<)"
@@ -37,7 +44,9 @@ _TOKEN = re.compile(
     rb"|(?P<literal>\()"
     rb"|(?P<real>[+-]?(?:\d{1,32}\.\d{0,32}|\.\d{1,32}))(?!" + _REGULAR + rb")"
     rb"|(?P<word>" + _REGULAR + rb"{1,32}+)"
+    rb"|(?P<comment>%))"
 )
+_OPENING, _CLOSING = frozenset({"open", "start"}), frozenset({"close", "stop"})
 _WORDS: dict[bytes, Value] = {b"true": True, b"false": False, b"null": None}
 _HEADER = re.compile(
     _S + rb"{0,64}+(\d{1,10})" + _S + rb"{1,64}+(\d{1,5})" + _S + rb"{1,64}+obj(?!" + _REGULAR + rb")"
@@ -161,25 +170,28 @@ def _parse(data: bytes, position: int, meter: Meter, count: list[int]) -> tuple[
     kind = False
     left = meter.left
     while True:
-        start, position = position, skip(data, position)
-        count[0] += 1 + (position - start) // _BYTES_PER_TOKEN
-        token = _TOKEN.match(data, position)
+        start, token = position, _TOKEN.match(data, position)
         if token is None or count[0] > left:
             raise PdfError(f"no object at byte {position}")
         position = token.end()
+        count[0] += 1 + (position - start) // _BYTES_PER_TOKEN
         what = token.lastgroup
-        if what in {"open", "start"}:
+        if what in _OPENING:
             if len(outer) >= MAX_DEPTH:
                 raise PdfLimit(f"objects nest deeper than {MAX_DEPTH}")
             outer.append((current, kind))
             current, kind = [], what == "open"
             continue
         value: Value
-        if what in {"close", "stop"}:
+        if what in _CLOSING:
             if not outer or kind is not (what == "close"):
                 raise PdfError(f"array or dictionary ends where it cannot, at byte {position}")
             value = _dictionary(current, position) if kind else current
             current, kind = outer.pop()
+        elif what == "comment":
+            position = skip(data, position - 1)
+            count[0] += (position - start) // _BYTES_PER_TOKEN
+            continue
         elif what == "literal":
             value, position = _literal(data, position, meter)
         else:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator
 from functools import cached_property
 
 from services.verifier.formats.pdf_file import PdfFile
 from services.verifier.formats.pdf_syntax import PdfLimit, Ref, Stream, Value
 
-MAX_USES = 3_000_000
+MAX_USES = 2_000_000
 DESTINATION = "(destination)"
 """Stands for the key of a reference that comes first in a destination (ISO 32000-2 12.3.2.2)."""
 _FITS = frozenset({"XYZ", "Fit", "FitH", "FitV", "FitR", "FitB", "FitBH", "FitBV"})
@@ -42,14 +43,16 @@ class Usages:
 
     @cached_property
     def _all(self) -> dict[int, list[tuple[int, int, str]]]:
-        found: dict[int, list[tuple[int, int, str]]] = {}
-        count = 0
+        found: defaultdict[int, list[tuple[int, int, str]]] = defaultdict(list)
+        left = MAX_USES
         for user, home, value in self._holders():
-            for key, target in _references(value):
-                found.setdefault(target, []).append((user, home, key))
-                count += 1
-                if count > MAX_USES:
+            for key, targets in _references(value):
+                use = user, home, key
+                left -= len(targets)
+                if left < 0:
                     raise PdfLimit(f"more than {MAX_USES} references in the file")
+                for target in targets:
+                    found[target].append(use)
         return found
 
     def _holders(self) -> Iterator[tuple[int, int, Value]]:
@@ -59,22 +62,23 @@ class Usages:
             yield number, home, self._file.load(number, home).value
 
 
-def _references(value: Value) -> Iterator[tuple[str, int]]:
-    """Key and number of every reference inside an object."""
+def _references(value: Value) -> Iterator[tuple[str, list[int]]]:
+    """Keys inside an object, each with the numbers of the references that stand there."""
     pending: list[tuple[str, Value]] = [("", value)]
     while pending:
         key, item = pending.pop()
         if isinstance(item, Stream):
             item = item.entries
         if isinstance(item, Ref):
-            yield key, item.number
+            yield key, [item.number]
         elif isinstance(item, dict):
             pending.extend(item.items())
         elif isinstance(item, list):
             if len(item) > 1 and isinstance(item[0], Ref) and isinstance(item[1], str) and item[1] in _FITS:
-                yield DESTINATION, item[0].number
+                yield DESTINATION, [item[0].number]
                 item = item[1:]
-            pending.extend((key, one) for one in item)
+            yield key, [one.number for one in item if isinstance(one, Ref)]
+            pending.extend((key, one) for one in item if isinstance(one, dict | list))
 
 
 def inside(file: PdfFile, revision: int, start: Value, without: frozenset[str]) -> set[int]:
