@@ -297,6 +297,7 @@ class SignatureReport:
     detail: str = ""
     owner: OwnerMatch | None = None
     signature_value: bytes = b""
+    signed_digest: bytes = b""
 
     @property
     def stained(self) -> bool:
