@@ -6,6 +6,8 @@ service's type, its status and its history. An anchor without terms is trusted w
 
 from __future__ import annotations
 
+import base64
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -74,6 +76,19 @@ def by_anchor(terms: Iterable[AnchorTerms]) -> dict[str, list[AnchorTerms]]:
     for one in terms:
         found.setdefault(one.sha256, []).append(one)
     return found
+
+
+def of_trust_list(data: bytes) -> tuple[tuple[bytes, ...], tuple[AnchorTerms, ...]]:
+    """Anchors, DER, and their terms, of a file that `trust_list.document` made. Raises ValueError."""
+    try:
+        stated = json.loads(data)
+        if stated["kind"] != "kyso-trust-list":
+            raise ValueError("another kind of file")
+        anchors = tuple(base64.b64decode(one["certificate"], validate=True) for one in stated["anchors"])
+        terms = tuple(map(AnchorTerms.of_fields, stated["anchors"]))
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise ValueError("the file is no trust list as the command trust-list writes it") from error
+    return tuple(dict.fromkeys(anchors)), terms
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import resource
 import signal
@@ -13,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
 
-from services.verifier import certificates, check_output, examination
+from services.verifier import algorithms, anchors, certificates, check_output, examination
 from services.verifier.certificates import CertificateError
 from services.verifier.domain import Verdict
 from services.verifier.examination import Answer
@@ -135,6 +136,20 @@ def _add_trust(parser: argparse.ArgumentParser) -> None:
         "--crl", type=Path, action="append", default=[], help="revocation lists, file or folder"
     )
     parser.add_argument(
+        "--trust-list",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="F",
+        help="anchors on terms, as the command trust-list writes them (repeatable)",
+    )
+    parser.add_argument(
+        "--algorithms",
+        type=Path,
+        metavar="F",
+        help="policy for algorithms, TOML, in place of the shipped one",
+    )
+    parser.add_argument(
         "--legacy-sha1",
         action="store_true",
         help="bear, with a warning, the government's first-generation CA certificates, which SHA-1 signs",
@@ -157,12 +172,17 @@ def _read(path: Path, limit: int) -> bytes:
 
 
 def _trust(options: argparse.Namespace) -> TrustMaterial:
-    limit = options.max_bytes
+    limit, policy = options.max_bytes, options.algorithms
+    lists = [anchors.of_trust_list(_read(path, limit)) for path in options.trust_list]
+    unlimited = _certificates(options.anchor, limit)
+    without_terms = {hashlib.sha256(der).hexdigest() for der in unlimited}
     return TrustMaterial(
-        anchors=_certificates(options.anchor, limit),
+        anchors=(*unlimited, *(der for listed, _ in lists for der in listed)),
         intermediates=_certificates(options.intermediate, limit),
         crls=tuple(certificates.der_of_crl(_read(p, limit)) for p in _files(options.crl)),
         sha1_links=tuple(sorted(GOVERNMENT_G1_LINKS)) if options.legacy_sha1 else (),
+        terms=tuple(one for _, terms in lists for one in terms if one.sha256 not in without_terms),
+        algorithms=algorithms.default_policy() if policy is None else algorithms.read_policy(policy),
     )
 
 
