@@ -158,7 +158,9 @@ class Procedure:
         if Code.DOC_MODIFIED in codes:
             raise Stop(Indication.INDETERMINATE, constraint, "the document was changed after it was signed")
         if Code.NOT_ALL_SIGNED in codes:
-            raise Stop(Indication.INDETERMINATE, constraint, "the container holds what this signature is not over")
+            raise Stop(
+                Indication.INDETERMINATE, constraint, "the container holds what this signature is not over"
+            )
         if Code.UNOWNED_BYTES in codes:
             raise Stop(
                 Indication.INDETERMINATE, constraint, "the file holds bytes that belong to no revision"
@@ -250,7 +252,9 @@ class Procedure:
         then = case.signed.faults(policy, Purpose.SIGNATURE, proved) if now else ()
         if then:
             detail = f"not allowed any more: {', '.join(fault.notice.detail for fault in then)}"
-            made_later = certificate.not_before if case.found.signer and case.found.signer.references else None
+            made_later = (
+                certificate.not_before if case.found.signer and case.found.signer.references else None
+            )
             raise Stop(Indication.INDETERMINATE, algorithms.verdict_on(then, made_later), detail)
 
     def _report(self, case: _Case, stop: Stop | None) -> SignatureReport:
@@ -281,6 +285,7 @@ class Procedure:
             notices=tuple(dict.fromkeys(notices)),
             detail="" if stop is None else stop.detail,
             signature_value=found.signer.signature if found.signer is not None else b"",
+            signed_digest=_signed_digest(found.signer, case.signed),
         )
 
     def _signing_time(self, case: _Case) -> SigningTime:
@@ -309,3 +314,10 @@ class Procedure:
             if abs(ahead - _LOCAL_TIME) <= _LOCAL_TIME_SPREAD:
                 told.append(Notice(Code.TIME_LOCAL_AS_UTC))
         return told
+
+
+def _signed_digest(signer: SignerInfo | None, signed: Signed | None) -> bytes:
+    """What went into the signature value (ETSI TS 119 102-2: DTBSR); empty where the format signs more than octets."""
+    if signer is None or signed is None or not signer.signed_octets:
+        return b""
+    return algorithms.digest(signed.scheme.digest, signer.signed_octets)

@@ -70,6 +70,7 @@ _TYPES = r"""
 </xs:sequence></xs:complexType>
 <xs:complexType name="Report"><xs:sequence>
  <xs:element name="SignatureIdentifier" minOccurs="0"><xs:complexType><xs:sequence>
+  <xs:element name="DigestAlgAndValue" type="v:Digest" minOccurs="0"/>
   <xs:any namespace="http://www.w3.org/2000/09/xmldsig#" processContents="skip" minOccurs="0"/>
   <xs:element name="HashOnly" type="xs:boolean"/><xs:element name="DocHashOnly" type="xs:boolean"/>
   <xs:element name="OtherInformation" type="xs:string" minOccurs="0"/>

@@ -15,7 +15,16 @@ from services.verifier.formats.ber import BerError
 VR = "http://uri.etsi.org/19102/v1.4.1#"
 """Namespace of TS 119 102-2 version 1.4.1."""
 DS = "http://www.w3.org/2000/09/xmldsig#"
-_SHA256 = "http://www.w3.org/2001/04/xmlenc#sha256"
+DIGESTS = {
+    "SHA-1": "http://www.w3.org/2000/09/xmldsig#sha1",
+    "SHA-256": "http://www.w3.org/2001/04/xmlenc#sha256",
+    "SHA-384": "http://www.w3.org/2001/04/xmldsig-more#sha384",
+    "SHA-512": "http://www.w3.org/2001/04/xmlenc#sha512",
+    "SHA3-256": "http://www.w3.org/2007/05/xmldsig-more#sha3-256",
+    "SHA3-384": "http://www.w3.org/2007/05/xmldsig-more#sha3-384",
+    "SHA3-512": "http://www.w3.org/2007/05/xmldsig-more#sha3-512",
+}
+"""Names of digest algorithms (RFC 9231), by label."""
 _TYPE = "urn:etsi:019102:validationObject:"
 MAX_FULL_BYTES = 16 << 20
 """Octets of values that one report holds in full; what is beyond it is told by its digest, as the standard allows."""
@@ -130,7 +139,7 @@ class Objects:
         if name not in self._held:
             held = self._new(name, type_name)
             group = element("DigestAlgAndValue", element("ValidationObjectRepresentation", held))
-            element("DigestMethod", group, space=DS, Algorithm=_SHA256)
+            element("DigestMethod", group, space=DS, Algorithm=DIGESTS["SHA-256"])
             element("DigestValue", group, space=DS).text = text(bytes.fromhex(sha256))
             self._exist(held)
         return name

@@ -27,7 +27,7 @@ from services.verifier.domain import (
     TimeSource,
     Verdict,
 )
-from services.verifier.reports.etsi_objects import DS, VR, Objects, element, text, when
+from services.verifier.reports.etsi_objects import DIGESTS, DS, VR, Objects, element, text, when
 from services.verifier.reports.words import plain
 
 MEDIA_TYPE = "application/xml"
@@ -128,6 +128,11 @@ class _Writer:
         self, part: etree._Element, report: SignatureReport, whole: DocumentReport, signed: str, name: str
     ) -> None:
         identifier = element("SignatureIdentifier", part, id=name)
+        method = DIGESTS.get(report.digest_algorithm)
+        if report.signed_digest and method is not None:
+            digest = element("DigestAlgAndValue", identifier)
+            element("DigestMethod", digest, space=DS, Algorithm=method)
+            element("DigestValue", digest, space=DS).text = text(report.signed_digest)
         if report.signature_value:
             element("SignatureValue", identifier, space=DS).text = text(report.signature_value)
         element("HashOnly", identifier).text = "false"

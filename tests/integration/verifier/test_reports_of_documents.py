@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import base64
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 from lxml import etree
 
 from services.signer.formats.parameters import Level
@@ -13,13 +18,14 @@ from services.verifier import timestamps
 from services.verifier.examination import examine
 from services.verifier.inquiry import Form, Inquiry
 from services.verifier.report_files import ReportPrinter
+from services.verifier.reports.etsi_objects import DS
 from services.verifier.worker import FORMATS
 from tests.support.etsi_report_schema import VR, parsed
 from tests.support.own_documents import Variant, make, trust, variants
 from tests.support.report_json_schema import complaints
 
 AT = datetime.now(UTC).replace(microsecond=0)
-NAMES = {"v": VR}
+NAMES = {"v": VR, "ds": DS}
 
 
 def held(root: etree._Element, name: str | None) -> bytes:
@@ -27,6 +33,18 @@ def held(root: etree._Element, name: str | None) -> bytes:
     text = root.findtext(f".//v:ValidationObject[@id='{name}']//v:base64", None, NAMES)
     assert text is not None, name
     return base64.b64decode(text)
+
+
+def _signature_fits(report: etree._Element, signature: dict[str, Any]) -> None:
+    """The digest and the value that the report names the signature by fit the signer's key."""
+    digest = report.findtext("v:SignatureIdentifier/v:DigestAlgAndValue/ds:DigestValue", "", NAMES)
+    value = base64.b64decode(report.findtext("v:SignatureIdentifier/ds:SignatureValue", "", NAMES))
+    assert value
+    assert bool(digest) == ("JAdES" not in signature["format"])
+    if digest:
+        key = x509.load_der_x509_certificate(base64.b64decode(signature["signer"]["der"])).public_key()
+        assert isinstance(key, rsa.RSAPublicKey)
+        key.verify(value, base64.b64decode(digest), padding.PKCS1v15(), Prehashed(hashes.SHA256()))
 
 
 @pytest.mark.parametrize("variant", variants(), ids=str)
@@ -42,6 +60,7 @@ def test_both_reports_tell_what_proves_the_time_and_who_signed(variant: Variant)
     assert report is not None
     main = report.findtext("v:SignatureValidationStatus/v:MainIndication", "", NAMES)
     assert main == "urn:etsi:019102:mainindication:total-passed"
+    _signature_fits(report, signature)
     signer = report.find(".//v:SignerCertificate", NAMES)
     assert signer is not None
     assert held(root, signer.get("VOReference")) == base64.b64decode(signature["signer"]["der"])
