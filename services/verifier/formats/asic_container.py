@@ -19,7 +19,9 @@ _XML = re.compile(r"META-INF/[^/]*signatures[^/]*\.xml", re.IGNORECASE)
 _CMS = re.compile(r"META-INF/[^/]*signature[^/]*\.p7[sm]", re.IGNORECASE)
 _TOKEN = re.compile(r"META-INF/[^/]*timestamp[^/]*\.tst", re.IGNORECASE)
 _MANIFEST = re.compile(r"META-INF/[^/]*ASiC(Archive)?Manifest[^/]*\.xml", re.IGNORECASE)
-_EVIDENCE = re.compile(r"META-INF/[^/]*evidencerecord[^/]*\.(xml|ers)", re.IGNORECASE)
+_EVIDENCE = re.compile(
+    r"META-INF/(?![^/]*evidencerecordmanifest)[^/]*evidencerecord[^/]*\.(xml|ers)", re.IGNORECASE
+)
 _EVIDENCE_MANIFEST = re.compile(r"META-INF/[^/]*ASiCEvidenceRecordManifest[^/]*\.xml", re.IGNORECASE)
 _DESCRIBING = frozenset({"META-INF/manifest.xml", "META-INF/container.xml", "META-INF/metadata.xml"})
 """What OpenDocument and OCF have a container described by: nothing of it is signed, nothing of it is content."""
