@@ -9,7 +9,7 @@ import hmac
 import re
 from dataclasses import dataclass
 
-from services.verifier.formats.xml_algorithms import digest_of, octets_of
+from services.verifier.formats.xml_algorithms import UnknownMethod, digest_of, octets_of
 from services.verifier.formats.xml_input import DS, Source, XmlError, children, local_name
 from services.verifier.formats.zip_members import Archive
 
@@ -33,10 +33,12 @@ class Manifest:
     missing: tuple[str, ...] = ()
     digests: tuple[str, ...] = ()
     """Labels of the algorithms of its digests."""
+    unsupported: str = ""
+    """Why a reference could not be checked; empty where all were."""
 
 
 def read(archive: Archive, name: str) -> Manifest:
-    """Read a manifest, and hash what it refers to. Raises XmlError, UnknownMethod, ZipError."""
+    """Read a manifest, and hash what it refers to. Raises XmlError, ZipError."""
     data = archive.content(name)
     archive.spend_on_xml(data)
     root = Source.of(data).root
@@ -51,9 +53,15 @@ def read(archive: Archive, name: str) -> Manifest:
     broken: list[str] = []
     missing: list[str] = []
     labels: set[str] = set()
+    unsupported = ""
     for entry in entries:
         uri = entry.get("URI") or ""
-        label, stated = digest_of(entry), octets_of(entry.find(f"{DS}DigestValue"), "DigestValue")
+        stated = octets_of(entry.find(f"{DS}DigestValue"), "DigestValue")
+        try:
+            label = digest_of(entry)
+        except UnknownMethod as error:
+            unsupported = str(error)
+            continue
         labels.add(label)
         member = archive.resolve(uri)
         if member is None:
@@ -70,4 +78,5 @@ def read(archive: Archive, name: str) -> Manifest:
         tuple(broken),
         tuple(missing),
         tuple(sorted(labels)),
+        unsupported,
     )

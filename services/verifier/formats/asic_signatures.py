@@ -193,6 +193,8 @@ def _manifest_fault(manifest: Manifest) -> Fault | None:
         detail = f'the digest of "{manifest.broken[0][:80]}" is not the one in {manifest.name}'
         notice = Notice(Code.DOC_MODIFIED, detail)
         return Fault(Indication.TOTAL_FAILED, SubIndication.HASH_FAILURE, detail, (notice,))
+    if manifest.unsupported:
+        return Fault(Indication.INDETERMINATE, SubIndication.GENERIC, manifest.unsupported)
     if manifest.missing:
         detail = f'"{manifest.missing[0][:80]}", which {manifest.name} names, is not in the container'
         return Fault(Indication.INDETERMINATE, SubIndication.SIGNED_DATA_NOT_FOUND, detail)

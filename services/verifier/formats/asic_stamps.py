@@ -172,7 +172,11 @@ def _digest_of(content: bytes) -> Callable[[str], bytes]:
 
 
 def _manifest_fault(manifest: Manifest | None) -> Fault | None:
-    if manifest is None or not (manifest.broken or manifest.missing):
+    if manifest is None:
+        return None
+    if manifest.unsupported:
+        return Fault(Indication.INDETERMINATE, SubIndication.GENERIC, manifest.unsupported)
+    if not (manifest.broken or manifest.missing):
         return None
     uri = (*manifest.broken, *manifest.missing)[0]
     detail = f'"{uri[:80]}" is not what {manifest.name} has of it'

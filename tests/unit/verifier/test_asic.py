@@ -135,6 +135,16 @@ def test_a_manifest_that_was_edited_or_is_gone_takes_the_signature_with_it() -> 
     assert subs(verify(packed(files))) == [SubIndication.FORMAT_FAILURE]
 
 
+def test_a_digest_that_is_not_known_decides_nothing() -> None:
+    files = members(made("ASIC_E", "CADES"))
+    other = files["META-INF/ASiCManifest001.xml"].replace(b"xmlenc#sha256", b"xmlenc#khac", 1)
+    who = signer()
+    value = signed(CadesBaseline(), other, who, who.parameters(form="CADES", packaging="DETACHED"))
+    files |= {"META-INF/ASiCManifest001.xml": other, "META-INF/signature001.p7s": value}
+    report = verify(packed(files))
+    assert (report.verdict, subs(report)) == (Verdict.INDETERMINATE, [SubIndication.GENERIC])
+
+
 def test_what_a_manifest_leaves_out_is_not_signed() -> None:
     """A signer who signs a manifest with fewer objects than there are signs nothing else."""
     files = members(made("ASIC_E", "CADES"))
