@@ -13,9 +13,6 @@ import sys
 from pathlib import Path
 from typing import Any, BinaryIO
 
-# pyHanko imports it when it first compares metadata: by then the libraries behind it are out of this process' reach.
-import lxml.etree  # noqa: F401
-
 from services.kernel.runtime import confinement
 from services.verifier import examination, wire
 from services.verifier.examination import Answer

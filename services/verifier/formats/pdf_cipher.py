@@ -54,8 +54,12 @@ class _Standard(Cipher):
         )
 
     def string(self, value: bytes, number: int, generation: int) -> bytes:
-        """A string of an object of the file without its encryption."""
-        return self._decrypt(self._handler.get_string_filter(), number, generation, value)
+        """A string of an object of the file without its encryption, where it has one."""
+        try:
+            return self._decrypt(self._handler.get_string_filter(), number, generation, value)
+        except PdfError:
+            # As it stands: one string that cannot be read must not take its object with it.
+            return value
 
     def _decrypt(self, crypt_filter: Any, number: int, generation: int, data: bytes) -> bytes:
         try:

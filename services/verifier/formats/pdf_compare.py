@@ -132,7 +132,10 @@ def _kind(value: Value) -> str:
 def _catalog(comparison: Comparison) -> None:
     old, new = comparison.old, comparison.new
     before, after = old.root, new.root
-    if not same(old.stated("Encrypt"), new.stated("Encrypt")):
+    own = comparison.file.revisions[new.revision].trailer
+    if "Root" not in own:
+        raise Refused("the trailer names no catalog any more")
+    if not same(old.stated("Encrypt"), own.get("Encrypt")):
         raise Refused("the file was encrypted, or is in another way")
     extra = sorted(comparison.differing(before, after) - _CATALOG_MAY_CHANGE)
     if extra:

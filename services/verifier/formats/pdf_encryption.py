@@ -6,7 +6,7 @@ Deciphering is pyHanko's; it is loaded only for such files.
 from __future__ import annotations
 
 from services.verifier.formats.pdf_file import PdfFile
-from services.verifier.formats.pdf_syntax import PdfError, Value
+from services.verifier.formats.pdf_syntax import PdfError, Ref, Value
 
 
 class PasswordNeeded(PdfError):
@@ -26,7 +26,7 @@ def open_without_password(file: PdfFile) -> None:
     cipher = pdf_cipher.without_password(_direct(file, stated), first)
     if cipher is None:
         raise PasswordNeeded("the document needs a password")
-    file.decipher_with(cipher)
+    file.decipher_with(cipher, stated.number if isinstance(stated, Ref) else 0)
 
 
 def _direct(file: PdfFile, stated: Value) -> dict[str, Value]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from services.verifier.formats import pdf_filters, pdf_syntax, pdf_xref
@@ -29,7 +29,7 @@ class Cipher(Protocol):
         ...
 
     def string(self, value: bytes, number: int, generation: int) -> bytes:
-        """A string of an object of the file without encryption. Raises PdfError."""
+        """A string of an object of the file without encryption; as it stands where it cannot be read."""
         ...
 
 
@@ -54,15 +54,19 @@ class PdfFile:
         self._steps = MAX_STEPS
         self.revisions: list[Revision] = pdf_xref.read(data, self._budget, self._meter)
         self.cipher: Cipher | None = None
+        self._in_the_clear = 0
         self._history = _history(self.revisions)
         self._loaded: dict[tuple[int, Entry, int], Loaded] = {}
         self._compressed: dict[Entry, dict[int, tuple[int, Value]]] = {}
         self._decoded: dict[int, tuple[Stream, bytes]] = {}
         self._opening: set[tuple[int, Entry]] = set()
 
-    def decipher_with(self, cipher: Cipher) -> None:
-        """Read streams by a cipher from now on. What was read before, without it, is read again."""
-        self.cipher = cipher
+    def decipher_with(self, cipher: Cipher, dictionary: int) -> None:
+        """Read by a cipher from now on; what was read without it is read again.
+
+        `dictionary` is the number of the object that says how the file is encrypted, 0 where that is none: it is not.
+        """
+        self.cipher, self._in_the_clear = cipher, dictionary
         self._loaded.clear()
         self._compressed.clear()
         self._decoded.clear()
@@ -125,7 +129,10 @@ class PdfFile:
             self._meter,
             (number, entry.second),
         )
-        return Loaded(found.value, found.end)
+        value = found.value
+        if self.cipher is not None and number != self._in_the_clear:
+            value = _deciphered(value, self.cipher, number, entry.second)
+        return Loaded(value, found.end)
 
     def _from_stream(self, number: int, home: int, entry: Entry) -> Loaded:
         container = self.entry(entry.stream, home)
@@ -176,6 +183,24 @@ class PdfFile:
             for revision, entry in placed:
                 if entry.in_use:
                     yield number, revision
+
+
+def _deciphered(value: Value, cipher: Cipher, number: int, generation: int) -> Value:
+    """An object with its strings in the clear; the value of a signature is so already (7.6.2)."""
+    if isinstance(value, bytes):
+        return cipher.string(value, number, generation)
+    if isinstance(value, list):
+        return [_deciphered(item, cipher, number, generation) for item in value]
+    if isinstance(value, dict):
+        kept = "Contents" if "ByteRange" in value else ""
+        return {
+            key: item if key == kept else _deciphered(item, cipher, number, generation)
+            for key, item in value.items()
+        }
+    if isinstance(value, Stream):
+        entries = _deciphered(value.entries, cipher, number, generation)
+        return replace(value, entries=entries) if isinstance(entries, dict) else value
+    return value
 
 
 def _history(revisions: list[Revision]) -> dict[int, list[tuple[int, Entry]]]:
