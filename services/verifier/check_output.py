@@ -12,9 +12,11 @@ from typing import Any
 from services.verifier.examination import Answer
 from services.verifier.inquiry import FileKind, Form, Inquiry
 from services.verifier.owner import Owner
-from services.verifier.reports.words import Language
+from services.verifier.reports.words import Language, plain
 
 CLOCK_SKEW = timedelta(seconds=60)
+_SENTENCE = 600
+"""Characters of a sentence, which may hold the signer's name."""
 _EXTENSIONS = {
     FileKind.CERTIFICATE: "cer",
     FileKind.CRL: "crl",
@@ -113,21 +115,21 @@ def left_out(answer: Answer) -> Iterable[str]:
 
 
 def text(report: dict[str, Any]) -> str:
-    """The report in words, Vietnamese and English."""
+    """The report in words, Vietnamese and English. What a document says cannot steer the terminal: see `plain`."""
     lines = [report["sentence"]["vi"], report["sentence"]["en"]]
     lines += _owner(report["owner"])
     lines += [f"  [{w['code']}] {w['vi']} / {w['en']}" for w in report["warnings"]]
     for entry in report["signatures"]:
         sub = f" / {entry['sub_indication']}" if entry["sub_indication"] else ""
-        lines.append(f"\n{entry['name']} ({entry['format']}): {entry['indication']}{sub}")
-        lines += [f"  {entry['sentence']['vi']}", f"  {entry['sentence']['en']}"]
+        lines.append(f"\n{plain(entry['name'])} ({plain(entry['format'])}): {entry['indication']}{sub}")
+        lines += [f"  {plain(entry['sentence'][tag], _SENTENCE)}" for tag in ("vi", "en")]
         if entry["detail"]:
-            lines.append(f"  {entry['detail']}")
+            lines.append(f"  {plain(entry['detail'])}")
         signer = entry["signer"]
         if signer:
-            lines.append(f"  Chủ thể ký / signer: {signer['common_name'] or signer['subject']}")
-            lines += [f"    {i['prefix']}: {i['value']}" for i in signer["identifiers"]]
-            lines.append(f"  Cơ quan cấp / issuer: {signer['issuer_name'] or signer['issuer']}")
+            lines.append(f"  Chủ thể ký / signer: {plain(signer['common_name'] or signer['subject'])}")
+            lines += [f"    {plain(i['prefix'])}: {plain(i['value'])}" for i in signer["identifiers"]]
+            lines.append(f"  Cơ quan cấp / issuer: {plain(signer['issuer_name'] or signer['issuer'])}")
         lines += [f"  {line}" for line in _owner(entry["owner"])]
         lines.append(
             f"  Thời điểm ký (theo người ký) / signing time (claimed): {entry['signing_time']['claimed'] or '-'}"
@@ -137,10 +139,10 @@ def text(report: dict[str, Any]) -> str:
             f", revision {coverage['revision']} of {coverage['revisions']}" if coverage["revision"] else ""
         )
         lines.append(f"  Phạm vi / covers: {coverage['kind']}{revision}")
-        lines += [f"    + revision {c['revision']}: {c['touches']}" for c in coverage["later"]]
+        lines += [f"    + revision {c['revision']}: {plain(c['touches'])}" for c in coverage["later"]]
         lines += [f"  [{w['code']}] {w['vi']} / {w['en']}" for w in entry["warnings"]]
     for inner in report["inner"]:
-        lines.append(f"\n→ bên trong / inside: {inner['name'] or '-'}")
+        lines.append(f"\n→ bên trong / inside: {plain(inner['name']) or '-'}")
         lines += [f"  {line}" for line in text(inner["report"]).splitlines()]
     return "\n".join(lines)
 

@@ -158,25 +158,31 @@ def _owner(asked: argparse.Namespace) -> Owner | None:
     return None if owner == Owner(head_office_counts=asked.head_office_counts) else owner
 
 
+def _shown(text: str) -> str:
+    """One line of visible characters: others could clear the screen, or write a verdict of their own below it."""
+    return "".join(one if one.isprintable() else f"<U+{ord(one):04X}>" for one in text)
+
+
 def report_text(report: Verification) -> str:
-    """The report in words."""
+    """The report in words. What a document says cannot steer the terminal."""
     lines = [f"{report.verdict}: {report.sentence_vi}", f"  {report.sentence_en}"]
     lines += [f"  ! {warning['code']}: {warning['en']}" for warning in report.document.get("warnings", ())]
     for row in report.signatures:
         signer = row.get("signer") or {}
         detail = f" / {row['sub_indication']}" if row.get("sub_indication") else ""
         lines += [
-            f"{row['name']}: {row['indication']}{detail}, {row['format']}, {row.get('algorithm') or 'no algorithm'}",
-            f"  {signer.get('subject', 'no signer certificate')}",
-            f"  {row['sentence_vi']}",
-            f"  {row['sentence_en']}",
+            f"{_shown(row['name'])}: {row['indication']}{detail}, {_shown(row['format'])}, "
+            f"{row.get('algorithm') or 'no algorithm'}",
+            f"  {_shown(signer.get('subject', 'no signer certificate'))}",
+            f"  {_shown(row['sentence_vi'])}",
+            f"  {_shown(row['sentence_en'])}",
         ]
         owner = row.get("owner")
         if owner:
             lines += [f"  {owner['vi']}", f"  {owner['en']}"]
         lines += [f"  ! {warning['code']}: {warning['en']}" for warning in row.get("warnings", ())]
     for inner in report.document.get("inner", ()):
-        lines.append(f"inside: {inner['name'] or '-'}")
+        lines.append(f"inside: {_shown(inner['name']) or '-'}")
         lines += [f"  {line}" for line in report_text(Verification.of(inner["report"])).splitlines()]
     if report.evidence_id:
         lines.append(f"evidence kept as {report.evidence_id}")
