@@ -135,7 +135,8 @@ def match(owner: Owner, report: SignatureReport, *, trusted: bool = True) -> Own
 def apply(owner: Owner, report: DocumentReport) -> DocumentReport:
     """The report with the comparison in it. The verdict stays; without a match the document is not clean.
 
-    One signature by the owner is enough: an agency's beside it is nobody's fault, and is told of as a warning only.
+    One signature by the owner is enough: an agency's beside it is nobody's fault, and is told of as a warning only. Of
+    documents inside it is told for each; they do not speak for the one that carries them.
     """
     trusted = not report.integrity_only
     judged = tuple(_with_match(owner, one, trusted=trusted) for one in report.signatures)
@@ -147,6 +148,7 @@ def apply(owner: Owner, report: DocumentReport) -> DocumentReport:
         signatures=judged,
         owner=whole,
         clean=report.clean and whole.result is OwnerResult.MATCH,
+        inner=tuple(replace(one, report=apply(owner, one.report)) for one in report.inner),
         notices=(*report.notices, *told),
     )
 

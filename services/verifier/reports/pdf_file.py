@@ -74,6 +74,8 @@ class PdfFile:
 
 
 def _content(page: Page, subset: Subset) -> bytes:
+    # A font has fewer glyphs than there are code points below the surrogates: two octets write each number.
+    numbers = {ord(character): number for character, number in subset.numbers.items()}
     shown: list[bytes] = []
     for box in page.boxes:
         sides = tuple(map(_real, (box.left, box.bottom, box.width, box.height)))
@@ -83,7 +85,7 @@ def _content(page: Page, subset: Subset) -> bytes:
         size, colour = _real(line.style.size), _colour(line.style.colour)
         # Bold is filled and stroked (text rendering mode 2): a second font would double the file.
         weight = b"2 Tr %s w %s RG" % (_real(line.style.size * _OUTLINE), colour)
-        glyphs = b"".join(subset.numbers[character].to_bytes(2, "big") for character in line.text)
+        glyphs = line.text.translate(numbers).encode("utf-16-be")
         shown.append(
             b"%s %s rg /F0 %s Tf 1 0 0 1 %s %s Tm <%s> Tj"
             % (

@@ -70,7 +70,8 @@ class Pages:
         """Measure with this font."""
         self._face = face
         self._widths: dict[str, float] = {}
-        self._known: dict[str, str] = {}
+        self._printed = _Printed(face)
+        self._words: dict[str, float] = {}
         self._pages = [Page()]
         self._top = HEIGHT - _MARGIN
 
@@ -174,7 +175,9 @@ class Pages:
         return len(word)
 
     def _width(self, text: str, style: Style) -> float:
-        whole = sum(self._advance(character) for character in text)
+        whole = self._words.get(text)
+        if whole is None:
+            whole = self._words[text] = sum(map(self._advance, text))
         return whole * style.size * (_BOLD_WIDENS if style.bold else 1)
 
     def _advance(self, character: str) -> float:
@@ -185,11 +188,17 @@ class Pages:
 
     def _printable(self, text: str) -> str:
         """The text with numbers for characters that the font does not have."""
-        return "".join(map(self._print, text))
+        return text.translate(self._printed)
 
-    def _print(self, character: str) -> str:
-        found = self._known.get(character)
-        if found is None:
-            missing = self._face.missing(character)
-            found = self._known[character] = f"[U+{ord(character):04X}]" if missing else character
+
+class _Printed(dict[int, str]):
+    """What is printed for a character, by its code point."""
+
+    def __init__(self, face: Face) -> None:
+        super().__init__()
+        self._face = face
+
+    def __missing__(self, code: int) -> str:
+        character = chr(code)
+        found = self[code] = f"[U+{code:04X}]" if self._face.missing(character) else character
         return found

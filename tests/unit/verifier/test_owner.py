@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from services.verifier.domain import (
     DocumentReport,
     Identifier,
     Indication,
+    InnerReport,
     Integrity,
     OwnerReason,
     OwnerResult,
@@ -140,6 +142,19 @@ def test_one_signature_by_the_owner_is_enough() -> None:
     assert whole.owner.result is OwnerResult.MATCH
     assert [s.owner.result.value if s.owner else "" for s in whole.signatures] == ["mismatch", "match", ""]
     assert [n.code for n in whole.signatures[0].notices] == [Code.OWNER_MISMATCH]
+
+
+def test_documents_inside_are_compared_for_themselves() -> None:
+    mine = document(signed_by("An", ("citizen", "012345678901")))
+    whole = replace(
+        document(signed_by("B", ("citizen", "012345678902"))), inner=(InnerReport("don.pdf", mine),)
+    )
+    told = owner.apply(CITIZEN, whole)
+    assert not told.clean
+    assert told.owner is not None
+    assert told.owner.result is OwnerResult.MISMATCH
+    assert told.inner[0].report.clean
+    assert told.inner[0].report.owner == owner.match(CITIZEN, mine.signatures[0])
 
 
 def test_without_the_owner_the_document_needs_a_look_but_stays_what_it_is() -> None:
