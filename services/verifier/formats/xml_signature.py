@@ -6,6 +6,7 @@ compared. The procedure gets the canonical SignedInfo, the value, and a fault wh
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from urllib.parse import unquote
@@ -109,7 +110,9 @@ class XmlFormat:
             read = [one for one in read if not source.within(one.element, within)]
         covered = union(*(one.intervals for each in read for one in each.references))
         left = xml_coverage.leftover(source, signatures, covered)
+        values = Counter(each.method.value for each in read if each.method is not None)
         found = [_found(source, each, left, index) for index, each in enumerate(read)]
+        found = [_told_apart(one, values) for one in found]
         signed = ((one.name, each.element, each.references) for one, each in zip(found, read, strict=True))
         return Findings(self.name, found, contents=xml_contents.of(resolver, signed, inside))
 
@@ -232,6 +235,15 @@ def _fault_of(references: Sequence[Reference]) -> Fault | None:
                 notices = (Notice(code, one.detail),) if code is not None else ()
                 return Fault(indication, sub, one.detail, notices)
     return None
+
+
+def _told_apart(found: FoundSignature, values: Mapping[bytes, int]) -> FoundSignature:
+    """Nobody signs the same twice: a second copy was put there by another hand, to be found by somebody."""
+    count = values.get(found.signer.signature, 0) if found.signer is not None else 0
+    if count < 2:
+        return found
+    detail = f"the same signature stands in the document {count} times"
+    return replace(found, notices=(*found.notices, Notice(Code.WRAPPING, detail)))
 
 
 def _with_spare(found: FoundSignature, spare: Sequence[str]) -> FoundSignature:

@@ -272,3 +272,15 @@ def test_a_broken_signature_inside_takes_clean_away(service: VerificationService
     report = verify(service, sign(once, "ENVELOPING", algorithm=ALGORITHMS[-1]), "ENVELOPING")
     assert report.signatures[0].indication is Indication.TOTAL_PASSED
     assert not report.clean
+
+
+def test_a_second_copy_of_a_signature_is_told(service: VerificationService) -> None:
+    """A signature that leaves all signatures out of what it signs holds wherever a copy of it stands."""
+    data = sign(DECLARATION, "ENVELOPED", qualified=False)
+    (mark,) = re.findall(rb"<ds:Signature .*</ds:Signature>", data, re.DOTALL)
+    named = re.sub(rb' Id="[^"]*"', b"", mark)
+    doubled = data.replace(b"</HSoThueDTu>", named + b"</HSoThueDTu>")
+    report = verify(service, doubled, "ENVELOPED")
+    assert len(report.signatures) == 2
+    assert not report.clean
+    assert all(Code.WRAPPING in {n.code for n in one.notices} for one in report.signatures)
