@@ -125,7 +125,7 @@ class ChainJudge:
             return now
         then = self._past(leaf, material, proofs, proved, at)
         if now.failure is None:
-            return then if then.failure in _REVOKED else now
+            return then if then.failure in _REVOKED or _is_held(then) else now
         told = then.failure in _REVOKED and now.failure not in _REVOKED
         return then if then.failure is None or told else now
 
@@ -178,11 +178,14 @@ class ChainJudge:
             words = list(_words(certificate, issuer, material, self._relied(proofs)))
             words = [w for w in words if w.this_update <= at]
             words = [word for word in words if word.proved <= horizon]
+            words += self._known_revocations(certificate, issuer, proofs, min(proved, at))
             failure, word = _status(words, certificate, proved, leaf=index == 0)
             report = word.report if word is not None else StatusReport()
             if failure is not None:
                 detail = "the status at the proved time is not good"
                 told = tuple(Notice(code) for code in _TOLD.get(failure, ()))
+                if failure is SubIndication.TRY_LATER and word is not None and word.held:
+                    told = (Notice(Code.CERT_HELD),)
                 return replace(
                     built, failure=failure, status=report, detail=detail, notices=(*told, *built.notices)
                 )
@@ -196,6 +199,20 @@ class ChainJudge:
         if weak:
             return PathResult(built.path, algorithms.verdict_on(weak), WEAK_CHAIN, report, told)
         return PathResult(built.path, None, "", report, told)
+
+    def _known_revocations(
+        self, certificate: Certificate, issuer: Certificate, proofs: Proofs, moment: datetime
+    ) -> Iterator[Word]:
+        """What the own material, not the document's, says of a revocation up to a moment.
+
+        It counts without proof of its age: what speaks for a certificate has to be old enough, what speaks against it
+        is not outweighed by an older word that the document brings.
+        """
+        own = Material((), self._crls, self._ocsps)
+        for word in _words(certificate, issuer, own, self._relied(proofs)):
+            revoked = word.report.revoked_at
+            if not word.held and revoked is not None and revoked <= moment:
+                yield word
 
     def _relied(self, proofs: Proofs) -> Relied:
         """By when a revocation value existed, where its algorithm could be relied on then; else None."""
@@ -222,6 +239,10 @@ def _weak_links(
         borne += own
         weak += refused
     return borne, weak
+
+
+def _is_held(result: PathResult) -> bool:
+    return any(notice.code is Code.CERT_HELD for notice in result.notices)
 
 
 def _revocations(words: Iterable[Word]) -> list[datetime]:
@@ -299,7 +320,8 @@ def _stands(
 @lru_cache(maxsize=1024)
 def _word_of_crl(der: bytes, certificate: Certificate, issuer: Certificate) -> Word | None:
     try:
-        crl = revocation.load(der)
+        # As for now: a list with a critical extension that is not processed, of its own or of an entry, says nothing.
+        crl = revocation_lists.read(der).parsed
         if not revocation.speaks_of(crl, certificate, issuer) or not _signed_by(der, issuer):
             return None
         entry = crl.get_revoked_certificate_by_serial_number(certificate.parsed.serial_number)

@@ -185,9 +185,15 @@ class Procedure:
         contradiction = timestamps.contradiction(case.stamps)
         if contradiction:
             raise Stop(Indication.INDETERMINATE, SubIndication.TIMESTAMP_ORDER_FAILURE, contradiction)
+        stated, after = self._proofs.stated, timestamps.not_before(case.stamps)
+        if stated is not None and after is not None and after - CLOCK_SKEW > stated:
+            detail = (
+                "a time-stamp in the signature proves that it did not exist at the time that it is judged for"
+            )
+            raise Stop(Indication.INDETERMINATE, SubIndication.TIMESTAMP_ORDER_FAILURE, detail)
         earliest = timestamps.best(case.stamps)
         times = [self._at, *([earliest.time] if earliest is not None and earliest.time is not None else [])]
-        proved = min([*times, *([self._proofs.stated] if self._proofs.stated is not None else [])])
+        proved = min([*times, *([stated] if stated is not None else [])])
         if proved == self._at:
             return self._at
         if case.found.signer is not None and case.found.signer.references:
@@ -204,11 +210,11 @@ class Procedure:
         judge = chains.judge if self._proofs.stated is None else chains.judge_for
         case.path = judge(certificate, material, self._proofs, proved, self._at)
         case.notices.extend(case.path.notices)
+        failed = self._surely_failed(case, certificate)
+        if failed is not None:
+            detail = "a time-stamp in the signature proves that it was made at another time than it may"
+            raise Stop(Indication.TOTAL_FAILED, failed, detail)
         if case.path.failure is not None:
-            failed = self._surely_failed(case, certificate)
-            if failed is not None:
-                detail = "a time-stamp in the signature proves that it was made at another time than it may"
-                raise Stop(Indication.TOTAL_FAILED, failed, detail)
             raise Stop(Indication.INDETERMINATE, case.path.failure, case.path.detail)
 
     def _surely_failed(self, case: _Case, certificate: Certificate) -> SubIndication | None:
@@ -219,7 +225,8 @@ class Procedure:
         after, before = timestamps.not_before(case.stamps), timestamps.best(case.stamps)
         if failure is SubIndication.REVOKED_NO_POE and after is not None and revoked is not None:
             return SubIndication.REVOKED if after - CLOCK_SKEW > revoked else None
-        if failure is not SubIndication.OUT_OF_BOUNDS_NO_POE:
+        # A certificate that is valid today was not yet when a time-stamp proves the signature to be older than it.
+        if failure not in (None, SubIndication.OUT_OF_BOUNDS_NO_POE):
             return None
         if after is not None and after - CLOCK_SKEW > certificate.not_after:
             return SubIndication.EXPIRED
