@@ -99,7 +99,7 @@ class Review:
     """Judges the revisions of one document for all its signatures. What cannot be compared is not allowed.
 
     A signature is content when each later revision is allowed after the one before it: these steps are compared once
-    for all signatures. Only from where a step is not allowed, its own revision is compared with each later one.
+    for all signatures. Only from where a step is not allowed, its own revision is compared with each later state.
     """
 
     def __init__(self, file: PdfFile) -> None:

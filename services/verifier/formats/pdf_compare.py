@@ -1,4 +1,4 @@
-"""What one revision of a PDF did to an earlier state: every object that is another one now, explained by its place.
+"""What became of an earlier state of a PDF: every object that is another one now, explained by its place.
 
 An object that was there is explained only by a rule for the place where it stands, and only where every reference to it
 stands in such a place too: an object that is used in two ways cannot be changed by way of the harmless one. New objects
@@ -15,6 +15,7 @@ from services.verifier.formats import pdf_usage, pdf_values
 from services.verifier.formats.pdf_file import PdfFile, View
 from services.verifier.formats.pdf_syntax import Ref, Stream, Value, same
 from services.verifier.formats.pdf_usage import Usages
+from services.verifier.formats.pdf_xref import Entry
 
 _CATALOG_MAY_CHANGE = frozenset({"AcroForm", "DSS", "Extensions", "Metadata", "MarkInfo", "Version"})
 _SECURITY_STORE = frozenset({"Type", "VRI", "Certs", "CRLs", "OCSPs"})
@@ -51,7 +52,7 @@ class Deed:
 
 
 class Comparison:
-    """One comparison while it runs: `base` and `index` are indexes of revisions, the later one is looked at.
+    """One comparison while it runs, of the states of a file as of two revisions, `base` and `index`.
 
     `changed` are the objects that were there, or were referred to, and are others now; rules take theirs out of it.
     """
@@ -62,18 +63,25 @@ class Comparison:
         self.old, self.new = View(file, base), View(file, index)
         self.deed = Deed()
         self.changed: dict[int, tuple[Value, Value]] = {}
-        for number in file.revisions[index].entries:
-            before, after = file.load(number, base).value, file.load(number, index).value
-            known = file.entry(number, base)
-            there = known is not None and known[1].in_use
-            file.spend(1 + _size(after) // 1024)
-            if there and not same(before, after):
-                self.changed[number] = before, after
-            elif not there and after is not None and usages.of(number, base):
+        written: set[int] = set()
+        for revision in file.revisions[base + 1 : index + 1]:
+            file.spend(len(revision.entries))
+            written.update(revision.entries)
+        for number in written:
+            self._look_at(number)
+
+    def _look_at(self, number: int) -> None:
+        file, base, index = self.file, self.old.revision, self.new.revision
+        before, after = file.load(number, base).value, file.load(number, index).value
+        known, now = file.entry(number, base), file.entry(number, index)
+        file.spend(_size(after) // 1024)
+        if known is None or not known[1].in_use:
+            if after is not None and self.usages.of(number, base):
                 self.changed[number] = None, after
-            elif there and known != file.entry(number, index) and before is None:
-                # It could not be read then; what it is now is not what it was.
-                self.changed[number] = before, after
+        elif not same(before, after):
+            self.changed[number] = before, after
+        elif now != known and now is not None and _is_another(known[1], now[1], before):
+            self.changed[number] = before, None
 
     def was_there(self, number: int) -> bool:
         """True for an object in use in the earlier state."""
@@ -100,12 +108,17 @@ class Comparison:
         return {key for key in keys if not self.equal(before.get(key), after.get(key))}
 
 
+def _is_another(known: Entry, now: Entry, before: Value) -> bool:
+    """What could not be read then is not known to be the same; nor do references reach another generation."""
+    return before is None or known.generation != now.generation
+
+
 def _size(value: Value) -> int:
     return value.size if isinstance(value, Stream) else 0
 
 
 def deed(file: PdfFile, usages: Usages, base: int, index: int, form: Callable[[Comparison], None]) -> Deed:
-    """What the revision `index` did to the state `base`. Raises Refused, PdfError, PdfLimit."""
+    """What the revisions after `base` up to `index` did to the state `base`. Raises Refused, PdfError, PdfLimit."""
     comparison = Comparison(file, usages, base, index)
     _catalog(comparison)
     _information(comparison)

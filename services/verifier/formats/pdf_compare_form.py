@@ -22,6 +22,7 @@ _LINKS_TO_FIELD = frozenset({"Annots", "Fields", "Kids", "Parent", "Obj"})
 _LINKS_TO_PAGE = frozenset({"Kids", "P", "Pg", "Parent", "D", "Dest", "OpenAction", DESTINATION})
 _DESCRIPTION = frozenset({"Reason", "Location", "ContactInfo", "Name"})
 _LOOKS = ("N", "R", "D")
+_ACTIONS = frozenset({"A", "AA"})
 
 
 def review(comparison: Comparison) -> None:
@@ -169,15 +170,22 @@ class _Form:
         full = ".".join(part for part in (parent, text(own)) if part)
         kids = [self._fresh(kid, "a widget of a new field") for kid in self._new.array(field.get("Kids"))]
         widgets = [self._new.dictionary(kid) for kid in kids]
-        if any("T" in one or name(self._new.entry(one, "Subtype")) != "Widget" for one in widgets):
+        if any("T" in one or not self._is_widget(one) for one in widgets):
             raise Refused("a new field has fields below it")
-        self._widgets |= {reference.number, *(kid.number for kid in kids)}
+        if any(_ACTIONS & one.keys() for one in (field, *widgets)):
+            raise Refused("a new signature field has actions")
+        self._widgets |= {kid.number for kid in kids}
+        if self._is_widget(field):
+            self._widgets.add(reference.number)
         visible = any(pdf_values.shows(self._new, one) for one in (field, *widgets))
         if visible:
             self._deed.drawn.add(full)
         self._filled(full, field, visible)
         if visible and "V" not in field:
             self._deed.filled.add(full)
+
+    def _is_widget(self, annotation: dict[str, Value]) -> bool:
+        return name(self._new.entry(annotation, "Subtype")) == "Widget"
 
     def _filled(self, full: str, field: dict[str, Value], visible: bool) -> None:
         """A signature field that has got its value. Raises Refused."""

@@ -268,8 +268,7 @@ class View:
         placed = self.file.entry(reference.number, self.revision)
         if placed is None:
             return None
-        generation = 0 if placed[1].stream else placed[1].second
-        if generation != reference.generation:
+        if placed[1].generation != reference.generation:
             return None
         return self.file.load(reference.number, self.revision).value
 

@@ -41,6 +41,11 @@ class Entry(NamedTuple):
     stream: int
     second: int
 
+    @property
+    def generation(self) -> int:
+        """The generation; 0 for a compressed object (7.5.8.3)."""
+        return 0 if self.stream else self.second
+
 
 @dataclass(slots=True)
 class Section:

@@ -145,6 +145,35 @@ def test_what_could_change_the_document_is_named(verify: Verify, once: bytes, wh
         assert change(report) == (ChangeKind.OTHER, False)
 
 
+def test_what_was_added_may_not_become_something_else_later(verify: Verify, once: bytes) -> None:
+    """An invisible field first, allowed by itself; then an annotation that shows, under its number."""
+    listed = {1: FORM % (b"5 0 R 30 0 R", b"", b""), 3: PAGE % b"/Annots[30 0 R]"}
+    field = b"<</FT/Sig/T(B)/Type/Annot/Subtype/Widget/Rect[0 0 0 0]>>"
+    first = update(once, {**listed, 30: field})
+    assert verify(first).clean
+    note = b"<</FT/Sig/T(B)/Type/Annot/Subtype/FreeText/Rect[0 0 99 99]/Contents(x)>>"
+    for second in (update(first, {30: note}), update(update(first, {30: note}), {31: b"<<>>"})):
+        report = verify(second, integrity_only=True)
+        assert change(report) == (ChangeKind.OTHER, False)
+        assert not report.clean
+    assert change(verify(update(once, {**listed, 30: note}))) == (ChangeKind.OTHER, False)
+
+
+def test_a_new_field_brings_no_actions(verify: Verify, once: bytes) -> None:
+    field = b"<</FT/Sig/T(B)/Type/Annot/Subtype/Widget/Rect[0 0 0 0]/AA<</PV<</S/JavaScript/JS(x)>>>>>>"
+    listed = {1: FORM % (b"5 0 R 30 0 R", b"", b""), 3: PAGE % b"/Annots[30 0 R]", 30: field}
+    assert change(verify(update(once, listed))) == (ChangeKind.OTHER, False)
+
+
+def test_the_same_object_in_another_generation_is_another_one(verify: Verify, once: bytes) -> None:
+    page = PAGE % b""
+    data = update(once, {3: page})
+    assert verify(data).clean
+    start = len(once)
+    moved = data[:start] + data[start:].replace(b"3 0 obj", b"3 1 obj").replace(b" 00000 n", b" 00001 n")
+    assert change(verify(moved)) == (ChangeKind.OTHER, False)
+
+
 def test_an_object_of_the_signed_revision_may_not_be_freed(verify: Verify, once: bytes) -> None:
     report = verify(update(once, {}, free=(3,)))
     assert change(report) == (ChangeKind.OTHER, False)
