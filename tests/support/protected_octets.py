@@ -4,8 +4,9 @@ A mutant is held against this: where the view is another than the original's, or
 octet was touched. What is left out of the views is neutral: unsigned attributes and properties, spare certificates and
 CRLs, time-stamps and evidence added after the signature, encodings of the same octets (letter case of hexadecimal,
 white space in base64 and between elements), framing that no standard signs (versions, sets of algorithms, Ids of
-unreferenced elements, headers of mail, times and attributes of ZIP members, letter case of signature files' names, the
-data object's name beside a plain CAdES signature, a second copy of the same signature file), and `mimetype`.
+unreferenced elements, the order of certificates in KeyInfo and of Objects, headers of mail, times and attributes of ZIP
+members, letter case of signature files' names, the data object's name beside a plain CAdES signature, a second copy of
+the same signature file), and `mimetype`.
 """
 
 from __future__ import annotations
@@ -98,6 +99,18 @@ def _pdf(data: bytes) -> View:
     return (data[first : first + length], data[second : second + rest], *cms_view(container))
 
 
+def _end_entity(signature: etree._Element) -> bytes:
+    """The signer's certificate, wherever it stands among those of its CAs."""
+    for element in signature.iter(f"{DS}X509Certificate"):
+        der = _base64(element.text)
+        try:
+            if not x509.Certificate.load(der).ca:
+                return der
+        except ValueError:
+            continue
+    raise ValueError("no certificate")
+
+
 def _xml(data: bytes) -> View:
     reader = etree.XMLParser(resolve_entities=False, no_network=True, remove_comments=True)
     root = etree.fromstring(data, reader)
@@ -105,12 +118,14 @@ def _xml(data: bytes) -> View:
     for signature in list(root.iter(f"{DS}Signature")):
         found += [_canonical(signature.find(f"{DS}SignedInfo"))]
         found += [_base64(signature.findtext(f"{DS}SignatureValue"))]
-        found += [_base64(next(signature.iter(f"{DS}X509Certificate")).text)]
+        found += [_end_entity(signature)]
+        held = []
         for holder in signature.findall(f"{DS}Object"):
             for unsigned in list(holder.iter("{*}UnsignedProperties")):
                 unsigned.getparent().remove(unsigned)
             signed = list(holder.iter("{*}SignedProperties"))
-            found += [_canonical(child) for child in signed or [holder]]
+            held += [_canonical(child) for child in signed or [holder]]
+        found += sorted(held)
         if signature.getparent() is not None:
             found.append(signature.tail)
             _remove(signature)
