@@ -81,6 +81,7 @@ CORPORA ?= ../shared/corpora
 
 .PHONY: conformance
 conformance: tools  ## Sign and judge documents that others made; CORPORA= names their folder
+	CORPORA=$(CORPORA) PYTHON=$(PY) tests/conformance/score.sh
 	CORPORA=$(CORPORA) $(BIN)/pytest tests/conformance
 
 .PHONY: faults
