@@ -84,7 +84,7 @@ class PdfFormat:
     def _find(self, data: bytes) -> list[FoundSignature]:
         file = PdfFile(data)
         pdf_encryption.open_without_password(file)
-        fields = [field for field in pdf_form.fields(file.last) if _value(file.last, field) is not None]
+        fields = [field for field in pdf_form.fields(file.last) if _is_filled(file.last, field)]
         if len(fields) > MAX_SIGNATURES:
             raise PdfLimit(f"more than {MAX_SIGNATURES} signatures")
         names = frozenset(field.name for field in fields)
@@ -109,9 +109,15 @@ def revision_of(data: bytes, coverage: CoverageReport) -> bytes | None:
     return data[: coverage.end]
 
 
-def _value(view: View, field: Field) -> dict[str, Value] | None:
-    value = view.resolve(field.signature)
-    return value if isinstance(value, dict) else None
+def _is_filled(view: View, field: Field) -> bool:
+    """True for a signature field with a value, also one that cannot be read: it must not pass for an empty field."""
+    value = field.dictionary.get("V")
+    if field.kind != "Sig" or value is None:
+        return False
+    if not isinstance(value, Ref):
+        return True
+    placed = view.file.entry(value.number, view.revision)
+    return placed is not None and placed[1].in_use
 
 
 def _guarded(document: _Document, field: Field) -> Read | FoundSignature:
@@ -142,7 +148,9 @@ def _unreadable(name: str, detail: str) -> FoundSignature:
 
 def _read(document: _Document, field: Field, name: str) -> Read | FoundSignature:
     last = document.file.last
-    value = _value(last, field) or {}
+    value = last.resolve(field.signature)
+    if not isinstance(value, dict):
+        raise PdfError("the value of the signature field is no signature dictionary, or cannot be read")
     subfilter = pdf_syntax.name(last.entry(value, "SubFilter"))
     if subfilter not in pdf_signature.SUPPORTED:
         detail = f"signature encoding {subfilter[:40] or '(none)'} is not supported"

@@ -23,6 +23,10 @@ _LINKS_TO_PAGE = frozenset({"Kids", "P", "Pg", "Parent", "D", "Dest", "OpenActio
 _DESCRIPTION = frozenset({"Reason", "Location", "ContactInfo", "Name"})
 _LOOKS = ("N", "R", "D")
 _ACTIONS = frozenset({"A", "AA"})
+_STAMP = "ETSI.RFC3161"
+_LOCKING = 7
+"""Flags of a field that say nothing of how it looks (ISO 32000-2 table 227): read-only, required, no export."""
+_ACTIONS = frozenset({"A", "AA"})
 
 
 def review(comparison: Comparison) -> None:
@@ -150,28 +154,30 @@ class _Form:
             raise Refused(f"{what} is no new object of its own")
         return item
 
-    def _names(self, view: View, items: list[Value]) -> set[bytes]:
+    def _names(self, view: View, items: list[Value]) -> set[str]:
         if len(items) > MAX_SIBLINGS:
             raise PdfLimit(f"more than {MAX_SIBLINGS} fields beside each other")
         view.file.spend(len(items))
         names = (view.dictionary(item).get("T") for item in items)
-        return {one for one in names if isinstance(one, bytes)}
+        return {text(one) for one in names if isinstance(one, bytes)}
 
-    def _new_field(self, item: Value, parent: str, taken: set[bytes]) -> None:
+    def _new_field(self, item: Value, parent: str, taken: set[str]) -> None:
         """A signature field that was not there before. Raises Refused."""
         reference = self._fresh(item, "a new field")
         field = self._new.dictionary(reference)
-        own = self._new.entry(field, "T")
-        if name(self._new.entry(field, "FT")) != "Sig" or not isinstance(own, bytes):
+        own = text(self._new.entry(field, "T"))
+        if name(self._new.entry(field, "FT")) != "Sig":
             raise Refused("a field is added that is not for signatures")
-        if own in taken or "." in text(own):
+        if not own or own in taken or "." in own:
             raise Refused("a field is added under a name that is taken, or is none")
         taken.add(own)
-        full = ".".join(part for part in (parent, text(own)) if part)
+        full = ".".join(part for part in (parent, own) if part)
         kids = [self._fresh(kid, "a widget of a new field") for kid in self._new.array(field.get("Kids"))]
         widgets = [self._new.dictionary(kid) for kid in kids]
         if any("T" in one or not self._is_widget(one) for one in widgets):
             raise Refused("a new field has fields below it")
+        if any(one.keys() & _ACTIONS or one.get("Subtype", "Widget") != "Widget" for one in (field, *widgets)):
+            raise Refused("a new field acts, or is an annotation of another kind")
         if any(_ACTIONS & one.keys() for one in (field, *widgets)):
             raise Refused("a new signature field has actions")
         self._widgets |= {kid.number for kid in kids}
@@ -194,10 +200,13 @@ class _Form:
         value = self._new.get(self._fresh(field["V"], "the value of a signature field"))
         if not isinstance(value, dict):
             raise Refused("the value of a signature field is no dictionary")
-        if value.get("Type") == "DocTimeStamp" and not visible:
-            self._deed.stamped.add(full)
-        else:
+        if value.get("Type") != "DocTimeStamp" and self._new.entry(value, "SubFilter") != _STAMP:
             self._deed.signed.add(full)
+            return
+        self._deed.stamped.add(full)
+        if visible:
+            # Nobody vouches for what it shows: anybody may run a time-stamp authority.
+            self._deed.form.append("a document time-stamp that shows")
 
     def _is_field(self, number: int) -> bool:
         before = self._all.changed[number][0]
@@ -244,9 +253,12 @@ class _Form:
             self._signature_field(full, before, after, differing)
         elif not differing <= _VALUE:
             raise Refused("a field of the form is changed in more than its value and its look")
-        elif differing - _ALWAYS:
+        elif differing - _ALWAYS or self._reflagged(before, after):
             self._deed.filled.add(full)
-        self._appearance(before, after)
+        if self._appearance(before, after):
+            if kind == "Sig" and ("V" in before or "V" not in after):
+                raise Refused("the look of a signature field is changed that is signed, or is still not signed")
+            self._deed.filled |= {full} if kind != "Sig" else set()
         self._all.explain(number, _LINKS_TO_FIELD, frozenset(self._lists(number)))
 
     def _signature_field(
@@ -279,8 +291,14 @@ class _Form:
         keys = {key for _, key in self._all.usages.of(number, self._old.revision)}
         return bool(keys) and keys <= {"Fields", "Kids", "Annots"}
 
-    def _appearance(self, before: dict[str, Value], after: dict[str, Value]) -> None:
-        """Streams of a changed field's look may be written anew where nothing else uses them."""
+    def _reflagged(self, before: dict[str, Value], after: dict[str, Value]) -> bool:
+        """True where flags are others that say how the field looks."""
+        one, other = (view.entry(d, "Ff") or 0 for view, d in ((self._old, before), (self._new, after)))
+        return not isinstance(one, int) or not isinstance(other, int) or (one ^ other) & ~_LOCKING != 0
+
+    def _appearance(self, before: dict[str, Value], after: dict[str, Value]) -> bool:
+        """Streams of a changed field's look may be written anew where nothing else uses them; True where they are."""
+        changed = len(self._all.changed)
         reference = before.get("AP")
         looks = self._old.dictionary(reference)
         if isinstance(reference, Ref) and reference.number in self._all.changed:
@@ -288,7 +306,7 @@ class _Form:
                 raise Refused("the look of a field is changed, and another one's with it")
             self._all.explain(reference.number, frozenset({"AP"}))
         if "AS" in before:
-            return
+            return changed != len(self._all.changed)
         kept = self._new.dictionary(after.get("AP"))
         for key in _LOOKS:
             look = looks.get(key)
@@ -298,6 +316,7 @@ class _Form:
                 if len(self._all.usages.of(look.number, self._old.revision)) != 1:
                     raise Refused("the look of a field is changed, and something else with it")
                 self._all.explain(look.number, frozenset({key}))
+        return changed != len(self._all.changed)
 
     def _description(self, number: int, before: dict[str, Value], after: Value) -> None:
         """The words with a signature may be others: what is reported of it is what it said when it was made."""
@@ -342,6 +361,12 @@ class _Form:
             item for item in before if isinstance(item, Ref) and item not in present and self._may_go(item)
         }
         kept = [item for item in before if not (isinstance(item, Ref) and item in gone)]
+        standing = {item for item in kept if isinstance(item, Ref)}
+        if [item for item in after if isinstance(item, Ref) and item in standing] != [
+            item for item in kept if isinstance(item, Ref)
+        ]:
+            # The later one is drawn above the earlier one.
+            raise Refused("annotations stand in another order")
         for item in self._additions(kept, after, "annotations"):
             if not isinstance(item, Ref) or item.number not in self._widgets:
                 raise Refused("an annotation is added that is no signature's")

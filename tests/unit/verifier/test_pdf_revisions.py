@@ -159,6 +159,17 @@ def test_what_was_added_may_not_become_something_else_later(verify: Verify, once
     assert change(verify(update(once, {**listed, 30: note}))) == (ChangeKind.OTHER, False)
 
 
+def test_annotations_keep_their_order(verify: Verify, sign: Callable[[bytes], bytes]) -> None:
+    """The last one is drawn above the others."""
+    file = Signatures(sign)
+    note = b"<</Type/Annot/Subtype/FreeText/Rect[0 0 9 9]/Contents(%d)>>"
+    file.write({20: note % 1, 21: note % 2, 3: PAGE % b"/Annots[20 0 R 21 0 R]"})
+    signed = file.add()
+    assert verify(update(signed, {3: PAGE % b"/Annots[20 0 R 21 0 R]"})).clean
+    assert change(verify(update(signed, {3: PAGE % b"/Annots[21 0 R 20 0 R]"}))) == (ChangeKind.OTHER, False)
+    assert change(verify(update(signed, {3: PAGE % b"/Annots[20 0 R 21 0 R 21 0 R]"})))[1] is False
+
+
 def test_a_new_field_brings_no_actions(verify: Verify, once: bytes) -> None:
     field = b"<</FT/Sig/T(B)/Type/Annot/Subtype/Widget/Rect[0 0 0 0]/AA<</PV<</S/JavaScript/JS(x)>>>>>>"
     listed = {1: FORM % (b"5 0 R 30 0 R", b"", b""), 3: PAGE % b"/Annots[30 0 R]", 30: field}
@@ -332,6 +343,17 @@ def test_a_signature_over_the_digest_of_the_document_is_read(verify: Verify, hie
     assert report.signatures[0].format == "PDF (adbe.pkcs7.sha1)"
     broken = signed.replace(b"595", b"596")
     assert verify(broken, integrity_only=True).signatures[0].sub_indication is SubIndication.HASH_FAILURE
+
+
+def test_a_signature_that_cannot_be_read_is_not_passed_over(verify: Verify, once: bytes) -> None:
+    for damaged in (
+        once.replace(b"/Type/Sig/", b"/Type/Sig/Type/Sig/"),
+        once.replace(b"/Filter/Adobe.PPKLite", b"/Filter/Adobe.PPKLite("),
+        once.replace(b"/V 4 0 R", b"/V [ 1 ]"),
+    ):
+        report = verify(damaged)
+        assert report.verdict is Verdict.MALFORMED
+    assert verify(once.replace(b"/V 4 0 R", b"/V 9 0 R")).verdict is Verdict.UNSIGNED
 
 
 def test_what_was_signed_can_be_taken_out(verify: Verify, once: bytes) -> None:
