@@ -85,7 +85,16 @@ def test_a_report_is_written_and_replaces_nothing(
     signed: Path, trust: list[str], tmp_path: Path, form: str, start: bytes
 ) -> None:
     report = tmp_path / "report"
-    options: list[str | Path] = [signed, *trust, "--report", form, "-o", report, "--font", Tools().serif_fonts() / FONT]
+    options: list[str | Path] = [
+        signed,
+        *trust,
+        "--report",
+        form,
+        "-o",
+        report,
+        "--font",
+        Tools().serif_fonts() / FONT,
+    ]
     assert check(*options)[0] == 0
     assert report.read_bytes().startswith(start)
     before = report.read_bytes()
