@@ -123,9 +123,7 @@ class WorkerPool:
 
     @classmethod
     @asynccontextmanager
-    async def open(
-        cls, limits: LimitSettings, font_file: Path | None = None
-    ) -> AsyncIterator[WorkerPool]:
+    async def open(cls, limits: LimitSettings, font_file: Path | None = None) -> AsyncIterator[WorkerPool]:
         """A pool with its first worker started; all workers are ended when the block ends.
 
         Raises OSError where the font cannot be read, Unconfined where confinement is required and this machine cannot confine a process.

@@ -195,7 +195,11 @@ def evidence(asked: argparse.Namespace, kyso: KysoClient) -> int:
         if asked.delete or asked.output is not None:
             raise SettingsError("name the ID: kyso evidence lists what there is")
         rows = list(kyso.kept_evidence(reference=asked.reference))
-        answer(asked, {"evidence": [row.document for row in rows]}, "\n".join(map(_line, rows)) or "no evidence is kept")
+        answer(
+            asked,
+            {"evidence": [row.document for row in rows]},
+            "\n".join(map(_line, rows)) or "no evidence is kept",
+        )
         return OK
     kept = kyso.evidence(asked.id)
     lines = [_line(kept), *(f"  {file.kind:14} {file.size:9} {file.sha256}" for file in kept.files)]

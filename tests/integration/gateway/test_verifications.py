@@ -104,7 +104,11 @@ async def test_several_contents_travel_by_their_names(door: Door) -> None:
 
 
 async def test_all_that_can_be_asked_reaches_the_verifier(door: Door) -> None:
-    owner: dict[str, Any] = {"name": "Nguyễn Văn An", "citizen_id": "012345678901", "head_office_counts": True}
+    owner: dict[str, Any] = {
+        "name": "Nguyễn Văn An",
+        "citizen_id": "012345678901",
+        "head_office_counts": True,
+    }
     answer = await verify(
         door,
         valid_at="2026-03-01T07:00:00+07:00",
