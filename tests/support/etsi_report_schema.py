@@ -73,7 +73,6 @@ _TYPES = r"""
   <xs:element name="DigestAlgAndValue" type="v:Digest" minOccurs="0"/>
   <xs:any namespace="http://www.w3.org/2000/09/xmldsig#" processContents="skip" minOccurs="0"/>
   <xs:element name="HashOnly" type="xs:boolean"/><xs:element name="DocHashOnly" type="xs:boolean"/>
-  <xs:element name="OtherInformation" type="xs:string" minOccurs="0"/>
  </xs:sequence><xs:attribute name="id" type="xs:ID" use="required"/></xs:complexType></xs:element>
  <xs:element name="ValidationConstraintsEvaluationReport" minOccurs="0"><xs:complexType><xs:sequence>
   <xs:element name="ValidationConstraint" type="v:Constraint" maxOccurs="unbounded"/>
@@ -82,6 +81,7 @@ _TYPES = r"""
   <xs:element name="ValidationTime" type="v:Utc"/><xs:element name="BestSignatureTime" type="v:Poe"/>
  </xs:sequence></xs:complexType></xs:element>
  <xs:element name="SignersDocument" minOccurs="0"><xs:complexType><xs:sequence>
+  <xs:element name="DigestAlgAndValue" type="v:Digest"/>
   <xs:element name="SignersDocumentRepresentation" type="v:Ref"/></xs:sequence></xs:complexType></xs:element>
  <xs:element name="SignatureAttributes" minOccurs="0"><xs:complexType><xs:choice maxOccurs="unbounded">
   <xs:element name="SigningTime" type="v:Attribute"/><xs:element name="SigningCertificate" type="v:Attribute"/>

@@ -99,6 +99,12 @@ class Objects:
             element("direct", representation).text = name
         return known
 
+    def tell_digest(self, holder: etree._Element, sha256: str) -> None:
+        """Put a SHA-256 value (hex) into an element."""
+        group = element("DigestAlgAndValue", holder)
+        element("DigestMethod", group, space=DS, Algorithm=DIGESTS["SHA-256"])
+        element("DigestValue", group, space=DS).text = text(bytes.fromhex(sha256))
+
     def time_stamp(
         self, moment: datetime | None = None, *, within: frozenset[bytes], outside: bool = False
     ) -> etree._Element | None:
@@ -138,9 +144,7 @@ class Objects:
     def _digest(self, name: str, type_name: str, sha256: str) -> str:
         if name not in self._held:
             held = self._new(name, type_name)
-            group = element("DigestAlgAndValue", element("ValidationObjectRepresentation", held))
-            element("DigestMethod", group, space=DS, Algorithm=DIGESTS["SHA-256"])
-            element("DigestValue", group, space=DS).text = text(bytes.fromhex(sha256))
+            self.tell_digest(element("ValidationObjectRepresentation", held), sha256)
             self._exist(held)
         return name
 

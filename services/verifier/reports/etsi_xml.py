@@ -137,12 +137,11 @@ class _Writer:
             element("SignatureValue", identifier, space=DS).text = text(report.signature_value)
         element("HashOnly", identifier).text = "false"
         element("DocHashOnly", identifier).text = "false"
-        if report.name:
-            element("OtherInformation", identifier).text = plain(report.name, _MAX_TEXT)
         self._constraints(part, report, whole)
         self._times(part, report, whole)
         if report.coverage.coverage in (Coverage.WHOLE, Coverage.REVISION):
             document = element("SignersDocument", part)
+            self._objects.tell_digest(document, whole.sha256)
             element("SignersDocumentRepresentation", document, VOReference=signed)
         self._attributes(part, report)
         self._signer(part, report)
@@ -255,8 +254,12 @@ class _Writer:
             element("Algorithm", crypto).text = known or own
             weak = any(notice.code in _WEAK for notice in report.notices)
             element("SecureAlgorithm", crypto).text = "false" if weak else "true"
-        detail = [("detail", report.detail)] if report.detail else []
-        self._further(data, [*detail, ("coverage", report.coverage.coverage.value), *_told(report.notices)])
+        told = [
+            ("name", report.name),
+            ("detail", report.detail),
+            ("coverage", report.coverage.coverage.value),
+        ]
+        self._further(data, [*(one for one in told if one[1]), *_told(report.notices)])
 
     def _chain(self, data: etree._Element, report: SignatureReport) -> None:
         path = [self._objects.certificate(summary) for summary in report.path]

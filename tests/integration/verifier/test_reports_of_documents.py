@@ -20,6 +20,7 @@ from services.verifier.inquiry import Form, Inquiry
 from services.verifier.report_files import ReportPrinter
 from services.verifier.reports.etsi_objects import DS
 from services.verifier.worker import FORMATS
+from tests.support import etsi_foreign_classes
 from tests.support.etsi_report_schema import VR, parsed
 from tests.support.own_documents import Variant, make, trust, variants
 from tests.support.report_json_schema import complaints
@@ -56,6 +57,7 @@ def test_both_reports_tell_what_proves_the_time_and_who_signed(variant: Variant)
     assert signature["indication"] == "TOTAL-PASSED", signature["detail"]
     (file,) = answer.files
     root = parsed(file.data)
+    assert etsi_foreign_classes.complaints(root) == []
     report = root.find("v:SignatureValidationReport", NAMES)
     assert report is not None
     main = report.findtext("v:SignatureValidationStatus/v:MainIndication", "", NAMES)

@@ -22,6 +22,7 @@ from services.verifier.domain import (
     Verdict,
 )
 from services.verifier.reports import etsi_objects, etsi_xml
+from tests.support import etsi_foreign_classes
 from tests.support.etsi_report_schema import VR, dangling, parsed, schema
 from tests.support.report_samples import AT, FOREVER, HOSTILE, document, hostile, many, signature
 
@@ -119,8 +120,20 @@ def test_evidence_is_held_once_and_in_full_as_far_as_there_is_room(monkeypatch: 
 def test_every_report_fits_the_schema(report: DocumentReport) -> None:
     written = etsi_xml.render(report, HOSTILE, [Value("time_stamp", b"no token")])
     root = parsed(written)
+    assert etsi_foreign_classes.complaints(root) == []
     assert len(root.findall("v:SignatureValidationReport", NAMES)) >= 1
     assert written == etsi_xml.render(report, HOSTILE, [Value("time_stamp", b"no token")])
+
+
+def test_the_foreign_classes_refuse() -> None:
+    root = parsed(etsi_xml.render(document()))
+    assert etsi_foreign_classes.complaints(root) == []
+    info = root.find(".//v:ValidationTimeInfo", NAMES)
+    assert info is not None
+    info.remove(info[0])
+    etree.SubElement(info, "New")
+    told = etsi_foreign_classes.complaints(root)
+    assert told == ["ValidationTimeInfoType: unknown New", "ValidationTimeInfoType: no ValidationTime"]
 
 
 def test_the_schema_of_these_tests_refuses() -> None:
