@@ -29,6 +29,9 @@ from services.verifier.ports import Content, Fault, Findings, FoundSignature, Su
 MAX_FILES = 500
 """Signature files, manifests and tokens of a container, each."""
 
+_OFFICE_PART = "[Content_Types].xml"
+"""What every file of Office Open XML has."""
+
 
 class AsicFormat:
     """Finds the signatures and time-stamps of a container. Evidence records in it are named and not judged."""
@@ -85,17 +88,26 @@ def _found(container: Container) -> Findings:
         for index, (found, one) in enumerate(zip(finished, placed, strict=True))
     ]
     signatures += [_stray_bytes(container, asic_stamps.as_signature(one, container)) for one in stamps]
+    contents = _contents(container, signatures, reach)
+    return Findings(
+        name, signatures, contents=contents, content_speaks=_is_wrapping(container, placed, strays)
+    )
+
+
+def _contents(
+    container: Container, signatures: Sequence[FoundSignature], reach: Sequence[frozenset[str]]
+) -> list[Content]:
+    """The data objects. Of an office document the parts are none: the document is the file."""
+    if container.kind is Kind.OPEN_DOCUMENT or _OFFICE_PART in container.archive.members:
+        return []
     signed_by: dict[str, list[str]] = {}
     for found, covered in zip(signatures, reach, strict=False):
         for member in covered:
             signed_by.setdefault(member, []).append(found.name)
-    contents = [
+    return [
         Content(each, container.archive.content(each), tuple(signed_by.get(each, ())))
         for each in container.objects
     ]
-    return Findings(
-        name, signatures, contents=contents, content_speaks=_is_wrapping(container, placed, strays)
-    )
 
 
 def _is_wrapping(container: Container, placed: Sequence[Placed], strays: Sequence[str]) -> bool:

@@ -202,6 +202,12 @@ def test_files_that_are_no_containers_are_told_apart() -> None:
     office = verify(packed({"[Content_Types].xml": b"<a/>", "_xmlsignatures/sig1.xml": b"<a/>"}))
     assert office.verdict is Verdict.INDETERMINATE
     assert office.notices[0].code is Code.FORMAT_UNSUPPORTED
+    for name, kind in (
+        ("[Content_Types].xml", b""),
+        ("content.xml", b"application/vnd.oasis.opendocument.text"),
+    ):
+        parts = packed({"mimetype": kind, name: b"<a/>"})
+        assert AsicFormat().find(SubmittedDocument(parts)).contents == []
     slip = verify(packed({"../a": b"1"}))
     assert (slip.verdict, slip.notices[0].code) == (Verdict.MALFORMED, Code.DOC_MALFORMED)
     bomb = zipfile.ZipInfo("a")
