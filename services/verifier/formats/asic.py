@@ -98,7 +98,8 @@ def _contents(
     container: Container, signatures: Sequence[FoundSignature], reach: Sequence[frozenset[str]]
 ) -> list[Content]:
     """The data objects. Of an office document the parts are none: the document is the file."""
-    if container.kind is Kind.OPEN_DOCUMENT or _OFFICE_PART in container.archive.members:
+    office = container.kind is Kind.OTHER and _OFFICE_PART in container.archive.members
+    if office or container.kind is Kind.OPEN_DOCUMENT:
         return []
     signed_by: dict[str, list[str]] = {}
     for found, covered in zip(signatures, reach, strict=False):
