@@ -58,7 +58,13 @@ class Row:
         until = None if self.until is None else self.until.isoformat()
         purposes = sorted(p.value for p in self.purposes)
         names = sorted(self.names)
-        return {"names": names, "until": until, "bits": self.bits, "purposes": purposes, "source": self.source}
+        return {
+            "names": names,
+            "until": until,
+            "bits": self.bits,
+            "purposes": purposes,
+            "source": self.source,
+        }
 
     @classmethod
     def of_fields(cls, fields: Mapping[str, Any]) -> Row:

@@ -140,9 +140,7 @@ class PathValidator:
         path = stated
         try:
             path = _working(stated)
-            anchored = anchors.judge(
-                self._rules.terms.get(path[-1].sha256, ()), self._rules.purpose, task.at
-            )
+            anchored = anchors.judge(self._rules.terms.get(path[-1].sha256, ()), self._rules.purpose, task.at)
             borne += anchored.notices if anchored.failure is None else ()
             fault = self._fault(path, task.at)
             if fault is None and anchored.failure is not None:
