@@ -324,7 +324,10 @@ class Procedure:
 
 
 def _signed_digest(signer: SignerInfo | None, signed: Signed | None) -> bytes:
-    """What went into the signature value (ETSI TS 119 102-2: DTBSR); empty where the format signs more than octets."""
-    if signer is None or signed is None or not signer.signed_octets:
+    """What went into the signature value (ETSI TS 119 102-2: DTBSR); empty where the format signs more than octets.
+
+    So it is where the algorithm signs the octets themselves, without a digest (EdDSA).
+    """
+    if signer is None or signed is None or not signer.signed_octets or not signed.scheme.digest:
         return b""
     return algorithms.digest(signed.scheme.digest, signer.signed_octets)

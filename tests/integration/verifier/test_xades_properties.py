@@ -9,8 +9,8 @@ from dataclasses import replace
 import pytest
 from asn1crypto import tsp
 from asn1crypto import x509 as asn1_x509
-from cryptography.hazmat.primitives.asymmetric import rsa
-from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from services.kernel.values import DigestAlgorithm
 from services.verifier.domain import Code, DocumentReport, Indication, SubIndication
@@ -154,3 +154,27 @@ def test_a_content_time_stamp_is_over_what_the_references_name(
     assert found.indication is Indication.TOTAL_PASSED, found.detail
     assert [n.code for n in found.notices if n.code.value.startswith("TS_")] == [code]
     assert found.format == "XAdES"
+
+
+@pytest.mark.parametrize("integrity", [True, False])
+def test_a_signature_without_a_digest_is_judged_like_any(hierarchy: Hierarchy, integrity: bool) -> None:
+    """EdDSA signs the octets of SignedInfo themselves (RFC 9231 2.3.12)."""
+    key = ed25519.Ed25519PrivateKey.generate()
+    marked = signature(hierarchy.signer, WHOLE, method="http://www.w3.org/2021/04/xmldsig-more#eddsa-ed25519")
+    info = marked[marked.index("<ds:SignedInfo") : marked.index("</ds:SignedInfo>") + len("</ds:SignedInfo>")]
+    value = base64.b64encode(key.sign(info.encode())).decode()
+    der = key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    bare = (
+        f'<k:DEREncodedKeyValue xmlns:k="http://www.w3.org/2009/xmldsig11#">{base64.b64encode(der).decode()}'
+    )
+    whole = (
+        f'<ds:Signature xmlns:ds="{DS}">{info}<ds:SignatureValue>{value}</ds:SignatureValue>'
+        f"<ds:KeyInfo>{bare}</k:DEREncodedKeyValue></ds:KeyInfo></ds:Signature>"
+    )
+    data = BODY.replace("</don>", f"{whole}</don>").encode()
+    (found,) = verify(hierarchy, data, integrity=integrity).signatures
+    if integrity:
+        assert found.indication is Indication.TOTAL_PASSED, found.detail
+        assert found.signed_digest == b""
+    else:
+        assert found.sub_indication is SubIndication.NO_SIGNING_CERTIFICATE_FOUND
