@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
@@ -84,10 +85,13 @@ class PdfFormat:
     def _find(self, data: bytes) -> list[FoundSignature]:
         file = PdfFile(data)
         pdf_encryption.open_without_password(file)
-        fields = [field for field in pdf_form.fields(file.last) if _is_filled(file.last, field)]
+        every = list(pdf_form.fields(file.last))
+        fields = [field for field in every if _is_filled(file.last, field)]
         if len(fields) > MAX_SIGNATURES:
             raise PdfLimit(f"more than {MAX_SIGNATURES} signatures")
-        names = frozenset(field.name for field in fields)
+        # A name that two fields bear does not say which of them is signed.
+        bearers = Counter(field.name for field in every if field.own is not None)
+        names = frozenset(field.name for field in fields if bearers[field.name] == 1)
         shared = _Document(file, Review(file), Ownership(file), names)
         read = [_guarded(shared, field) for field in fields]
         digests = RangeDigests(data, [one.span for one in read if isinstance(one, Read)])

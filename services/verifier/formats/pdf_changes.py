@@ -11,6 +11,7 @@ from services.verifier.formats import pdf_compare, pdf_compare_form
 from services.verifier.formats.pdf_compare import Deed, Refused
 from services.verifier.formats.pdf_file import PdfFile, View
 from services.verifier.formats.pdf_form import text
+from services.verifier.formats.pdf_readings import Readings
 from services.verifier.formats.pdf_syntax import PdfError, PdfLimit, Value, integer
 from services.verifier.formats.pdf_usage import Usages
 
@@ -105,6 +106,7 @@ class Review:
     def __init__(self, file: PdfFile) -> None:
         """Compare nothing yet."""
         self._file, self._usages = file, Usages(file)
+        self._readings = Readings(file, self._usages)
         self._deeds: dict[tuple[int, int], Deed | str] = {}
 
     def changes_after(self, revision: int, allowed: Permissions, signed: Iterable[str]) -> Changes:
@@ -134,7 +136,7 @@ class Review:
             if len(self._deeds) >= MAX_COMPARISONS:
                 raise PdfLimit(f"more than {MAX_COMPARISONS} comparisons of revisions")
             try:
-                found: Deed | str = pdf_compare.deed(
+                found: Deed | str = self._readings.doubt(base, index) or pdf_compare.deed(
                     self._file, self._usages, base, index, pdf_compare_form.review
                 )
             except Refused as refused:

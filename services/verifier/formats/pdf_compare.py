@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from services.verifier.formats import pdf_usage, pdf_values
+from services.verifier.formats import pdf_branches, pdf_values
 from services.verifier.formats.pdf_file import PdfFile, View
 from services.verifier.formats.pdf_syntax import Ref, Stream, Value, same
 from services.verifier.formats.pdf_usage import Usages
@@ -21,8 +21,8 @@ _CATALOG_MAY_CHANGE = frozenset({"AcroForm", "DSS", "Extensions", "Metadata", "M
 _SECURITY_STORE = frozenset({"Type", "VRI", "Certs", "CRLs", "OCSPs"})
 _WRITTEN_BY_SOFTWARE = frozenset({"ModDate", "Producer"})
 _PRODUCER_MARKS = frozenset({"ITXT"})
-_OUT_OF_STRUCTURE = frozenset({"Pg", "Obj", "P", "Parent"})
-"""Keys by which the structure tree leads out of itself, or back up."""
+_STRUCTURE_MAY_CHANGE = frozenset({"K", "ParentTree", "ParentTreeNextKey", "Nums", "Kids", "Limits"})
+_LINKS_IN_STRUCTURE = frozenset({"", "K", "P", "ParentTree", "Nums", "Kids", "IDTree", "Names"})
 
 
 class Refused(Exception):
@@ -219,30 +219,27 @@ def _security_store(comparison: Comparison) -> None:
         comparison.deed.notes.append("validation material")
     if not comparison.changed:
         return
-    branch = pdf_usage.inside(comparison.file, old.revision, old.root.get("DSS"), frozenset())
-    touched = branch & comparison.changed.keys()
+    # Lists may grow and be rewritten; a certificate or an answer that is there stays what it is.
+    places = pdf_branches.security_store(old)
+    touched = places.keys() & comparison.changed.keys()
     for number in touched:
-        before, _ = comparison.changed[number]
-        # Lists may grow and be rewritten; a certificate or an answer that is there stays what it is.
-        if isinstance(before, Stream):
-            raise Refused(f"object {number}, a value of the document security store, is another one now")
-        _explain_inside(comparison, number, branch, "DSS")
+        for use in comparison.usages.of(number, old.revision):
+            if use not in places[number] or isinstance(comparison.changed[number][0], Stream):
+                raise Refused(f"object {number} is changed, and is more than a part of the security store")
+        comparison.changed.pop(number, None)
     if touched and "validation material" not in comparison.deed.notes:
         comparison.deed.notes.append("validation material")
-
-
-def _explain_inside(comparison: Comparison, number: int, branch: set[int], key: str) -> None:
-    for user, at in comparison.usages.of(number, comparison.old.revision):
-        if user not in branch and at != key:
-            raise Refused(f"object {number} is changed, and used in another way too (by object {user})")
-    comparison.changed.pop(number, None)
 
 
 def _producer_marks(comparison: Comparison) -> None:
     """Dictionaries that differ in nothing but the mark that a producer leaves."""
     for number, (before, after) in list(comparison.changed.items()):
         if isinstance(before, dict) and isinstance(after, dict):
-            unmarked = [{k: v for k, v in one.items() if k not in _PRODUCER_MARKS} for one in (before, after)]
+            # Of other kinds it may be anything that is called so.
+            unmarked = [
+                {k: v for k, v in one.items() if k not in _PRODUCER_MARKS or not isinstance(v, bytes)}
+                for one in (before, after)
+            ]
             if same(*unmarked):
                 del comparison.changed[number]
 
@@ -252,9 +249,18 @@ def _structure(comparison: Comparison) -> None:
     root = comparison.old.root.get("StructTreeRoot")
     if root is None or not comparison.changed or not (comparison.deed.signed or comparison.deed.stamped):
         return
-    branch = pdf_usage.inside(comparison.file, comparison.old.revision, root, _OUT_OF_STRUCTURE)
+    branch = pdf_branches.structure_tree(comparison.old)
     for number in branch & comparison.changed.keys():
         before, after = comparison.changed[number]
         if isinstance(before, Stream) or type(before) is not type(after):
             raise Refused(f"object {number}, of the structure tree, is of another kind now")
-        _explain_inside(comparison, number, branch, "StructTreeRoot")
+        if (
+            isinstance(before, dict)
+            and isinstance(after, dict)
+            and not comparison.differing(before, after) <= _STRUCTURE_MAY_CHANGE
+        ):
+            raise Refused(f"object {number}, of the structure tree, says something else now")
+        for user, key in comparison.usages.of(number, comparison.old.revision):
+            if key != "StructTreeRoot" and (user not in branch or key not in _LINKS_IN_STRUCTURE):
+                raise Refused(f"object {number} is changed, and used in another way too (by object {user})")
+        comparison.changed.pop(number, None)

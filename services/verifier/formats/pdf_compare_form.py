@@ -26,7 +26,6 @@ _ACTIONS = frozenset({"A", "AA"})
 _STAMP = "ETSI.RFC3161"
 _LOCKING = 7
 """Flags of a field that say nothing of how it looks (ISO 32000-2 table 227): read-only, required, no export."""
-_ACTIONS = frozenset({"A", "AA"})
 
 
 def review(comparison: Comparison) -> None:
@@ -176,8 +175,6 @@ class _Form:
         widgets = [self._new.dictionary(kid) for kid in kids]
         if any("T" in one or not self._is_widget(one) for one in widgets):
             raise Refused("a new field has fields below it")
-        if any(one.keys() & _ACTIONS or one.get("Subtype", "Widget") != "Widget" for one in (field, *widgets)):
-            raise Refused("a new field acts, or is an annotation of another kind")
         if any(_ACTIONS & one.keys() for one in (field, *widgets)):
             raise Refused("a new signature field has actions")
         self._widgets |= {kid.number for kid in kids}
@@ -257,7 +254,9 @@ class _Form:
             self._deed.filled.add(full)
         if self._appearance(before, after):
             if kind == "Sig" and ("V" in before or "V" not in after):
-                raise Refused("the look of a signature field is changed that is signed, or is still not signed")
+                raise Refused(
+                    "the look of a signature field is changed that is signed, or is still not signed"
+                )
             self._deed.filled |= {full} if kind != "Sig" else set()
         self._all.explain(number, _LINKS_TO_FIELD, frozenset(self._lists(number)))
 

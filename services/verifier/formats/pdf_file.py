@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import bisect
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Protocol
 
 from services.verifier.formats import pdf_filters, pdf_syntax, pdf_xref
@@ -56,7 +58,7 @@ class PdfFile:
         self.cipher: Cipher | None = None
         self._in_the_clear = 0
         self._history = _history(self.revisions)
-        self._loaded: dict[tuple[int, Entry, int], Loaded] = {}
+        self._loaded: dict[tuple[int, int], Loaded] = {}
         self._compressed: dict[Entry, dict[int, tuple[int, Value]]] = {}
         self._decoded: dict[int, tuple[Stream, bytes]] = {}
         self._opening: set[tuple[int, Entry]] = set()
@@ -85,14 +87,41 @@ class PdfFile:
             found = candidate
         return found
 
+    def is_readable(self, number: int, revision: int) -> bool:
+        """True where the object's entry leads to an object of that number, null also; False for a free entry."""
+        return self.load(number, revision) is not _ABSENT
+
+    def entry_home(self, number: int, revision: int) -> int:
+        """The revision that wrote the object's newest entry up to a revision; -1 where none did."""
+        placed = self.entry(number, revision)
+        return placed[0] if placed is not None else -1
+
+    @cached_property
+    def containers(self) -> dict[int, int]:
+        """Numbers of object streams that entries name, each with the first revision that does."""
+        found: dict[int, int] = {}
+        for index, revision in enumerate(self.revisions):
+            for entry in revision.entries.values():
+                if entry.stream:
+                    found.setdefault(entry.stream, index)
+        return found
+
+    def numbers_from(self, first: int) -> list[int]:
+        """Numbers of all objects that have entries, from `first` on."""
+        return self._numbers[bisect.bisect_left(self._numbers, first) :]
+
+    @cached_property
+    def _numbers(self) -> list[int]:
+        return sorted(self._history)
+
     def load(self, number: int, revision: int) -> Loaded:
         """The object of a number as of a revision, in whatever generation."""
         placed = self.entry(number, revision)
         if placed is None or not placed[1].in_use:
             return _ABSENT
         home, entry = placed
-        # Compressed objects lie in the stream that had the number when the entry was written.
-        key = (number, entry, home if entry.stream else 0)
+        # What an entry leads to depends on its revision: on where that ends, and on its object streams.
+        key = (number, home)
         known = self._loaded.get(key)
         if known is None:
             if len(self._loaded) >= MAX_OBJECTS:
@@ -129,6 +158,8 @@ class PdfFile:
             self._meter,
             (number, entry.second),
         )
+        if found.end > self.revisions[home].close:
+            raise PdfError("an object reaches behind its own revision")
         value = found.value
         if self.cipher is not None and number != self._in_the_clear:
             value = _deciphered(value, self.cipher, number, entry.second)

@@ -79,25 +79,3 @@ def _references(value: Value) -> Iterator[tuple[str, list[int]]]:
                 item = item[1:]
             yield key, [one.number for one in item if isinstance(one, Ref)]
             pending.extend((key, one) for one in item if isinstance(one, dict | list))
-
-
-def inside(file: PdfFile, revision: int, start: Value, without: frozenset[str]) -> set[int]:
-    """Numbers of all objects that are reached from a value as of a revision, not by way of the keys in `without`."""
-    found: set[int] = set()
-    pending = [start]
-    while pending:
-        item = pending.pop()
-        if isinstance(item, Stream):
-            item = item.entries
-        if isinstance(item, Ref):
-            if item.number not in found:
-                file.spend(1)
-                found.add(item.number)
-                pending.append(file.load(item.number, revision).value)
-        elif isinstance(item, dict):
-            file.spend(len(item))
-            pending.extend(value for key, value in item.items() if key not in without)
-        elif isinstance(item, list):
-            file.spend(len(item))
-            pending.extend(item)
-    return found

@@ -20,6 +20,8 @@ MAX_ENTRIES = 1_000_000
 """Of all sections together."""
 MAX_OBJECT_NUMBER = 8_388_607
 """ISO 32000-1 annex C."""
+MAX_TYPE_BYTES = 4
+"""Of an entry's kind in a cross-reference stream; some readers take no more."""
 TAIL_BYTES = 2048
 """In which the last startxref has to lie."""
 _WS = rb"[\x00\t\n\x0c\r ]"
@@ -49,13 +51,17 @@ class Entry(NamedTuple):
 
 @dataclass(slots=True)
 class Section:
-    """One table or stream. `start` is its first byte (the keyword, or the stream's object), `end` the first behind it."""
+    """One table or stream. `start` is its first byte (the keyword, or the stream's object), `end` the first behind it.
+
+    `hidden`: it is a hybrid's table and calls objects free that the stream has.
+    """
 
     start: int
     end: int
     trailer: dict[str, Value]
     entries: dict[int, Entry]
     number: int = 0
+    hidden: bool = False
 
 
 @dataclass(slots=True)
@@ -71,6 +77,11 @@ class Revision:
     highest: int = 0
     entries: dict[int, Entry] = field(default_factory=dict)
     trailer: dict[str, Value] = field(default_factory=dict)
+
+    @property
+    def hidden(self) -> bool:
+        """True where a hybrid's stream has objects that its table calls free."""
+        return any(section.hidden for section in self.sections)
 
     @property
     def end(self) -> int:
@@ -158,6 +169,13 @@ class _Sections:
             return [section]
         self._count()
         other = self._stream(hidden)
+        mine, others = section.entries, other.entries
+        both = mine.keys() & others.keys()
+        # Software that copies trailers leaves the stream of an older section in a newer one's: there the table is newer.
+        copied = other.start < (integer(section.trailer.get("Prev")) or 0)
+        if not copied and any(mine[number].in_use and mine[number] != others[number] for number in both):
+            raise PdfError("a table and a stream of cross-references say two things about an object")
+        section.hidden = any(others[number].in_use and not mine[number].in_use for number in both)
         # A table entry that is free stands for one that the stream has (7.5.8.4).
         section.entries = {
             number: entry
@@ -235,8 +253,8 @@ def _widths(value: Value) -> tuple[int, int, int]:
     if len(numbers) != 3 or any(item is None or not 0 <= item <= 8 for item in numbers):
         raise PdfError("W of a cross-reference stream is not usable")
     first, second, third = (item or 0 for item in numbers)
-    if not second:
-        raise PdfError("W of a cross-reference stream leaves no room for offsets")
+    if not second or first > MAX_TYPE_BYTES:
+        raise PdfError("W of a cross-reference stream is not what readers take")
     return first, second, third
 
 
@@ -273,6 +291,8 @@ def _stream_entries(
             yield number, Entry(second > 0, second, 0, third)
         elif kind == 2:
             yield number, Entry(True, 0, second, third)
-        else:
-            # Of kinds that there are not yet, readers are to take the object for null.
+        elif kind == 0:
             yield number, Entry(False, 0, 0, third)
+        else:
+            # Readers are to take the object for null, and some take the file for damaged.
+            raise PdfError("a cross-reference stream has an entry of a kind that there is not")
