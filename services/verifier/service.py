@@ -13,6 +13,7 @@ from datetime import datetime
 
 from services.verifier import building_blocks
 from services.verifier.domain import Code, DocumentReport, Notice, SignatureReport, Verdict, worst
+from services.verifier.formats import beside
 from services.verifier.nesting import Nesting
 from services.verifier.past import ChainJudge, Material
 from services.verifier.path_rules import PathRules
@@ -20,6 +21,9 @@ from services.verifier.poe import Proofs
 from services.verifier.ports import Findings, SignatureFormat, SubmittedDocument, TrustMaterial
 from services.verifier.procedure import Procedure
 from services.verifier.timestamps import JudgedTimeStamp, TimeStampJudge
+
+_COMPLETE = frozenset({"PDF", "ASiC"})
+"""Formats that hold all that their signatures are over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +79,7 @@ class VerificationService:
         nesting = Nesting(judge, lambda data: any(one.recognises(data) for one in self._formats))
         return replace(whole, report=nesting.with_inner(whole.report, whole.findings))
 
-    def _examined(
-        self, document: SubmittedDocument, at: datetime, valid_at: datetime | None
-    ) -> Examination:
+    def _examined(self, document: SubmittedDocument, at: datetime, valid_at: datetime | None) -> Examination:
         """The document by itself."""
         findings = self._find(document)
         proofs = Proofs(at, valid_at)
@@ -87,9 +89,7 @@ class VerificationService:
         reports = tuple(procedure.run(found) for found in findings.signatures)
         report = self._report(document, findings, reports, at)
         if proofs.stated is not None:
-            report = replace(
-                report, valid_at=proofs.stated, notices=(*report.notices, Notice(Code.NOT_NOW))
-            )
+            report = replace(report, valid_at=proofs.stated, notices=(*report.notices, Notice(Code.NOT_NOW)))
         return Examination(report, findings, judged)
 
     def _report(
@@ -137,7 +137,8 @@ class VerificationService:
         for candidate in self._formats:
             if candidate.recognises(document.data):
                 try:
-                    return candidate.find(document)
+                    found = candidate.find(document)
+                    return beside.judged(found, document) if candidate.name in _COMPLETE else found
                 except (RecursionError, MemoryError):
                     limit = Notice(
                         Code.LIMIT_REACHED, "the document needs more memory or depth than is allowed"

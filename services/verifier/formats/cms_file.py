@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from services.verifier import algorithms
 from services.verifier.domain import Code, Coverage, CoverageReport, Indication, Notice, SubIndication
-from services.verifier.formats import cms, cms_counter, cms_stamps, cms_values, mime
+from services.verifier.formats import beside, cms, cms_counter, cms_stamps, cms_values, mime
 from services.verifier.formats.ber import BerError
 from services.verifier.ports import Content, Fault, Findings, FoundSignature, SubmittedDocument
 
@@ -81,8 +81,9 @@ def _digest_of(content: bytes) -> Callable[[str], bytes]:
 
 
 def _content(document: SubmittedDocument, message: cms.SignedData) -> tuple[bytes | None, Fault | None]:
+    given = beside.handed_in(document).values()
     if message.content is not None:
-        if document.detached is not None and document.detached != message.content:
+        if any(one != message.content for one in given):
             return message.content, Fault(
                 Indication.TOTAL_FAILED,
                 SubIndication.HASH_FAILURE,
@@ -92,4 +93,8 @@ def _content(document: SubmittedDocument, message: cms.SignedData) -> tuple[byte
     if document.detached is None:
         detail = "the signature is detached; hand in the signed content as well"
         return None, Fault(Indication.INDETERMINATE, SubIndication.SIGNED_DATA_NOT_FOUND, detail)
+    if len(given) > 1:
+        # By no name does the signature say which of them it is over.
+        detail = "a signature of this kind is over one content, and several were handed in"
+        return document.detached, Fault(Indication.INDETERMINATE, SubIndication.SIGNED_DATA_NOT_FOUND, detail)
     return document.detached, None

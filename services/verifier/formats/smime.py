@@ -10,7 +10,7 @@ import re
 from dataclasses import replace as changed
 
 from services.verifier.domain import Code, Notice
-from services.verifier.formats import mime
+from services.verifier.formats import beside, mime
 from services.verifier.formats.cms_file import CmsFormat
 from services.verifier.formats.mime import Entity, MailError
 from services.verifier.ports import Content, Findings, SubmittedDocument
@@ -39,9 +39,8 @@ class SmimeFormat:
             message, content = _taken_apart(entity)
         except MailError as error:
             return Findings(self.name, obstacle=Notice(Code.DOC_MALFORMED, str(error)))
-        findings = CmsFormat().find(
-            SubmittedDocument(message, document.detached if content is None else content)
-        )
+        inside = changed(document, data=message) if content is None else SubmittedDocument(message, content)
+        findings = CmsFormat().find(inside)
         if not _ends_blank(entity):
             # RFC 2046 5.1.1 has readers ignore it; whoever sees it must not take it for signed.
             behind = Notice(Code.DOC_EXTENDED, "text stands behind the end of the signed message")
@@ -51,7 +50,9 @@ class SmimeFormat:
         if content is not None:
             names = tuple(signature.name for signature in findings.signatures)
             contents = [Content(name, data, names) for name, data in mime.documents(content)]
-        return changed(findings, format=self.name, contents=contents)
+        findings = changed(findings, format=self.name, contents=contents)
+        # The message as a whole may be handed in as well, as other programs cut it out.
+        return findings if content in (None, document.detached) else beside.judged(findings, document)
 
 
 def _taken_apart(entity: Entity) -> tuple[bytes, bytes | None]:

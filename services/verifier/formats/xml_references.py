@@ -6,7 +6,7 @@ import hmac
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from enum import Enum
+from enum import Enum, IntEnum
 
 from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 from lxml import etree
@@ -40,9 +40,27 @@ class State(Enum):
     MALFORMED = "malformed"
 
 
+class _Left(IntEnum):
+    """How much of some content goes into a digest."""
+
+    NOTHING = 0
+    PART = 1
+    ALL = 2
+
+
+def _left_of(nodes: NodeSet) -> _Left:
+    if not nodes.intervals:
+        return _Left.NOTHING
+    whole = union([nodes.source.numbers[nodes.source.root]])
+    return _Left.ALL if nodes.intervals == whole else _Left.PART
+
+
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """One reference, worked out. `intervals` are the elements of the document that it covers; none when detached."""
+    """One reference, worked out. `intervals` are the elements of the document that it covers; none when detached.
+
+    `cut`: its transforms leave something of content outside the document unsigned.
+    """
 
     uri: str
     type: str
@@ -53,6 +71,7 @@ class Reference:
     digest: str = ""
     outside: bool = False
     comments: bool = False
+    cut: bool = False
 
 
 @dataclass
@@ -85,7 +104,9 @@ class Resolver:
             start = data
             digest = digest_of(reference)
             stated = octets_of(reference.find(f"{DS}DigestValue"), "DigestValue")
-            data, nodes = self._transformed(data, reference, signature)
+            data, nodes, left = self._transformed(data, reference, signature)
+            if not left:
+                raise XmlError(f'the transforms leave nothing of "{name[:80]}" to be signed')
             actual = self._hashed(digest, data)
         except XmlLimit:
             raise
@@ -104,6 +125,7 @@ class Resolver:
             digest,
             outside=own is None,
             comments=own is not None and own.comments,
+            cut=left is _Left.PART,
         )
 
     def octets(self, signature: etree._Element, reference: etree._Element, form: Form) -> bytes:
@@ -111,7 +133,7 @@ class Resolver:
         data = self._resolved(reference.get("URI"))
         if data is None:
             raise XmlError("what the reference names is not at hand")
-        data, _ = self._transformed(data, reference, signature)
+        data, *_ = self._transformed(data, reference, signature)
         return self._write(data, form)
 
     def written(self, element: etree._Element, form: Form) -> bytes:
@@ -143,21 +165,25 @@ class Resolver:
 
     def _transformed(
         self, data: Data, reference: etree._Element, signature: etree._Element
-    ) -> tuple[Data, NodeSet | None]:
-        """The data after all transforms, and the last node set on the way that is of this document."""
+    ) -> tuple[Data, NodeSet | None, _Left]:
+        """The data after all transforms, the last node set on the way that is of this document, and what is left.
+
+        The last is told of content outside this document.
+        """
         groups = reference.findall(f"{DS}Transforms")
         steps = [child for group in groups for child in group if child.tag == f"{DS}Transform"]
         if len(groups) > 1 or len(steps) > xml_transforms.MAX_TRANSFORMS:
             raise XmlError(f"more than {xml_transforms.MAX_TRANSFORMS} transforms of a reference")
-        nodes = data if isinstance(data, NodeSet) else None
+        nodes, left = data if isinstance(data, NodeSet) else None, _Left.ALL
         for step in steps:
             data = self._applied(data, step, signature)
             if isinstance(data, NodeSet) and data.source is self.source:
                 nodes = data
             elif isinstance(data, NodeSet):
                 # Filtered again after it was read anew: what is left cannot be said in this document's elements.
+                left = min(left, _left_of(data)) if nodes is None else left
                 nodes = None if nodes is None else _emptied(nodes)
-        return data, nodes
+        return data, nodes, left
 
     def _applied(self, data: Data, step: etree._Element, signature: etree._Element) -> Data:
         if isinstance(data, bytes):

@@ -25,7 +25,7 @@ from services.verifier.domain import (
     Notice,
     SubIndication,
 )
-from services.verifier.formats import xades, xades_stamps, xml_contents, xml_coverage, xml_keys
+from services.verifier.formats import beside, xades, xades_stamps, xml_contents, xml_coverage, xml_keys
 from services.verifier.formats.cms import AlgorithmIdentifier, CertificateReference, SignerInfo
 from services.verifier.formats.xades import Properties
 from services.verifier.formats.xades_stamps import Evidence
@@ -79,7 +79,7 @@ class XmlFormat:
     def find(self, document: SubmittedDocument) -> Findings:
         """One finding for each Signature element; content handed in beside it answers references to the outside."""
         used: set[str] = set()
-        named = document.named or ({"": document.detached} if document.detached is not None else {})
+        named = beside.handed_in(document)
 
         def outside(uri: str) -> bytes | None:
             name = next(iter(named), "") if len(named) < 2 else unquote(uri).rpartition("/")[2]
@@ -87,8 +87,7 @@ class XmlFormat:
             return named.get(name)
 
         findings = self.find_with(document.data, outside)
-        spare = sorted(set(named) - used) if used else []
-        return replace(findings, signatures=[_with_spare(one, spare) for one in findings.signatures])
+        return beside.judged(findings, document, used) if used else beside.warned(findings, document)
 
     def find_with(self, data: bytes, outside: Resolve) -> Findings:
         """As `find`, with content outside the document by the name that a reference gives (a container's files)."""
@@ -244,15 +243,6 @@ def _told_apart(found: FoundSignature, values: Mapping[bytes, int]) -> FoundSign
         return found
     detail = f"the same signature stands in the document {count} times"
     return replace(found, notices=(*found.notices, Notice(Code.WRAPPING, detail)))
-
-
-def _with_spare(found: FoundSignature, spare: Sequence[str]) -> FoundSignature:
-    """Content that was handed in and that no signature names must not look signed."""
-    if not spare or found.fault is not None:
-        return found
-    detail = f"content that was handed in is not signed: {', '.join(spare)[:120] or 'the detached content'}"
-    fault = Fault(Indication.INDETERMINATE, SubIndication.SIGNED_DATA_NOT_FOUND, detail)
-    return replace(found, fault=fault, coverage=CoverageReport(Coverage.UNKNOWN))
 
 
 def _misplaced(signature: etree._Element, references: Sequence[Reference]) -> Fault | None:

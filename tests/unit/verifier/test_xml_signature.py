@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from services.verifier.algorithms import AlgorithmError, SignatureAlgorithm
 from services.verifier.domain import (
     Code,
+    Coverage,
     DocumentReport,
     Indication,
     SignatureReport,
@@ -155,6 +156,35 @@ def test_detached_content_is_taken_as_it_is_handed_in(hierarchy: Hierarchy) -> N
     mark = signature(hierarchy.signer, Target("ho-so.pdf", b"%PDF-", ""))
     assert verify(hierarchy, mark, b"%PDF-").clean
     assert only(verify(hierarchy, mark, b"%PDF+")).sub_indication is SubIndication.HASH_FAILURE
+
+
+_FILTER = "http://www.w3.org/2002/06/xmldsig-filter2"
+
+
+def _without(path: str) -> str:
+    """A transform that leaves these elements out of what is signed."""
+    expression = f'<dsf:XPath xmlns:dsf="{_FILTER}" Filter="subtract">{path}</dsf:XPath>'
+    return f'<ds:Transform Algorithm="{_FILTER}">{expression}</ds:Transform>'
+
+
+def test_detached_content_of_which_nothing_is_signed_is_not_signed(hierarchy: Hierarchy) -> None:
+    mark = signature(hierarchy.signer, Target("don.xml", b"", _without("/")))
+    for content in (BODY, BODY.replace("An", "Binh")):
+        report = verify(hierarchy, mark, content.encode())
+        assert only(report).sub_indication is SubIndication.FORMAT_FAILURE
+
+
+def test_detached_content_of_which_a_part_is_signed_is_not_whole(hierarchy: Hierarchy) -> None:
+    part = "<don><ten>An</ten></don>"
+    content = part.replace("</don>", "<tien>5</tien></don>")
+    report = verify(
+        hierarchy,
+        signature(hierarchy.signer, Target("don.xml", part.encode(), _without("//tien"))),
+        content.encode(),
+    )
+    assert only(report).indication is Indication.TOTAL_PASSED
+    assert only(report).coverage.coverage is Coverage.PARTIAL
+    assert {Code.PARTLY_SIGNED} == {n.code for n in only(report).notices} - {Code.TS_NONE}
 
 
 def test_an_id_that_two_elements_have_is_a_fault(hierarchy: Hierarchy) -> None:
