@@ -11,6 +11,7 @@ from datetime import datetime
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from services.verifier import algorithms, certificates
 from services.verifier.algorithm_policy import AlgorithmPolicy, Purpose
@@ -188,6 +189,27 @@ def may_sign_documents(certificate: Certificate) -> bool:
     except x509.ExtensionNotFound:
         return True
     return usage.digital_signature or usage.content_commitment
+
+
+_OF_SERVICES = frozenset(
+    {
+        ExtendedKeyUsageOID.SERVER_AUTH,
+        ExtendedKeyUsageOID.TIME_STAMPING,
+        ExtendedKeyUsageOID.OCSP_SIGNING,
+    }
+)
+
+
+def is_of_a_service(certificate: Certificate) -> bool:
+    """True where the extended key usage allows nothing but what servers, time-stamp units and OCSP responders do.
+
+    A key must be used for one of the purposes that stand there alone (RFC 5280 4.2.1.12). Raises CertificateError.
+    """
+    try:
+        purposes = certificate.extensions().get_extension_for_class(x509.ExtendedKeyUsage).value
+    except x509.ExtensionNotFound:
+        return False
+    return set(purposes) <= _OF_SERVICES
 
 
 def _names(signer: SignerInfo, certificate: Certificate) -> bool:

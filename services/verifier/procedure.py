@@ -239,10 +239,13 @@ class Procedure:
         self, case: _Case, chains: ChainJudge, certificate: Certificate, proved: datetime
     ) -> None:
         """Clause 5.2.8 and the checks P-1.3 and P-1.4: key usage, allowed algorithms."""
+        reason = ""
         if not building_blocks.may_sign_documents(certificate):
-            case.notices.append(
-                Notice(Code.SCOPE, "keyUsage allows neither digitalSignature nor nonRepudiation")
-            )
+            reason = "keyUsage allows neither digitalSignature nor nonRepudiation"
+        elif building_blocks.is_of_a_service(certificate):
+            reason = "extKeyUsage allows nothing but servers, time-stamps or OCSP responses"
+        if reason:
+            case.notices.append(Notice(Code.SCOPE, reason))
             detail = "the certificate is not for signing documents"
             raise Stop(Indication.INDETERMINATE, SubIndication.CHAIN_CONSTRAINTS_FAILURE, detail)
         self._algorithms(case, chains, certificate, proved)

@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import ocsp
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from services.kernel.values import DigestAlgorithm
 from services.signer.formats.cades import CadesBaseline
@@ -31,10 +32,14 @@ CONTENT = "Nghị quyết số 57".encode()
 CA = authority()[1].public_bytes(Encoding.DER)
 
 
-def person(since: datetime = START - timedelta(days=1)) -> TestSigner:
-    """A signer whose certificate begins then."""
+def person(
+    since: datetime = START - timedelta(days=1), purposes: tuple[x509.ObjectIdentifier, ...] = ()
+) -> TestSigner:
+    """A signer whose certificate begins then, and has these purposes in a critical extended key usage."""
     key = rsa.generate_private_key(65537, 2048)
-    return TestSigner(key, (issue("Người ký thử", key.public_key(), since=since, until=days(30)), CA))
+    more = [(x509.ExtendedKeyUsage(purposes), True)] if purposes else []
+    certificate = issue("Người ký thử", key.public_key(), since=since, until=days(30), more=more)
+    return TestSigner(key, (certificate, CA))
 
 
 def sign(who: TestSigner) -> bytes:
@@ -132,3 +137,20 @@ def test_an_old_list_of_the_document_does_not_hide_a_revocation_that_is_known() 
     # What the document brings itself counts as before: for it nobody vouches any more.
     both = Material((above,), (before, after))
     assert unaware.judge(end, both, proofs, stamped, NOW).failure is None
+
+
+@pytest.mark.parametrize(
+    "purposes",
+    [
+        (ExtendedKeyUsageOID.TIME_STAMPING,),
+        (ExtendedKeyUsageOID.OCSP_SIGNING,),
+        (ExtendedKeyUsageOID.SERVER_AUTH,),
+    ],
+)
+def test_the_key_of_a_service_signs_no_documents(purposes: tuple[x509.ObjectIdentifier, ...]) -> None:
+    trust = TrustMaterial((CA,), (), (stamping.crl(START),))
+    report = judged(sign(person(purposes=purposes)), trust, START)
+    assert report.sub_indication is SubIndication.CHAIN_CONSTRAINTS_FAILURE
+    assert Code.SCOPE in {notice.code for notice in report.notices}
+    also = (*purposes, ExtendedKeyUsageOID.CLIENT_AUTH)
+    assert judged(sign(person(purposes=also)), trust, START).indication is Indication.TOTAL_PASSED
