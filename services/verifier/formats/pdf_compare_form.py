@@ -83,14 +83,24 @@ class _Form:
         if not differing <= _FORM_MAY_CHANGE:
             raise Refused("entries of the form are changed that signing does not touch")
         self._defaults(differing)
-        old, new = self._before.get("Fields"), self._after.get("Fields")
-        if isinstance(old, Ref) and old.number in self._all.changed:
+        self._listed(self._before.get("Fields"), self._after.get("Fields"))
+
+    def _listed(self, old: Value, new: Value) -> None:
+        """The fields that the form lists: new ones may be there, none may be missing."""
+        # One list may serve the form and a page: then it is looked at with the annotations.
+        if (
+            isinstance(old, Ref)
+            and old.number in self._all.changed
+            and "Annots" not in self._keys(old.number)
+        ):
             self._all.explain(old.number, frozenset({"Fields"}))
         added = self._additions(self._old.array(old), self._new.array(new), "fields of the form")
         if added:
             taken = self._names(self._old, self._old.array(old))
-            for item in added:
-                self._new_field(item, "", taken)
+            for position, item in enumerate(added):
+                # A list that serves the form and a page may have it for both.
+                if position == 0 or item != added[position - 1]:
+                    self._new_field(item, "", taken)
 
     def _defaults(self, differing: set[str]) -> None:
         """How fields look that have no look of their own: said where there are fields for that to matter."""
@@ -286,8 +296,11 @@ class _Form:
         uses = self._all.usages.of(number, self._old.revision)
         return [user for user, key in uses if key == "" and self._is_list(user)]
 
+    def _keys(self, number: int) -> set[str]:
+        return {key for _, key in self._all.usages.of(number, self._old.revision)}
+
     def _is_list(self, number: int) -> bool:
-        keys = {key for _, key in self._all.usages.of(number, self._old.revision)}
+        keys = self._keys(number)
         return bool(keys) and keys <= {"Fields", "Kids", "Annots"}
 
     def _reflagged(self, before: dict[str, Value], after: dict[str, Value]) -> bool:
@@ -340,8 +353,10 @@ class _Form:
     def _annotations_apart(self, number: int) -> None:
         """A page's list of annotations that is an object of its own, where the page is as it was."""
         before, after = self._all.changed[number]
-        keys = {key for _, key in self._all.usages.of(number, self._old.revision)}
-        if keys != {"Annots"} and not (keys and keys <= {"Kids"} and self._is_kids(number)):
+        keys = self._keys(number)
+        if keys not in ({"Annots"}, {"Annots", "Fields"}) and not (
+            keys and keys <= {"Kids"} and self._is_kids(number)
+        ):
             return
         if not isinstance(before, list) or not isinstance(after, list):
             raise Refused("a list of annotations is none any more")

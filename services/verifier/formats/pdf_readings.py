@@ -71,6 +71,13 @@ class Readings:
             return "the identifier of an encrypted file is another one"
         if revision.hidden:
             return "a table and a stream of cross-references say two things about an object"
+        if index in self._usages.dangling:
+            return f"a reference to object {self._usages.dangling[index]}, which is not there"
+        return self._places(index)
+
+    def _places(self, index: int) -> str:
+        """Each entry leads to an object, and to each object leads an entry."""
+        revision, earlier = self._file.revisions[index], self._file.revisions[index - 1]
         places = {section.start for section in revision.sections}
         for number, entry in revision.entries.items():
             if entry.in_use:

@@ -55,6 +55,18 @@ class Usages:
                     found[target].append(use)
         return found
 
+    @cached_property
+    def dangling(self) -> dict[int, int]:
+        """By revision the number of an object that it, as the first one, refers to and that is not there."""
+        found: dict[int, int] = {}
+        for target, uses in self._all.items():
+            home = min(home for _, home, _ in uses)
+            self._file.spend(1 + len(uses) // 16)
+            placed = self._file.entry(target, home)
+            if placed is None or not placed[1].in_use:
+                found[home] = target
+        return found
+
     def _holders(self) -> Iterator[tuple[int, int, Value]]:
         for index, revision in enumerate(self._file.revisions):
             yield 0, index, {key: revision.trailer[key] for key in _OF_THE_TRAILER if key in revision.trailer}

@@ -225,7 +225,7 @@ def a_trailer_without_a_catalog(sign: Sign) -> tuple[bytes, bytes]:
 
 @attack
 def a_signed_look_is_written_anew(sign: Sign) -> tuple[bytes, bytes]:
-    """The look of a signature that shows is another stream, and its field is touched in what may always change."""
+    """A signature that shows gets another look, and its field another flag, which may always change."""
     shown = signed(
         sign, {5: SIGNATURE % (99, b"/AP<</N 90 0 R>>"), 90: look(b"An"), 3: PAGE % b"/Annots[5 0 R]"}
     )
@@ -234,7 +234,6 @@ def a_signed_look_is_written_anew(sign: Sign) -> tuple[bytes, bytes]:
 
 @attack
 def a_filled_look_is_written_anew(sign: Sign) -> tuple[bytes, bytes]:
-    """The same with a text field."""
     field = b"<</FT/Tx/T(x)%s/V(1)/AP<</N 91 0 R>>/Type/Annot/Subtype/Widget/Rect[0 0 99 9]>>"
     objects = {1: FORM % (b"20 0 R", b""), 3: PAGE % b"/Annots[20 0 R]", 20: field % b"", 91: look(b"1")}
     before = signed(sign, objects)
@@ -267,7 +266,6 @@ def a_field_that_shows_below_a_signed_one(sign: Sign) -> tuple[bytes, bytes]:
 
 @attack
 def another_order_of_annotations(sign: Sign) -> tuple[bytes, bytes]:
-    """What lay below lies on top."""
     objects = {3: PAGE % b"/Annots[90 0 R 91 0 R]", 90: EVIL, 91: EVIL.replace(b"Forged", b"Cover")}
     before = signed(sign, objects)
     return before, update(before, {3: PAGE % b"/Annots[91 0 R 90 0 R]"})
@@ -376,6 +374,13 @@ def another_annotation_as_a_new_field(sign: Sign) -> tuple[bytes, bytes]:
     before = signed(sign)
     field = b"<</FT/Sig/T(x)/Type/Annot/Subtype/Ink/InkList[[0 0 99 99]]/Rect[0 0 0 0]>>"
     return before, update(before, {1: FORM % (b"92 0 R", b""), 3: PAGE % b"/Annots[92 0 R]", 92: field})
+
+
+@attack
+def a_reference_to_nothing(sign: Sign) -> tuple[bytes, bytes]:
+    """Some readers repair the file for it, and find other objects in the signed bytes."""
+    before = signed(sign)
+    return before, update(before, {94: b"<</AP 95 0 R>>"})
 
 
 @attack
