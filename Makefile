@@ -66,7 +66,7 @@ tools: install
 	@$(PY) -m deploy.local tools
 
 # Programs that were unpacked for a user who may not install are found here.
-test-unit test conformance faults bench pictures: export PATH := $(CURDIR)/var/packages/bin:$(PATH)
+test-unit test conformance faults fuzz bench pictures: export PATH := $(CURDIR)/var/packages/bin:$(PATH)
 
 .PHONY: test-unit
 test-unit: tools  ## Run the tests that need no server
@@ -81,11 +81,19 @@ CORPORA ?= ../shared/corpora
 
 .PHONY: conformance
 conformance: tools  ## Sign and judge documents that others made; CORPORA= names their folder
+	CORPORA=$(CORPORA) PYTHON=$(PY) tests/conformance/score.sh
 	CORPORA=$(CORPORA) $(BIN)/pytest tests/conformance
 
 .PHONY: faults
 faults: tools  ## Run the fault tests with their full counts
 	KYSO_FAULTS=full $(BIN)/pytest -s -o timeout=3600 -o faulthandler_timeout=3600 tests/faults
+
+FUZZ_SECONDS ?= 3600
+
+.PHONY: fuzz
+fuzz: tools  ## Judge over 20,000 mutants of signed documents, then fuzz for an hour (FUZZ_SECONDS=)
+	KYSO_MUTANTS=350 $(BIN)/pytest -o timeout=1800 -o faulthandler_timeout=1900 tests/integration/verifier/test_mutations.py
+	CORPORA=$(CORPORA) $(PY) -W ignore -m tests.fuzz --seconds $(FUZZ_SECONDS)
 
 .PHONY: bench
 bench: tools  ## Measure, print a table, write var/bench.json

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from bench import formats, pades, raw
+from bench import formats, pades, raw, verification_pdf, verification_workers, verification_xml_cms
 from bench.drive import GrpcCallers, Measured, RestCallers, measure
 from services.kernel.values import KeyAlgorithm
 from tests.support.platform import Layout, running_platform
@@ -132,7 +132,8 @@ def main() -> int:
             (str(row["against"]), float(row["value"]) / float(row["ratio"])) if row.get("ratio") else None
         )
         table.add(str(row["name"]), float(row["value"]), str(row["unit"]), against_row)
-    for measured in formats.rows():
+    judged = (*verification_pdf.rows(), *verification_xml_cms.rows(), *verification_workers.rows())
+    for measured in (*formats.rows(), *judged):
         table.add(measured.name, measured.value, measured.unit, measured.against)
     RESULT.parent.mkdir(exist_ok=True)
     RESULT.write_text(json.dumps(table.rows, indent=1) + "\n", encoding="utf-8")

@@ -18,6 +18,7 @@ from gateway.routes.batches import Batches
 from gateway.routes.clients import Clients
 from gateway.routes.credentials import Credentials
 from gateway.routes.documents import Documents
+from gateway.routes.evidence import Evidence
 from gateway.routes.hashes import Hashes
 from gateway.routes.pki import Pki
 from gateway.routes.platform import Platform
@@ -28,7 +29,12 @@ from gateway.routes.token import Token
 from gateway.routes.verifications import Verifications
 from gateway.server import serve_http
 from kyso.v1.registry_pb2 import GetTokenKeysRequest
-from kyso.v1.registry_pb2_grpc import PkiServiceStub, RegistryServiceStub, TokenServiceStub
+from kyso.v1.registry_pb2_grpc import (
+    EvidenceServiceStub,
+    PkiServiceStub,
+    RegistryServiceStub,
+    TokenServiceStub,
+)
 from kyso.v1.signer_pb2_grpc import SignerServiceStub
 from kyso.v1.verifier_pb2_grpc import VerifierServiceStub
 from services.kernel.errors import ServiceUnavailable
@@ -77,6 +83,7 @@ def build(settings: GatewaySettings, runtime: Runtime, channels: Mapping[str, Ch
         *Batches(signer, limits).endpoints(),
         *Documents(signer, limits).endpoints(),
         *Verifications(verifier, limits).endpoints(),
+        *Evidence(EvidenceServiceStub(channels["registry"]), limits).endpoints(),
         *Credentials(registry, limits, pki.forget).endpoints(),
         *Agencies(registry, limits).endpoints(),
         *Subscribers(registry, limits).endpoints(),

@@ -66,6 +66,12 @@ class BodyTimeout(DomainError):
     code, kind, retryable = "BODY_TIMEOUT", Kind.INVALID, True
 
 
+class OriginalMissing(DomainError):
+    """The file carries no document under a signature that is intact: there is nothing to take out of it."""
+
+    code, kind = "ORIGINAL_MISSING", Kind.UNPROCESSABLE
+
+
 class HeadersTooLarge(DomainError):
     """The request line and the headers together are larger than the limit."""
 

@@ -17,7 +17,6 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from kyso.v1 import common_pb2 as common
 from kyso.v1 import registry_pb2 as registry
 from kyso.v1 import signer_pb2 as signer
-from kyso.v1 import verifier_pb2 as verifier
 
 
 def _words(enum: Any, prefix: str) -> dict[str, Any]:
@@ -74,12 +73,6 @@ JSON_SERIALIZATIONS = _words(signer.JsonSerialization, "JSON_SERIALIZATION_")
 CMS_RELATIONS = _words(signer.CmsRelation, "CMS_RELATION_")
 ASIC_SIGNATURES = _words(signer.AsicSignature, "ASIC_SIGNATURE_")
 OPERATION_STATES = _words(signer.OperationState, "OPERATION_STATE_")
-VERDICTS = _words(verifier.Verdict, "VERDICT_")
-INDICATIONS = {
-    "TOTAL-PASSED": verifier.INDICATION_TOTAL_PASSED,
-    "TOTAL-FAILED": verifier.INDICATION_TOTAL_FAILED,
-    "INDETERMINATE": verifier.INDICATION_INDETERMINATE,
-}
 
 
 def _backwards(words: Mapping[str, Any]) -> dict[int, str]:
@@ -96,8 +89,6 @@ _WORD = {
     "digest_algorithm": _backwards(DIGEST_ALGORITHMS),
     "level": _backwards(LEVELS),
     "state": _backwards(OPERATION_STATES),
-    "verdict": _backwards(VERDICTS),
-    "indication": _backwards(INDICATIONS),
 }
 
 
@@ -293,88 +284,4 @@ def audit_event(row: registry.AuditEvent) -> dict[str, Any]:
         "ledger": row.ledger or None,
         "ledger_sequence": row.ledger_sequence or None,
         "data": row.data,
-    }
-
-
-# --- verifier -----------------------------------------------------------------------------------------------------
-
-
-def _certificate(summary: verifier.CertificateSummary) -> dict[str, Any]:
-    return {
-        "subject": summary.subject,
-        "issuer": summary.issuer,
-        "common_name": summary.common_name or None,
-        "organization": summary.organization or None,
-        "title": summary.title or None,
-        "email": summary.email or None,
-        "identifiers": [
-            {"type": row.type, "value": row.value, "malformed": row.malformed} for row in summary.identifiers
-        ],
-        "serial_number": summary.serial_number,
-        "sha256": summary.sha256.hex(),
-        "not_before": time_text(summary, "not_before"),
-        "not_after": time_text(summary, "not_after"),
-    }
-
-
-def _coverage(coverage: verifier.Coverage) -> dict[str, Any]:
-    return {
-        "kind": coverage.kind,
-        "covered_bytes": coverage.covered_bytes,
-        "total_bytes": coverage.total_bytes,
-        "revision": coverage.revision or None,
-    }
-
-
-def _later_change(change: verifier.LaterChange) -> dict[str, Any]:
-    return {
-        "revision": change.revision or None,
-        "kind": change.kind,
-        "allowed": change.allowed,
-        "description": change.description,
-    }
-
-
-def _status_source(source: verifier.StatusSource) -> dict[str, Any]:
-    return {
-        "kind": source.kind,
-        "produced_at": time_text(source, "produced_at"),
-        "url": source.url or None,
-    }
-
-
-def _signature(report: verifier.SignatureReport) -> dict[str, Any]:
-    return {
-        "name": report.name,
-        "format": report.format,
-        # Absent means that nobody said anything good: never the best word by default.
-        "indication": _word("indication", report.indication) or "INDETERMINATE",
-        "sub_indication": report.sub_indication or None,
-        "integrity": report.integrity or None,
-        "signer": _certificate(report.signer) if report.HasField("signer") else None,
-        "path": [_certificate(row) for row in report.path],
-        "claimed_signing_time": time_text(report, "claimed_signing_time"),
-        "best_signing_time": time_text(report, "best_signing_time"),
-        "algorithm": report.algorithm or None,
-        "coverage": _coverage(report.coverage) if report.HasField("coverage") else None,
-        "later_changes": [_later_change(row) for row in report.later_changes],
-        "status_source": _status_source(report.status_source) if report.HasField("status_source") else None,
-        "warnings": [{"code": row.code, "vi": row.vi, "en": row.en} for row in report.warnings],
-        "sentence_vi": report.sentence_vi,
-        "sentence_en": report.sentence_en,
-        "clean": report.clean,
-    }
-
-
-def verification(answer: verifier.VerifyDocumentResponse) -> dict[str, Any]:
-    """Return the report on a document."""
-    return {
-        "verdict": _word("verdict", answer.verdict) or "indeterminate",
-        "clean": answer.clean,
-        "signatures": [_signature(report) for report in answer.signatures],
-        "document_sha256": answer.document_sha256.hex(),
-        "validated_at": time_text(answer, "validated_at"),
-        "sentence_vi": answer.sentence_vi,
-        "sentence_en": answer.sentence_en,
-        "integrity_only": answer.integrity_only,
     }

@@ -80,8 +80,9 @@ def _tls(provisions: Provisions, name: str) -> Section:
 
 def _client(provisions: Provisions, own: str, server: str, port: int) -> Section:
     section: Section = {"target": f"{HOST}:{port}", "server_name": server, "tls": _tls(provisions, own)}
-    carries_crls = "registry" in {own, server} or {own, server} == {"signer", "verifier"}
-    return _for_crls(section) if carries_crls else section
+    # CRLs, and reports on documents with hundreds of signatures.
+    is_large = "registry" in {own, server} or server == "verifier"
+    return _for_crls(section) if is_large else section
 
 
 def _server(provisions: Provisions, name: str, port: int) -> Section:
@@ -222,4 +223,5 @@ def verifier(settings: Settings, provisions: Provisions) -> Section:
         "telemetry": _telemetry(ports.verifier_metrics),
         "rpc": _server(provisions, "verifier", ports.verifier_rpc),
         "registry": _client(provisions, "verifier", "registry", ports.registry_rpc),
+        **({} if provisions.font_file is None else {"reports": {"font_file": provisions.font_file}}),
     }

@@ -232,7 +232,7 @@ class PlaceInvalid(DomainError):
 
 
 class FontMissing(DomainError):
-    """This signer has no font to print with: its operator installs one and names it in the settings."""
+    """There is no font to print with: its operator installs one and names it in the settings."""
 
     code, kind = "FONT_MISSING", Kind.UNAVAILABLE
 
@@ -271,6 +271,18 @@ class EvidenceUnavailable(DomainError):
     """An issuer or a revocation value could not be had."""
 
     code, kind, retryable = "EVIDENCE_UNAVAILABLE", Kind.UNAVAILABLE, True
+
+
+class EvidenceNotKept(DomainError):
+    """The evidence of a verification was to be kept and could not be, so no report is given."""
+
+    code, kind, retryable = "EVIDENCE_NOT_KEPT", Kind.UNAVAILABLE, True
+
+
+class EvidenceLimit(DomainError):
+    """The agency keeps as much evidence as it may: some of it has to be deleted first."""
+
+    code, kind = "EVIDENCE_LIMIT", Kind.CONFLICT
 
 
 class CredentialNotFound(DomainError):
@@ -322,10 +334,7 @@ class OperationInProgress(DomainError):
 
 
 class OutcomeUnknown(DomainError):
-    """A signature may or may not have been made; it was not released and is never made again by itself.
-
-    The next step is the caller's: decide, then ask again with a new idempotency key.
-    """
+    """A signature may have been made; none was released, and none is made again unless the caller asks with a new key."""
 
     code, kind = "OUTCOME_UNKNOWN", Kind.CONFLICT
 

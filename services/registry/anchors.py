@@ -9,6 +9,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from services.kernel.runtime.config import ConfigError, read_pem
+from services.registry.config import OutsideAnchorSettings
+from services.registry.domain.anchors import Anchor
 from services.registry.outside import OutsideTrust
 
 MAX_CERTIFICATES = 200
@@ -30,6 +32,22 @@ def read_outside(anchor_files: Sequence[Path], intermediate_files: Sequence[Path
             ]
         )
     return trust
+
+
+def read_anchors(settings: Sequence[OutsideAnchorSettings]) -> tuple[Anchor, ...]:
+    """Return the anchors that are trusted on terms; raise ConfigError as `read_outside`."""
+    found = tuple(
+        Anchor(der, one.scope, one.trusted_from, one.trusted_until, frozenset(one.purposes))
+        for one in settings
+        for der in _read([one.file], "outside anchor")
+    )
+    if len(found) > MAX_CERTIFICATES or sum(len(one.certificate) for one in found) > MAX_BYTES:
+        raise ConfigError(
+            [
+                f"ca.outside_anchors: {len(found)} certificates, at most {MAX_CERTIFICATES} with {MAX_BYTES} bytes"
+            ]
+        )
+    return found
 
 
 def _read(files: Sequence[Path], what: str) -> tuple[bytes, ...]:

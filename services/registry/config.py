@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import socket
 from pathlib import Path
+from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import AwareDatetime, Field, model_validator
 
 from services.kernel.runtime.config import (
     BusSettings,
@@ -26,6 +27,37 @@ class AuthorityNames(Settings):
     common_name: str = Field(min_length=1, max_length=64)
     validity_days: int = Field(ge=1, le=7305)
     """RG-05: a CA's certificate lives 20 years at most."""
+
+
+class OutsideAnchorSettings(Settings):
+    """Anchors of others that are trusted on the same terms."""
+
+    file: Path
+    """PEM: CA certificates."""
+    scope: Literal["government", "public", "foreign"]
+    """By whom they stand: verifications under a foreign one carry a warning."""
+    trusted_from: AwareDatetime | None = None
+    """What their certificates signed is trusted where it existed at this time or later. Absent: no limit."""
+    trusted_until: AwareDatetime | None = None
+    """And before this time: signatures that are not proved to be older do not pass. Absent: no limit."""
+    purposes: frozenset[Literal["signature", "time-stamp"]] = Field(
+        default=frozenset({"signature", "time-stamp"}), min_length=1
+    )
+
+    @model_validator(mode="after")
+    def _lasts(self) -> OutsideAnchorSettings:
+        if self.trusted_from and self.trusted_until and self.trusted_from >= self.trusted_until:
+            raise ValueError("trusted_until must be later than trusted_from")
+        return self
+
+
+class TrustListSettings(Settings):
+    """A trust list (ETSI TS 119 612) whose services are anchors."""
+
+    name: str = Field(pattern=r"^[a-z0-9-]{1,64}$")
+    """Under which the registry remembers the newest sequence number: an older list is never taken."""
+    file: Path
+    """What `python -m services.verifier trust-list` wrote after it checked the list's signature."""
 
 
 class CaSettings(Settings):
@@ -53,6 +85,18 @@ class CaSettings(Settings):
     """PEM files with CA certificates of others that are trusted. A certificate that a client imports must lead to one."""
     outside_intermediate_files: tuple[Path, ...] = ()
     """PEM files with CA certificates below those anchors, for leaves that come alone; trusted for nothing themselves."""
+    outside_anchors: tuple[OutsideAnchorSettings, ...] = Field(default=(), max_length=200)
+    """Anchors that are trusted on terms: from when, until when, for what, and by whom they stand."""
+    trust_lists: tuple[TrustListSettings, ...] = Field(default=(), max_length=64)
+    trust_list_seconds: float = Field(default=60, gt=0, le=_HOUR)
+    """Between looks for newer files of trust lists."""
+
+    @model_validator(mode="after")
+    def _lists_have_names(self) -> CaSettings:
+        names = [one.name for one in self.trust_lists]
+        if len(set(names)) != len(names):
+            raise ValueError("each trust list needs a name of its own")
+        return self
 
     @model_validator(mode="after")
     def _crls_overlap(self) -> CaSettings:
@@ -122,6 +166,19 @@ class AuditSettings(Settings):
     """Between comparisons with the signer's ledgers; an entry missing for this long is fetched."""
 
 
+class EvidenceSettings(Settings):
+    """Evidence of verifications that clients have kept."""
+
+    max_bytes: int = Field(default=64 * 1024 * 1024, ge=64 * 1024, le=512 * 1024 * 1024)
+    """Most bytes of one verification's; more than the verifier's own limit, for the report beside it."""
+    max_agency_bytes: int = Field(default=4 * 1024 * 1024 * 1024, ge=1024)
+    """Most bytes that one agency keeps; a value that several verifications went by counts once."""
+    max_buffered_bytes: int = Field(default=256 * 1024 * 1024, ge=1024 * 1024)
+    """Most bytes coming in at once; beyond it calls are refused as OVERLOADED."""
+    keep_days: int = Field(default=0, ge=0, le=36_600)
+    """Deleted when older than this; 0: kept until somebody deletes it."""
+
+
 class RegistrySettings(ProcessSettings):
     """The whole file."""
 
@@ -139,3 +196,4 @@ class RegistrySettings(ProcessSettings):
     bootstrap: BootstrapSettings
     directory: DirectorySettings = DirectorySettings()
     audit: AuditSettings = AuditSettings()
+    evidence: EvidenceSettings = EvidenceSettings()

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import grpc
@@ -22,11 +23,13 @@ from services.kernel.runtime.database import Database
 from services.kernel.runtime.outbox import Relay
 from services.kernel.runtime.process import Runtime
 from services.kernel.runtime.rpc import open_channel, serve_rpc
-from services.registry.anchors import read_outside
-from services.registry.config import AuthorityNames, RegistrySettings
+from services.registry import trust_lists
+from services.registry.anchors import read_anchors, read_outside
+from services.registry.config import AuthorityNames, CaSettings, RegistrySettings
 from services.registry.consumers import DURABLE, SIGNATURE_EVENTS, AuditConsumer, BusDirectory
+from services.registry.domain.anchors import Anchor
 from services.registry.domain.authority import ISSUING, ROOT
-from services.registry.metrics import RegistryMetrics
+from services.registry.metrics import RegistryMetrics, trust_list_gauge
 from services.registry.service.audit import AuditService
 from services.registry.service.authorities import AuthorityPlan, AuthorityService, CaPlan
 from services.registry.service.chronicle import Chronicle
@@ -34,11 +37,14 @@ from services.registry.service.clients import ClientService
 from services.registry.service.credentials import CredentialService
 from services.registry.service.crls import CrlSchedule, CrlService
 from services.registry.service.directory import DirectoryService, Pace
+from services.registry.service.evidence import EvidencePolicy, EvidenceService
 from services.registry.service.holds import HoldService
 from services.registry.service.issuing import IssuingService
+from services.registry.service.outside_anchors import OutsideAnchors
 from services.registry.service.parties import PartyService
 from services.registry.service.time_stamps import TimeStampCertificates, UnitPlan
 from services.registry.service.tokens import TokenService
+from services.registry.servicer.evidence import EvidenceLimits, EvidenceServicer
 from services.registry.servicer.platform import DirectoryServicer, PkiServicer, TokenServicer
 from services.registry.servicer.registry import RegistryServicer, UseCases
 from services.registry.signer_rpc import RpcSigner
@@ -55,8 +61,14 @@ FIRST_PAUSE_SECONDS, LAST_PAUSE_SECONDS = 0.5, 10.0
 """Between tries to make the CA while the signer is not up yet."""
 
 _GATEWAY, _SIGNER, _VERIFIER = "gateway", "signer", "verifier"
-_SERVICES = ("RegistryService", "TokenService", "DirectoryService", "PkiService")
+_SERVICES = ("RegistryService", "EvidenceService", "TokenService", "DirectoryService", "PkiService")
 _CALLERS: dict[str, frozenset[str]] = {
+    # Only who judges may have evidence kept: what is kept is then what a verdict went by.
+    "EvidenceService/KeepEvidence": frozenset({_VERIFIER}),
+    "EvidenceService/GetEvidence": frozenset({_GATEWAY}),
+    "EvidenceService/ListEvidence": frozenset({_GATEWAY}),
+    "EvidenceService/FetchEvidenceFile": frozenset({_GATEWAY}),
+    "EvidenceService/DeleteEvidence": frozenset({_GATEWAY}),
     "TokenService/IssueToken": frozenset({_GATEWAY}),
     "TokenService/GetTokenKeys": frozenset({_GATEWAY, _SIGNER, _VERIFIER}),
     "DirectoryService/ResolveCredential": frozenset({_SIGNER}),
@@ -89,9 +101,13 @@ class Room:
     issuing: IssuingService
     crls: CrlService
     time_stamps: TimeStampCertificates
+    evidence: EvidenceService
+    evidence_limits: EvidenceLimits
 
     def add(self, server: grpc.aio.Server) -> None:
-        """Register the four services."""
+        """Register the services."""
+        evidence = EvidenceServicer(self.use.tokens, self.evidence, self.evidence_limits)
+        registry_pb2_grpc.add_EvidenceServiceServicer_to_server(evidence, server)
         registry_pb2_grpc.add_RegistryServiceServicer_to_server(RegistryServicer(self.use), server)
         registry_pb2_grpc.add_TokenServiceServicer_to_server(TokenServicer(self.use.tokens), server)
         registry_pb2_grpc.add_DirectoryServiceServicer_to_server(DirectoryServicer(self.directory), server)
@@ -120,6 +136,7 @@ def assemble(
     authorities = AuthorityService(store, signer, plan, chronicle, now, log)
     crls = CrlService(store, signer, _schedules(settings), chronicle, now, log)
     crls.measure(metrics)
+    plan.outside.measure(trust_list_gauge(runtime.telemetry.registry), now)
     issuing = IssuingService(store, signer, authorities, directory, chronicle, metrics)
     units = TimeStampCertificates(store, signer, authorities, chronicle, _unit_plan(settings), (metrics, log))
     keys = TokenKeys.open(settings.tokens.key_file)
@@ -131,7 +148,9 @@ def assemble(
         holds=HoldService(store, directory, crls, chronicle, now),
         audit=AuditService(store, signer, metrics, log),
     )
-    return Room(use, directory, authorities, issuing, crls, units)
+    kept = EvidenceService(store, chronicle, now, _evidence_policy(settings), (metrics, log))
+    limits = EvidenceLimits(settings.evidence.max_bytes, settings.evidence.max_buffered_bytes)
+    return Room(use, directory, authorities, issuing, crls, units, kept, limits)
 
 
 def _ca_plan(settings: RegistrySettings) -> CaPlan:
@@ -140,8 +159,15 @@ def _ca_plan(settings: RegistrySettings) -> CaPlan:
             CaName(names.organization, names.common_name), timedelta(days=names.validity_days)
         )
 
-    outside = read_outside(settings.ca.outside_anchor_files, settings.ca.outside_intermediate_files)
-    return CaPlan(plan(settings.ca.root), plan(settings.ca.issuing), settings.ca.public_base_url, outside)
+    ca = settings.ca
+    return CaPlan(plan(ca.root), plan(ca.issuing), ca.public_base_url, _outside_anchors(ca))
+
+
+def _outside_anchors(settings: CaSettings) -> OutsideAnchors:
+    unlimited = read_outside(settings.outside_anchor_files, settings.outside_intermediate_files)
+    fixed = (*map(Anchor, unlimited.anchors), *read_anchors(settings.outside_anchors))
+    lists = {one.name: partial(trust_lists.read, one.name, one.file) for one in settings.trust_lists}
+    return OutsideAnchors(fixed, unlimited.intermediates, lists)
 
 
 def _unit_plan(settings: RegistrySettings) -> UnitPlan | None:
@@ -154,6 +180,11 @@ def _unit_plan(settings: RegistrySettings) -> UnitPlan | None:
         timedelta(days=unit.validity_days),
         timedelta(days=unit.renew_days_before),
     )
+
+
+def _evidence_policy(settings: RegistrySettings) -> EvidencePolicy:
+    days = settings.evidence.keep_days
+    return EvidencePolicy(settings.evidence.max_agency_bytes, timedelta(days=days) if days else None)
 
 
 def _schedules(settings: RegistrySettings) -> dict[str, CrlSchedule]:
@@ -225,14 +256,20 @@ async def _start_background(
 
     if settings.ca.create_at_first_start:
         runtime.health.register("ca", ca_reason)
+    outside = room.authorities.plan.outside
+    await room.authorities.refresh_trust_lists()
+    if outside.named:
+        runtime.health.register("trust-lists", outside.reason)
     log = runtime.telemetry.log
     works = {
+        "trust-lists": _again(runtime, settings.ca.trust_list_seconds, room.authorities.refresh_trust_lists),
         "relay": relay.run(),
         "ca": ca_life(),
         "heartbeat": room.directory.beat(),
         "issuing": _again(runtime, settings.ca.reconcile_seconds, lambda: room.issuing.reconcile(log)),
         "time-stamp-certificate": _again(runtime, settings.ca.reconcile_seconds, room.time_stamps.ensure),
         "readers": _again(runtime, HOUSEKEEPING_SECONDS, room.directory.forget_readers),
+        "evidence": _again(runtime, HOUSEKEEPING_SECONDS, room.evidence.forget_expired),
         "audit": _audit_consumer(settings, runtime, room, bus).run(),
         "audit-reconciliation": room.use.audit.run(settings.audit.reconcile_seconds),
     }

@@ -22,6 +22,7 @@ class RegistryMetrics:
     certificates_issued: Counter
     tokens_issued: Counter
     tokens_refused: Counter
+    evidence: Counter
 
     @classmethod
     def register(cls, registry: CollectorRegistry) -> RegistryMetrics:
@@ -67,10 +68,34 @@ class RegistryMetrics:
             tokens_issued=Counter(
                 "kyso_registry_tokens_issued_total", "Access tokens issued.", registry=registry
             ),
-            tokens_refused=Counter(
-                "kyso_registry_tokens_refused_total",
-                "Token requests refused, by error code.",
-                ["code"],
-                registry=registry,
-            ),
+            tokens_refused=_tokens_refused(registry),
+            evidence=_evidence(registry),
         )
+
+
+def _tokens_refused(registry: CollectorRegistry) -> Counter:
+    return Counter(
+        "kyso_registry_tokens_refused_total",
+        "Token requests refused, by error code.",
+        ["code"],
+        registry=registry,
+    )
+
+
+def _evidence(registry: CollectorRegistry) -> Counter:
+    return Counter(
+        "kyso_registry_evidence_total",
+        "Evidence of verifications: kept, again (kept before), refused (no room), deleted or expired.",
+        ["what"],
+        registry=registry,
+    )
+
+
+def trust_list_gauge(registry: CollectorRegistry) -> Gauge:
+    """Make the gauge of how long each trust list is good for."""
+    return Gauge(
+        "kyso_registry_trust_list_remaining_seconds",
+        "Seconds until the trust list in use is to be replaced (nextUpdate); negative: it should have been.",
+        ["list"],
+        registry=registry,
+    )

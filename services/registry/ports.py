@@ -10,6 +10,7 @@ from typing import Protocol
 
 from services.kernel.events import Event
 from services.kernel.values import KeyAlgorithm
+from services.registry.domain.anchors import ListHead
 from services.registry.domain.audit import AuditEvent, AuditFilter, AuditRow
 from services.registry.domain.authority import Authority, Crl
 from services.registry.domain.credentials import (
@@ -21,6 +22,7 @@ from services.registry.domain.credentials import (
     Revoked,
     Unfinished,
 )
+from services.registry.domain.evidence import Evidence, EvidenceFilter, NewEvidence
 from services.registry.domain.ledger import Entry, Head
 from services.registry.domain.paging import Page
 from services.registry.domain.parties import Agency, Client, SecretHash, Subscriber
@@ -61,6 +63,32 @@ class PartyRows(Protocol):
 
     async def use_assertion(self, client_id: str, jti: str, expires_at: datetime, now: datetime) -> bool:
         """Remember an assertion as used; False where it was used before. Forgets those that ended before `now`."""
+
+
+class EvidenceRows(Protocol):
+    """Kept evidence of verifications."""
+
+    async def alone(self, agency_id: str) -> None:
+        """Keep others from changing this agency's evidence until the transaction ends."""
+
+    async def get(self, evidence_id: str) -> Evidence | None: ...
+
+    async def list_of(self, agency_id: str, wanted: EvidenceFilter, page: Page) -> list[Evidence]: ...
+
+    async def bytes_of(self, agency_id: str) -> int: ...
+
+    async def missing(self, agency_id: str, new: NewEvidence) -> dict[bytes, bytes]:
+        """Return the files that are not kept for the agency yet, by SHA-256."""
+
+    async def add(self, evidence: Evidence, blobs: dict[bytes, bytes]) -> None: ...
+
+    async def data(self, agency_id: str, sha256: bytes) -> bytes | None: ...
+
+    async def remove(self, evidence: Evidence) -> None:
+        """Delete it, and the bytes that nothing else of the agency's refers to."""
+
+    async def kept_before(self, moment: datetime, limit: int) -> list[tuple[str, str]]:
+        """Return ids and agencies of the oldest evidence kept before a time."""
 
 
 class CredentialRows(Protocol):
@@ -164,6 +192,15 @@ class TimeStampRows(Protocol):
         """Write the signed certificate; False where it is there already."""
 
 
+class TrustListRows(Protocol):
+    """Which trust list was the newest under each name."""
+
+    async def newest(self, name: str) -> ListHead | None: ...
+
+    async def put(self, name: str, head: ListHead) -> None:
+        """Write that this one was taken. Only within `alone`."""
+
+
 class AuditRows(Protocol):
     """The audit log: one line after the other, positions without a gap."""
 
@@ -192,6 +229,12 @@ class Unit(Protocol):
 
     @property
     def time_stamps(self) -> TimeStampRows: ...
+
+    @property
+    def evidence(self) -> EvidenceRows: ...
+
+    @property
+    def trust_lists(self) -> TrustListRows: ...
 
     @property
     def audit(self) -> AuditRows: ...

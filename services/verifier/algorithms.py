@@ -1,23 +1,26 @@
 """Signature algorithms: what an identifier means, whether the mathematics holds, and whether it is still allowed.
 
-The allowed list is that of TT 15/2025/TT-BKHCN, Phụ lục I: RSA of 2,048 bits and more, ECDSA of 256 bits and more,
-SHA-2 from 256 bits and SHA-3. An algorithm outside the list is a policy result with a warning: its mathematics is
-still checked, so that an old signature is told apart from a forged one.
+What is allowed, and until when, is said by a policy (`algorithm_policy`). An algorithm outside it is a policy result with
+a warning: its mathematics is still checked, so that an old signature is told apart from a forged one.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cache
+from pathlib import Path
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, padding, rsa, utils
 from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 
-from services.verifier.domain import Code, Notice
+from services.verifier import algorithm_policy
+from services.verifier.algorithm_policy import AlgorithmPolicy, Purpose, Row
+from services.verifier.domain import Code, Notice, SubIndication
 from services.verifier.formats import ber
 from services.verifier.formats.ber import BerError, Node
 from services.verifier.formats.cms import AlgorithmIdentifier, algorithm
@@ -36,7 +39,6 @@ _DIGESTS: dict[str, tuple[str, str, hashes.HashAlgorithm]] = {
     "2.16.840.1.101.3.4.2.10": ("SHA3-512", "sha3_512", hashes.SHA3_512()),
 }
 _BY_LABEL = {label: oid for oid, (label, _, _) in _DIGESTS.items()}
-_ALLOWED_DIGESTS = {"SHA-256", "SHA-384", "SHA-512", "SHA-512/256", "SHA3-256", "SHA3-384", "SHA3-512"}
 _SIGNATURES: dict[str, tuple[str, str | None]] = {
     "1.2.840.113549.1.1.1": ("RSA", None),
     "1.2.840.113549.1.1.4": ("RSA", "MD5"),
@@ -71,8 +73,6 @@ _SIGNATURES: dict[str, tuple[str, str | None]] = {
     "2.16.840.1.101.3.4.3.2": ("DSA", "SHA-256"),
 }
 _MGF1 = "1.2.840.113549.1.1.8"
-MINIMUM_RSA_BITS = 2048
-MINIMUM_EC_BITS = 256
 
 
 class AlgorithmError(ValueError):
@@ -102,6 +102,16 @@ def digest_label(oid: str) -> str:
 
 def digest(label: str, *parts: bytes | memoryview) -> bytes:
     """Digest of the parts joined, by label."""
+    return digest_all(label, parts)
+
+
+def hash_algorithm(label: str) -> hashes.HashAlgorithm:
+    """The algorithm of a label, for hashing step by step."""
+    return _DIGESTS[_BY_LABEL[label]][2]
+
+
+def digest_all(label: str, parts: Iterable[bytes | memoryview]) -> bytes:
+    """The same for parts that are made one after the other and never held together."""
     name, primitive = _DIGESTS[_BY_LABEL[label]][1:]
     if name in hashlib.algorithms_guaranteed:
         state = hashlib.new(name, usedforsecurity=False)
@@ -127,12 +137,23 @@ def signature_algorithm(identifier: AlgorithmIdentifier, digest_name: str) -> Si
     if family == "RSA-PSS":
         named, salt = _pss(identifier.parameters)
     else:
+        _require_plain(identifier, family)
         salt = 0
     if named is not None and digest_name and named != digest_name:
         raise AlgorithmError(f"digest algorithm {digest_name} and signature algorithm with {named} disagree")
     if not named and not digest_name:
         raise AlgorithmError(f"signature algorithm {identifier.oid} names no digest")
     return SignatureAlgorithm(family, named or digest_name, salt)
+
+
+def _require_plain(identifier: AlgorithmIdentifier, family: str) -> None:
+    """RFC 3370 3.2, RFC 5758 3: no parameters or NULL; with ECDSA some signers write the curve's identifier instead."""
+    parameters = identifier.parameters
+    if parameters is None or (parameters.tag == ber.NULL and not parameters.contents):
+        return
+    if family.startswith("ECDSA") and parameters.tag == ber.OID:
+        return
+    raise AlgorithmError(f"signature algorithm {identifier.oid} comes with parameters that it does not have")
 
 
 def _pss(parameters: Node | None) -> tuple[str, int]:
@@ -191,92 +212,98 @@ def holds(key: PublicKeyTypes, scheme: SignatureAlgorithm, signature: bytes, val
     return True
 
 
-_FAR = datetime.max.replace(tzinfo=UTC)
-_NEVER = datetime.min.replace(tzinfo=UTC)
+_ANY_SIZE = Row(frozenset(family for family, _ in _SIGNATURES.values()))
+UNRESTRICTED = AlgorithmPolicy("none", (Row(frozenset(_BY_LABEL)),), (_ANY_SIZE,))
+"""Whatever can be checked is allowed: for collections of test cases that are older than today's rules."""
+
+
+def read_policy(path: Path) -> AlgorithmPolicy:
+    """A policy from its file. Raises PolicyFileError, also where it names an algorithm that is not known here."""
+    return algorithm_policy.load(path, frozenset(_BY_LABEL), _ANY_SIZE.names)
+
+
+@cache
+def default_policy() -> AlgorithmPolicy:
+    """The policy that comes with the verifier."""
+    return read_policy(algorithm_policy.SHIPPED)
 
 
 @dataclass(frozen=True, slots=True)
-class AlgorithmPolicy:
-    """Which algorithms may be relied on until when, as ETSI TS 119 312 gives it: by digest, and by key size.
+class Weakness:
+    """An algorithm that is not allowed. `end` is the first moment at which it was not any more; None: it never was.
 
-    `digests` maps a label to the moment from which it is not allowed; a digest that is not there never was. `keys` maps
-    RSA, EC and DSA to steps of (smallest bits, moment from which keys of that size and more are not allowed).
+    `late`: what it made is surely younger than that, so that no proof of existence can cure it.
     """
 
-    name: str
-    digests: Mapping[str, datetime]
-    keys: Mapping[str, tuple[tuple[int, datetime], ...]]
+    notice: Notice
+    end: datetime | None
+    late: bool = False
 
-    def digest_allowed(self, label: str, at: datetime) -> bool:
-        """True when signatures over this digest could be relied on at `at`."""
-        return at < self.digests.get(label, _NEVER)
-
-    def key_allowed(self, family: str, bits: int, at: datetime) -> bool:
-        """True when keys of this family ("RSA", "EC", "DSA") and size could be relied on at `at`."""
-        ends = [end for minimum, end in self.keys.get(family, ()) if bits >= minimum]
-        return bool(ends) and at < max(ends)
+    def late_after(self, moment: datetime) -> bool:
+        """True where what was not made before this moment was made after the end."""
+        return self.end is not None and moment >= self.end
 
 
-NATIONAL = AlgorithmPolicy(
-    "TT 15/2025/TT-BKHCN, Phụ lục I",
-    dict.fromkeys(_ALLOWED_DIGESTS, _FAR),
-    {"RSA": ((MINIMUM_RSA_BITS, _FAR),), "EC": ((MINIMUM_EC_BITS, _FAR),)},
-)
-"""The allowed list of today, which holds for documents of any age."""
+def faults(
+    key: PublicKeyTypes | None,
+    family: str,
+    digest_name: str,
+    policy: AlgorithmPolicy,
+    purpose: Purpose,
+    at: datetime,
+) -> tuple[Weakness, ...]:
+    """What `policy` does not allow for `purpose` at `at`. `family` or `digest_name` "", `key` None: not asked for."""
+    found: list[Weakness] = []
+    if digest_name:
+        end = policy.digest_end(digest_name, purpose)
+        code = Code.ALG_SHA1 if digest_name == "SHA-1" else Code.ALG_WEAK
+        _add(found, Notice(code, digest_name), end, at)
+    if key is not None:
+        families, bits, words = _measure(key, family)
+        _add(found, Notice(Code.ALG_WEAK, words), policy.signature_end(families, bits, purpose), at)
+    elif family:
+        _add(found, Notice(Code.ALG_WEAK, family), policy.signature_end({family}, None, purpose), at)
+    return tuple(found)
 
-DATED = AlgorithmPolicy(
-    "ETSI TS 119 312",
-    {
-        "MD5": datetime(2004, 8, 1, tzinfo=UTC),
-        "SHA-1": datetime(2012, 8, 1, tzinfo=UTC),
-        "SHA-224": datetime(2026, 1, 1, tzinfo=UTC),
-        **dict.fromkeys(_ALLOWED_DIGESTS, _FAR),
-    },
-    {
-        "RSA": (
-            (1024, datetime(2011, 1, 1, tzinfo=UTC)),
-            (1536, datetime(2019, 10, 1, tzinfo=UTC)),
-            (MINIMUM_RSA_BITS, _FAR),
-        ),
-        "EC": (
-            (192, datetime(2011, 1, 1, tzinfo=UTC)),
-            (224, datetime(2021, 10, 1, tzinfo=UTC)),
-            (256, _FAR),
-        ),
-        "DSA": ((1024, datetime(2011, 1, 1, tzinfo=UTC)), (2048, datetime(2026, 1, 1, tzinfo=UTC))),
-    },
-)
-"""Dated table for signatures whose existence at an earlier time is proven."""
 
-UNRESTRICTED = AlgorithmPolicy(
-    "none",
-    dict.fromkeys(_BY_LABEL, _FAR),
-    {"RSA": ((512, _FAR),), "EC": ((160, _FAR),), "DSA": ((512, _FAR),)},
-)
-"""Whatever can be checked is allowed: for collections of test cases that are older than today's rules."""
+def verdict_on(found: Sequence[Weakness], not_before: datetime | None = None) -> SubIndication:
+    """Table 6 of EN 319 102-1 for what these algorithms made.
+
+    `not_before` is a time before which all of it surely was not made (None: unknown).
+    """
+    if any(one.late or (not_before is not None and one.late_after(not_before)) for one in found):
+        return SubIndication.CRYPTO_CONSTRAINTS_FAILURE
+    return SubIndication.CRYPTO_CONSTRAINTS_FAILURE_NO_POE
+
+
+def _add(found: list[Weakness], notice: Notice, end: datetime | None, at: datetime) -> None:
+    if end is None or at >= end:
+        found.append(Weakness(notice, end))
+
+
+def _measure(key: PublicKeyTypes, family: str) -> tuple[frozenset[str], int | None, str]:
+    """The families that the key may be used with, narrowed to the one stated; its size, and both in words."""
+    if isinstance(key, rsa.RSAPublicKey):
+        kind, bits, words = frozenset({"RSA", "RSA-PSS"}), key.key_size, f"RSA of {key.key_size} bits"
+    elif isinstance(key, ec.EllipticCurvePublicKey):
+        kind, bits = frozenset({"ECDSA", "ECDSA-plain"}), key.key_size
+        words = f"elliptic curve of {key.key_size} bits"
+    elif isinstance(key, dsa.DSAPublicKey):
+        kind, bits, words = frozenset({"DSA"}), key.key_size, f"DSA of {key.key_size} bits"
+    else:
+        return frozenset({family}), None, family or type(key).__name__
+    return kind & {family} if family else kind, bits, words
 
 
 def weaknesses(
     key: PublicKeyTypes | None,
     family: str,
     digest_name: str,
-    policy: AlgorithmPolicy = NATIONAL,
+    policy: AlgorithmPolicy | None = None,
     at: datetime | None = None,
+    purpose: Purpose = Purpose.SIGNATURE,
 ) -> tuple[Notice, ...]:
-    """Warnings for algorithms that `policy` does not allow at `at` (None: today); empty when it does (P-1.3)."""
-    moment = _FAR - timedelta(days=1) if at is None else at
-    found: list[Notice] = []
-    if not policy.digest_allowed(digest_name, moment):
-        found.append(Notice(Code.ALG_SHA1 if digest_name == "SHA-1" else Code.ALG_WEAK, digest_name))
-    if isinstance(key, rsa.RSAPublicKey):
-        if not policy.key_allowed("RSA", key.key_size, moment):
-            found.append(Notice(Code.ALG_WEAK, f"RSA of {key.key_size} bits"))
-    elif isinstance(key, ec.EllipticCurvePublicKey):
-        if not policy.key_allowed("EC", key.key_size, moment):
-            found.append(Notice(Code.ALG_WEAK, f"elliptic curve of {key.key_size} bits"))
-    elif isinstance(key, dsa.DSAPublicKey):
-        if not policy.key_allowed("DSA", key.key_size, moment):
-            found.append(Notice(Code.ALG_WEAK, f"DSA of {key.key_size} bits"))
-    elif key is not None:
-        found.append(Notice(Code.ALG_WEAK, family))
-    return tuple(found)
+    """Warnings for what `policy` (None: the shipped one) does not allow at `at` (None: for ever); P-1.3."""
+    moment = datetime.max.replace(tzinfo=UTC) - timedelta(days=1) if at is None else at
+    chosen = default_policy() if policy is None else policy
+    return tuple(one.notice for one in faults(key, family, digest_name, chosen, purpose, moment))

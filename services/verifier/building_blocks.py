@@ -7,17 +7,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from services.verifier import algorithms, certificates
-from services.verifier.algorithms import AlgorithmError, SignatureAlgorithm
+from services.verifier.algorithm_policy import AlgorithmPolicy, Purpose
+from services.verifier.algorithms import AlgorithmError, SignatureAlgorithm, Weakness
 from services.verifier.certificates import Certificate, CertificateError
 from services.verifier.domain import Code, Indication, Notice, SubIndication
 from services.verifier.formats import ber
 from services.verifier.formats.ber import BerError
-from services.verifier.formats.cms import SignerInfo
+from services.verifier.formats.cms import CertificateReference, SignerInfo
 from services.verifier.ports import Proof
 
 
@@ -43,10 +46,23 @@ class Stop(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Signed:
-    """What the cryptographic check found out: the algorithms, and what is weak about them (P-1.3)."""
+    """What the cryptographic check found out: the algorithms, for the policy to judge (P-1.3).
+
+    `digests` are labels of those that what is signed was reduced by; `weak` is what is not allowed at any time.
+    """
 
     scheme: SignatureAlgorithm
-    weak: tuple[Notice, ...]
+    key: PublicKeyTypes
+    digests: tuple[str, ...]
+    weak: tuple[Notice, ...] = ()
+
+    def faults(self, policy: AlgorithmPolicy, purpose: Purpose, at: datetime) -> tuple[Weakness, ...]:
+        """What the policy does not allow at `at`."""
+        found = [Weakness(notice, None) for notice in self.weak]
+        found += algorithms.faults(self.key, self.scheme.family, self.scheme.digest, policy, purpose, at)
+        for label in self.digests:
+            found += algorithms.faults(None, "", label, policy, purpose, at)
+        return tuple(dict.fromkeys(found))
 
 
 def loadable(ders: Iterable[bytes]) -> list[Certificate]:
@@ -65,10 +81,11 @@ def named_by(signer: SignerInfo, candidates: Iterable[Certificate]) -> Certifica
     return next((candidate for candidate in candidates if _names(signer, candidate)), None)
 
 
-def identify(signer: SignerInfo, candidates: Sequence[Certificate]) -> Certificate:
+def identify(signer: SignerInfo, candidates: Sequence[Certificate], *, trusting: bool = False) -> Certificate:
     """Clause 5.2.3: the certificate that the signature names, and where it states a digest of it, that one.
 
-    Raises Stop.
+    `trusting`: who signed is not asked for, so that a digest which can be no certificate's at all, being of another
+    length than its algorithm's, is left aside (`has_unusable_reference` tells it). Raises Stop.
     """
     certificate = named_by(signer, candidates)
     if certificate is None:
@@ -78,9 +95,21 @@ def identify(signer: SignerInfo, candidates: Sequence[Certificate]) -> Certifica
             actual = algorithms.digest(algorithms.digest_label(reference.digest_oid), certificate.der)
         except AlgorithmError as error:
             raise _unidentified(str(error)) from error
-        if actual != reference.digest:
+        if actual != reference.digest and not (trusting and len(actual) != len(reference.digest)):
             raise _unidentified("the signed reference is to another certificate than the signer's")
     return certificate
+
+
+def has_unusable_reference(signer: SignerInfo) -> bool:
+    """True where a stated digest of the certificate has another length than its algorithm's."""
+    return any(_length(reference) != len(reference.digest) for reference in signer.references)
+
+
+def _length(reference: CertificateReference) -> int:
+    try:
+        return len(algorithms.digest(algorithms.digest_label(reference.digest_oid)))
+    except AlgorithmError:
+        return 0
 
 
 def _unidentified(detail: str) -> Stop:
@@ -112,7 +141,7 @@ def check_value(
         _attributes_fit(signer, content_type, signed)
         signed = algorithms.digest(scheme.digest, signer.signed_octets)
     _require_fit(lambda: algorithms.holds(key, scheme, signer.signature, signed))
-    return Signed(scheme, algorithms.weaknesses(key, scheme.family, digest_name))
+    return Signed(scheme, key, (digest_name,))
 
 
 def check_proof(proof: Proof, bearer: Certificate | PublicKeyTypes) -> Signed:
@@ -122,8 +151,7 @@ def check_proof(proof: Proof, bearer: Certificate | PublicKeyTypes) -> Signed:
     except CertificateError as error:
         raise Stop(Indication.INDETERMINATE, SubIndication.GENERIC, str(error)) from error
     _require_fit(lambda: proof.holds(key))
-    weak = algorithms.weaknesses(key, proof.scheme.family, proof.scheme.digest)
-    return Signed(proof.scheme, tuple(dict.fromkeys((*weak, *proof.weak))))
+    return Signed(proof.scheme, key, proof.digests, proof.weak)
 
 
 def _require_fit(holds: Callable[[], bool]) -> None:
@@ -138,12 +166,15 @@ def _require_fit(holds: Callable[[], bool]) -> None:
 
 
 def _attributes_fit(signer: SignerInfo, content_type: str, content_digest: bytes) -> None:
-    """RFC 5652 5.3, 11.1, 11.2: signed attributes must name the content's type and its digest."""
+    """RFC 5652 5.3, 11.1, 11.2: signed attributes must name the content's type and its digest.
+
+    What a counter-signature signs has no type, given as "", and none is to be named (11.4).
+    """
     malformed = SubIndication.FORMAT_FAILURE
-    if signer.message_digest is None or signer.content_type is None:
+    if signer.message_digest is None or (signer.content_type is None and content_type):
         detail = "the signed attributes lack content-type or message-digest"
         raise Stop(Indication.TOTAL_FAILED, malformed, detail)
-    if signer.content_type != content_type:
+    if (signer.content_type or "") != content_type:
         raise Stop(Indication.TOTAL_FAILED, malformed, "the signed content-type is not that of the content")
     if signer.message_digest != content_digest:
         detail = "the signed digest is not that of the content"
@@ -158,6 +189,27 @@ def may_sign_documents(certificate: Certificate) -> bool:
     except x509.ExtensionNotFound:
         return True
     return usage.digital_signature or usage.content_commitment
+
+
+_OF_SERVICES = frozenset(
+    {
+        ExtendedKeyUsageOID.SERVER_AUTH,
+        ExtendedKeyUsageOID.TIME_STAMPING,
+        ExtendedKeyUsageOID.OCSP_SIGNING,
+    }
+)
+
+
+def is_of_a_service(certificate: Certificate) -> bool:
+    """True where the extended key usage allows nothing but what servers, time-stamp units and OCSP responders do.
+
+    A key must be used for one of the purposes that stand there alone (RFC 5280 4.2.1.12). Raises CertificateError.
+    """
+    try:
+        purposes = certificate.extensions().get_extension_for_class(x509.ExtendedKeyUsage).value
+    except x509.ExtensionNotFound:
+        return False
+    return set(purposes) <= _OF_SERVICES
 
 
 def _names(signer: SignerInfo, certificate: Certificate) -> bool:
@@ -175,13 +227,26 @@ def _names(signer: SignerInfo, certificate: Certificate) -> bool:
 def _same_name(issuer: bytes, certificate: Certificate) -> bool:
     """Names re-encoded by a signer (another string type) are the same when their attributes' text is."""
     try:
-        stated = [[_attribute(a) for a in rdn.children()] for rdn in ber.load(issuer)[0].children()]
+        name = ber.load(issuer)[0].expect(ber.SEQUENCE, "Name")
+        stated = [
+            [_attribute(a) for a in rdn.expect(ber.SET, "RelativeDistinguishedName").children()]
+            for rdn in name.children()
+        ]
     except (BerError, IndexError, UnicodeDecodeError):
         return False
     return tuple(tuple(sorted(rdn)) for rdn in stated) == certificate.issuer_key
 
 
+_STRINGS = {
+    0x0C: "utf-8", 0x1E: "utf-16-be", 0x1C: "utf-32-be",
+    0x12: "latin-1", 0x13: "latin-1", 0x14: "latin-1", 0x16: "latin-1", 0x1A: "latin-1",
+}  # fmt: skip
+"""Encodings of the string types that names have, by tag (X.680 clause 41)."""
+
+
 def _attribute(node: ber.Node) -> tuple[str, str]:
-    oid, value = node.children()
-    encoding = {0x1E: "utf-16-be", 0x0C: "utf-8"}.get(value.tag, "latin-1")
-    return ber.oid(oid), " ".join(value.contents.decode(encoding).split()).casefold()
+    oid, value = node.expect(ber.SEQUENCE, "AttributeTypeAndValue").children()
+    encoding = _STRINGS.get(value.tag)
+    if encoding is None:
+        raise BerError(f"an attribute of a name at {value.start} is no string")
+    return ber.oid(oid), certificates.prepared(value.contents.decode(encoding))

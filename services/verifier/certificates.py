@@ -26,7 +26,8 @@ from services.verifier.formats import ber
 
 MAX_CERTIFICATE_BYTES = 64 * 1024
 _DSA = "1.2.840.10040.4.1"
-_SPACES = re.compile(r"\s+")
+_SPACES = re.compile(r"[^\S\x1c-\x1f]+")
+"""What RFC 4518 section 2.2 maps to a space; the separators U+001C to U+001F are not among it."""
 _PEM = re.compile(rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
 
 
@@ -94,11 +95,11 @@ class Certificate:
 def name_key(name: x509.Name) -> tuple[tuple[tuple[str, str], ...], ...]:
     """A name for comparison as RFC 5280 7.1 asks: case and runs of white space do not count, the order does."""
     return tuple(
-        tuple(sorted((a.oid.dotted_string, _prepared(_text(a.value))) for a in rdn)) for rdn in name.rdns
+        tuple(sorted((a.oid.dotted_string, prepared(_text(a.value))) for a in rdn)) for rdn in name.rdns
     )
 
 
-def _prepared(text: str) -> str:
+def prepared(text: str) -> str:
     """RFC 4518 section 2: folded, normalised, white space at the ends removed and inside reduced to one space."""
     return _SPACES.sub(" ", unicodedata.normalize("NFKC", text.casefold())).strip()
 

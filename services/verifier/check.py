@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import resource
 import signal
 import sys
-from collections.abc import Sequence
+import warnings
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
-from typing import Any
 
-from services.verifier import certificates, rendering
+from services.verifier import algorithms, anchors, certificates, check_output, examination
 from services.verifier.certificates import CertificateError
-from services.verifier.domain import DocumentReport, Verdict
-from services.verifier.formats import xml_input
-from services.verifier.formats.cms_file import CmsFormat
-from services.verifier.formats.smime import SmimeFormat
+from services.verifier.domain import Verdict
+from services.verifier.examination import Answer
+from services.verifier.formats import late
 from services.verifier.path_rules import GOVERNMENT_G1_LINKS
-from services.verifier.ports import SubmittedDocument, TrustMaterial
-from services.verifier.service import VerificationService
+from services.verifier.ports import SignatureFormat, SubmittedDocument, TrustMaterial
+from services.verifier.report_files import ReportPrinter
 
 _EXIT = {
     Verdict.VALID: 0,
@@ -30,7 +30,7 @@ _EXIT = {
     Verdict.MALFORMED: 3,
     Verdict.UNSIGNED: 4,
 }
-_USAGE, _UNREADABLE = 64, 66
+_USAGE, _UNREADABLE, _UNWRITABLE = 64, 66, 73
 _HELP = """exit status:
   0   valid (with --integrity: intact) - and for use in scripts, see "clean" in the JSON answer
   1   not valid
@@ -38,7 +38,8 @@ _HELP = """exit status:
   3   malformed
   4   not signed
   64  wrong usage
-  66  a file cannot be read
+  66  a file cannot be read, or an option makes no sense
+  73  a file cannot be written, or is there already: nothing is ever replaced
 """
 
 
@@ -48,6 +49,8 @@ class _OutOfTime(BaseException):
 
 def main(arguments: Sequence[str]) -> int:
     """Run the command; the answer goes to standard output, problems with usage to standard error."""
+    # The libraries warn of what documents hold; the report is where that belongs.
+    warnings.simplefilter("ignore")
     parser = _parser()
     options = parser.parse_args(arguments)
     if options.record:
@@ -60,24 +63,41 @@ def main(arguments: Sequence[str]) -> int:
             _read(options.detached[0], options.max_bytes) if options.detached else None,
             {one.name: _read(one, options.max_bytes) for one in reversed(options.detached)},
         )
-        trust = _trust(options)
+        trust, formats = _trust(options), _formats(options)
+        inquiry = check_output.inquiry(options, datetime.now(UTC))
+        printer = ReportPrinter.read(options.font)
     except (OSError, CertificateError, ValueError) as error:
         sys.stderr.write(f"kyso verifier: {error}\n")
         return _UNREADABLE
     resource.setrlimit(resource.RLIMIT_AS, (options.memory_mib << 20, options.memory_mib << 20))
-    report = _verify(document, trust, options)
-    sys.stdout.write((json.dumps(report, ensure_ascii=False) if options.json else _text(report)) + "\n")
+    answer = _guarded(
+        lambda: examination.examine(formats, trust, document, inquiry, printer),
+        lambda: examination.undecided(document.data, inquiry, printer),
+        options.timeout,
+    )
+    try:
+        check_output.write(options, answer)
+    except OSError as error:
+        sys.stderr.write(f"kyso verifier: {error}\n")
+        return _UNWRITABLE
+    for line in check_output.left_out(answer):
+        sys.stderr.write(f"kyso verifier: {line}\n")
+    report = answer.report
+    written = json.dumps(report, ensure_ascii=False) if options.json else check_output.text(report)
+    sys.stdout.write(written + "\n")
     return _EXIT[Verdict(report["verdict"])]
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m services.verifier check",
-        description="Verify the signatures of a PDF, CMS or XML file.",
+        description="Verify the signatures of a PDF, CMS, XML or JSON file.",
         epilog=_HELP,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("file", type=Path, nargs="?", help="PDF, XML, or CMS in BER, PEM or base64")
+    parser.add_argument(
+        "file", type=Path, nargs="?", help="PDF, XML, JSON or compact JWS, or CMS in BER, PEM or base64"
+    )
     parser.add_argument(
         "--record",
         action="store_true",
@@ -92,20 +112,8 @@ def _parser() -> argparse.ArgumentParser:
         help="the content that a detached signature signs (repeatable: found by file name)",
     )
     parser.add_argument("--integrity", action="store_true", help="leave trust out: check integrity only")
-    parser.add_argument(
-        "--anchor", type=Path, action="append", default=[], help="trust anchors, PEM or DER, file or folder"
-    )
-    parser.add_argument(
-        "--intermediate", type=Path, action="append", default=[], help="CA certificates, file or folder"
-    )
-    parser.add_argument(
-        "--crl", type=Path, action="append", default=[], help="revocation lists, file or folder"
-    )
-    parser.add_argument(
-        "--legacy-sha1",
-        action="store_true",
-        help="bear, with a warning, the government's first-generation CA certificates, which SHA-1 signs",
-    )
+    _add_trust(parser)
+    check_output.add_arguments(parser)
     parser.add_argument("--json", action="store_true", help="print one line of JSON")
     parser.add_argument("--timeout", type=float, default=25, metavar="SECONDS", help="limit (default 25)")
     parser.add_argument(
@@ -117,6 +125,44 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _add_trust(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--anchor", type=Path, action="append", default=[], help="trust anchors, PEM or DER, file or folder"
+    )
+    parser.add_argument(
+        "--intermediate", type=Path, action="append", default=[], help="CA certificates, file or folder"
+    )
+    parser.add_argument(
+        "--crl", type=Path, action="append", default=[], help="revocation lists, file or folder"
+    )
+    parser.add_argument(
+        "--trust-list",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="F",
+        help="anchors on terms, as the command trust-list writes them (repeatable)",
+    )
+    parser.add_argument(
+        "--algorithms",
+        type=Path,
+        metavar="F",
+        help="policy for algorithms, TOML, in place of the shipped one",
+    )
+    parser.add_argument(
+        "--legacy-sha1",
+        action="store_true",
+        help="bear, with a warning, the government's first-generation CA certificates, which SHA-1 signs",
+    )
+    parser.add_argument(
+        "--key",
+        action="append",
+        default=[],
+        metavar="NAME=FILE",
+        help="a public key for XML signatures that only name theirs: PEM, DER, or XML that holds it by that name",
+    )
+
+
 def _read(path: Path, limit: int) -> bytes:
     with path.open("rb") as file:
         data = file.read(limit + 1)
@@ -126,12 +172,17 @@ def _read(path: Path, limit: int) -> bytes:
 
 
 def _trust(options: argparse.Namespace) -> TrustMaterial:
-    limit = options.max_bytes
+    limit, policy = options.max_bytes, options.algorithms
+    lists = [anchors.of_trust_list(_read(path, limit)) for path in options.trust_list]
+    unlimited = _certificates(options.anchor, limit)
+    without_terms = {hashlib.sha256(der).hexdigest() for der in unlimited}
     return TrustMaterial(
-        anchors=_certificates(options.anchor, limit),
+        anchors=(*unlimited, *(der for listed, _ in lists for der in listed)),
         intermediates=_certificates(options.intermediate, limit),
         crls=tuple(certificates.der_of_crl(_read(p, limit)) for p in _files(options.crl)),
         sha1_links=tuple(sorted(GOVERNMENT_G1_LINKS)) if options.legacy_sha1 else (),
+        terms=tuple(one for _, terms in lists for one in terms if one.sha256 not in without_terms),
+        algorithms=algorithms.default_policy() if policy is None else algorithms.read_policy(policy),
     )
 
 
@@ -167,57 +218,36 @@ def _record(options: argparse.Namespace) -> int:
     return _EXIT[Verdict(answer["verdict"])]
 
 
-def _verify(document: SubmittedDocument, trust: TrustMaterial, options: argparse.Namespace) -> dict[str, Any]:
-    formats: list[Any] = [CmsFormat(), SmimeFormat()]
-    if b"%PDF-" in document.data[:1024]:
-        # Imported for PDF only: the library takes longer to load than a CMS file takes to check.
-        from services.verifier.formats.pdf import PdfFormat
+def _formats(options: argparse.Namespace) -> tuple[SignatureFormat, ...]:
+    """Every format; that of XML with the keys that were given by name."""
+    if not options.key:
+        return late.FORMATS
+    # Imported for these few only, as the other formats are when they are met.
+    from services.verifier.formats import xml_keys
+    from services.verifier.formats.xml_signature import XmlFormat
 
-        formats.insert(0, PdfFormat())
-    elif xml_input.looks_like(document.data):
-        from services.verifier.formats.xml_signature import XmlFormat
+    keys = {}
+    for one in options.key:
+        name, given, path = one.partition("=")
+        if not given:
+            raise ValueError(f"--key {one}: write NAME=FILE")
+        keys[name] = xml_keys.public_key(_read(Path(path), options.max_bytes), name)
+    return tuple(XmlFormat(keys) if one.name == XmlFormat.name else one for one in late.FORMATS)
 
-        formats.append(XmlFormat())
-    now = datetime.now(UTC)
+
+def _guarded(work: Callable[[], Answer], late: Callable[[], Answer], seconds: float) -> Answer:
+    """Do the work within the time, or what is left to be done after it."""
     signal.signal(signal.SIGALRM, _on_alarm)
-    service = VerificationService(formats, trust, integrity_only=options.integrity)
     try:
         # The inner block ends the alarm wherever it strikes, the outer one takes it even while that is done.
         try:
-            signal.setitimer(signal.ITIMER_REAL, options.timeout)
-            return rendering.document(service.verify(document, now))
+            signal.setitimer(signal.ITIMER_REAL, seconds)
+            return work()
         finally:
             signal.setitimer(signal.ITIMER_REAL, 0)
     except _OutOfTime:
-        return rendering.document(DocumentReport.undecided(document.data, now, options.integrity))
+        return late()
 
 
 def _on_alarm(_signal: int, _frame: FrameType | None) -> None:
     raise _OutOfTime
-
-
-def _text(report: dict[str, Any]) -> str:
-    lines = [report["sentence"]["vi"], report["sentence"]["en"]]
-    lines += [f"  [{w['code']}] {w['vi']} / {w['en']}" for w in report["warnings"]]
-    for entry in report["signatures"]:
-        sub = f" / {entry['sub_indication']}" if entry["sub_indication"] else ""
-        lines.append(f"\n{entry['name']} ({entry['format']}): {entry['indication']}{sub}")
-        lines += [f"  {entry['sentence']['vi']}", f"  {entry['sentence']['en']}"]
-        if entry["detail"]:
-            lines.append(f"  {entry['detail']}")
-        signer = entry["signer"]
-        if signer:
-            lines.append(f"  Chủ thể ký / signer: {signer['common_name'] or signer['subject']}")
-            lines += [f"    {i['prefix']}: {i['value']}" for i in signer["identifiers"]]
-            lines.append(f"  Cơ quan cấp / issuer: {signer['issuer_name'] or signer['issuer']}")
-        lines.append(
-            f"  Thời điểm ký (theo người ký) / signing time (claimed): {entry['signing_time']['claimed'] or '-'}"
-        )
-        coverage = entry["coverage"]
-        revision = (
-            f", revision {coverage['revision']} of {coverage['revisions']}" if coverage["revision"] else ""
-        )
-        lines.append(f"  Phạm vi / covers: {coverage['kind']}{revision}")
-        lines += [f"    + revision {c['revision']}: {c['touches']}" for c in coverage["later"]]
-        lines += [f"  [{w['code']}] {w['vi']} / {w['en']}" for w in entry["warnings"]]
-    return "\n".join(lines)

@@ -16,6 +16,14 @@ class LimitSettings(Settings):
 
     max_document_bytes: int = Field(default=64 * 1024 * 1024, ge=1024, le=1024 * 1024 * 1024)
     """Largest document, and largest detached content; refused at the crossing byte."""
+    max_contents: int = Field(default=200, ge=1, le=1000)
+    """Most detached contents of one document."""
+    max_evidence_bytes: int = Field(default=40 * 1024 * 1024, ge=64 * 1024, le=256 * 1024 * 1024)
+    """Most bytes of evidence that go back with an answer, or are kept; values beyond it are counted and left out."""
+    max_originals_bytes: int = Field(default=64 * 1024 * 1024, ge=1024, le=1024 * 1024 * 1024)
+    """Most bytes of the documents taken out of a signed one; beyond it the call is refused."""
+    max_answer_bytes: int = Field(default=128 * 1024 * 1024, ge=1024 * 1024)
+    """Most bytes of all files of one answer."""
     max_buffered_bytes: int = Field(default=256 * 1024 * 1024, ge=1024)
     """Most bytes of all documents under way together; beyond it new ones are refused as OVERLOADED."""
     workers: int = Field(default=2, ge=1, le=256)
@@ -32,6 +40,13 @@ class LimitSettings(Settings):
     """Then a worker is replaced, so that nothing a document left behind stays for long."""
 
 
+class ReportSettings(Settings):
+    """Reports for people."""
+
+    font_file: Path | None = None
+    """TrueType font with the Vietnamese letters, such as Liberation Serif 2; absent: there are no reports in PDF."""
+
+
 class TrustSettings(Settings):
     """How fresh the registry's anchors, CA certificates and CRLs must be."""
 
@@ -39,10 +54,13 @@ class TrustSettings(Settings):
     """Material older than this is fetched anew before a document is judged by it."""
     max_age_seconds: float = Field(default=900, gt=0, le=86_400)
     """While the registry is out of reach, material up to this age is used; after it nothing is judged."""
+    algorithm_policy_file: Path | None = None
+    """TOML: which algorithms may be relied on until when; absent: the policy that comes with the verifier."""
     sha1_links: tuple[Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")], ...] = ()
     """SHA-256 of CA certificates that their root signed with SHA-1 and that are borne with a warning."""
     sha1_cutoff: AwareDatetime | None = None
-    """Until this time of validation, certificates that those CAs signed with SHA-1 are borne too; unset: never."""
+    """Until this time, certificates that those CAs signed with SHA-1 are borne too, and signatures and time-stamps over
+    SHA-1 that are proved to have existed by then; unset: never."""
 
 
 class OutsideHostSettings(Settings):
@@ -100,6 +118,8 @@ class EvidenceSettings(Settings):
     """Everything found for one question; below the largest message of `[rpc]`."""
     total_seconds: float = Field(default=20, gt=0, le=300)
     """Then what is not there yet is missing."""
+    verify_seconds: float = Field(default=8, ge=0, le=60)
+    """The same while a document is verified whose own evidence does not suffice; 0: nothing is asked for it then."""
     ocsp_nonce: bool = False
     """Send a nonce (RFC 9654); an answer without one is taken all the same, one with another is not."""
     clock_skew_seconds: float = Field(default=60, ge=0, le=600)
@@ -130,6 +150,7 @@ class VerifierSettings(ProcessSettings):
     rpc: RpcServerSettings
     registry: RpcClientSettings
     limits: LimitSettings = LimitSettings()
+    reports: ReportSettings = ReportSettings()
     trust: TrustSettings = TrustSettings()
     egress: EgressSettings = EgressSettings()
     evidence: EvidenceSettings = EvidenceSettings()

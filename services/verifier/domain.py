@@ -28,9 +28,14 @@ class SubIndication(StrEnum):
     SIG_CONSTRAINTS_FAILURE = "SIG_CONSTRAINTS_FAILURE"
     CHAIN_CONSTRAINTS_FAILURE = "CHAIN_CONSTRAINTS_FAILURE"
     CERTIFICATE_CHAIN_GENERAL_FAILURE = "CERTIFICATE_CHAIN_GENERAL_FAILURE"
+    CRYPTO_CONSTRAINTS_FAILURE = "CRYPTO_CONSTRAINTS_FAILURE"
     CRYPTO_CONSTRAINTS_FAILURE_NO_POE = "CRYPTO_CONSTRAINTS_FAILURE_NO_POE"
     NO_SIGNING_CERTIFICATE_FOUND = "NO_SIGNING_CERTIFICATE_FOUND"
     NO_CERTIFICATE_CHAIN_FOUND = "NO_CERTIFICATE_CHAIN_FOUND"
+    NO_CERTIFICATE_CHAIN_FOUND_NO_POE = "NO_CERTIFICATE_CHAIN_FOUND_NO_POE"
+    REVOKED = "REVOKED"
+    EXPIRED = "EXPIRED"
+    NOT_YET_VALID = "NOT_YET_VALID"
     REVOKED_NO_POE = "REVOKED_NO_POE"
     REVOKED_CA_NO_POE = "REVOKED_CA_NO_POE"
     OUT_OF_BOUNDS_NO_POE = "OUT_OF_BOUNDS_NO_POE"
@@ -66,6 +71,7 @@ class Code(StrEnum):
     CERT_UNTRUSTED = "CERT_UNTRUSTED"
     CERT_HELD = "CERT_HELD"
     CA_REVOKED = "CA_REVOKED"
+    CA_FOREIGN = "CA_FOREIGN"
     STATUS_NOT_CHECKED = "STATUS_NOT_CHECKED"
     STATUS_STALE = "STATUS_STALE"
     TS_NONE = "TS_NONE"
@@ -85,8 +91,13 @@ class Code(StrEnum):
     LIMIT_REACHED = "LIMIT_REACHED"
     UNOWNED_BYTES = "UNOWNED_BYTES"
     TRUST_LEFT_OUT = "TRUST_LEFT_OUT"
+    NOT_NOW = "NOT_NOW"
     PARTLY_SIGNED = "PARTLY_SIGNED"
     WRAPPING = "WRAPPING"
+    NOT_ALL_SIGNED = "NOT_ALL_SIGNED"
+    INNER_BROKEN = "INNER_BROKEN"
+    OWNER_MISMATCH = "OWNER_MISMATCH"
+    OWNER_NOT_COMPARABLE = "OWNER_NOT_COMPARABLE"
 
 
 class Coverage(StrEnum):
@@ -126,8 +137,10 @@ class TimeSource(StrEnum):
     """Where the best signing time came from; of a time-stamp, what it is for."""
 
     CHECKING = "checking"
+    STATED = "stated_by_caller"
     CONTENT = "content_time_stamp"
     SIGNATURE = "signature_time_stamp"
+    REFERENCES = "references_time_stamp"
     ARCHIVE = "archive_time_stamp"
     DOCUMENT = "document_time_stamp"
 
@@ -164,7 +177,10 @@ class LaterChange:
 
 @dataclass(frozen=True, slots=True)
 class CoverageReport:
-    """What the signature covers and what came after it. Revisions count from 1; 0 where the format has none."""
+    """What the signature covers and what came after it. Revisions count from 1; 0 where the format has none.
+
+    `end` is the first byte behind the signed revision of a PDF: the document as it was signed ends there; 0: unknown.
+    """
 
     coverage: Coverage
     covered_bytes: int = 0
@@ -172,6 +188,7 @@ class CoverageReport:
     revision: int = 0
     revisions: int = 0
     later: tuple[LaterChange, ...] = ()
+    end: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,6 +245,37 @@ class StatusReport:
     reason: str = ""
 
 
+class OwnerResult(StrEnum):
+    """Whether the signer is the owner of the dossier whom the caller named."""
+
+    MATCH = "match"
+    MISMATCH = "mismatch"
+    NOT_COMPARABLE = "not_comparable"
+
+
+class OwnerReason(StrEnum):
+    """What an owner's match rests on; each has a sentence in both languages in `owner`."""
+
+    SAME_IDENTIFIER = "same_identifier"
+    OTHER_IDENTIFIER = "other_identifier"
+    OTHER_BRANCH = "other_branch"
+    SAME_NAME = "same_name"
+    ONLY_SAME_NAME = "only_same_name"
+    OTHER_NAME = "other_name"
+    NEARLY_SAME_NAME = "nearly_same_name"
+    NOTHING_IN_COMMON = "nothing_in_common"
+    NOT_PROVEN = "not_proven"
+    NO_SIGNER = "no_signer"
+
+
+@dataclass(frozen=True, slots=True)
+class OwnerMatch:
+    """The answer to one comparison of owner and signer."""
+
+    result: OwnerResult
+    reason: OwnerReason
+
+
 @dataclass(frozen=True, slots=True)
 class SignatureReport:
     """All that is known about one signature."""
@@ -247,6 +295,9 @@ class SignatureReport:
     signature_algorithm: str = ""
     notices: tuple[Notice, ...] = ()
     detail: str = ""
+    owner: OwnerMatch | None = None
+    signature_value: bytes = b""
+    signed_digest: bytes = b""
 
     @property
     def stained(self) -> bool:
@@ -272,7 +323,13 @@ class SignatureReport:
 
 @dataclass(frozen=True, slots=True)
 class DocumentReport:
-    """The answer for one document. `integrity_only`: trust was left out on request."""
+    """The answer for one document. `integrity_only`: trust was left out on request.
+
+    `owner`: whether any signature that passed is by the owner whom the caller named; None where nobody was.
+    `valid_at` is the time that the caller wanted it judged for; None: it was judged for `checked_at`.
+    `inner` are the signed documents that it carries. The verdict is on the document's own signatures; an inner one that
+    does not hold takes only `clean` away.
+    """
 
     verdict: Verdict
     clean: bool
@@ -283,6 +340,9 @@ class DocumentReport:
     checked_at: datetime
     integrity_only: bool = False
     notices: tuple[Notice, ...] = ()
+    owner: OwnerMatch | None = None
+    valid_at: datetime | None = None
+    inner: tuple[InnerReport, ...] = ()
 
     @classmethod
     def undecided(cls, data: bytes, at: datetime, integrity_only: bool) -> DocumentReport:
@@ -300,6 +360,14 @@ class DocumentReport:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class InnerReport:
+    """The answer for a signed document that another one carries. `name` is the outer one's word for it."""
+
+    name: str
+    report: DocumentReport
+
+
 def verdict_of(report: SignatureReport) -> Verdict:
     """The document-level word for one signature's indication."""
     if report.indication is Indication.TOTAL_PASSED:
@@ -309,13 +377,16 @@ def verdict_of(report: SignatureReport) -> Verdict:
     return Verdict.INDETERMINATE
 
 
-def worst(reports: tuple[SignatureReport, ...]) -> Verdict:
+def worst(reports: tuple[SignatureReport, ...], *, stamps_speak: bool = False) -> Verdict:
     """Verdict of a document with these signatures: that of the worst; UNSIGNED when there is none.
 
-    A document time-stamp speaks for the document only when it is broken: it cannot make a document signed.
+    A document time-stamp speaks for the document only when it is broken: it cannot make a document signed. Where the
+    document is itself a time-stamp, its word counts (`stamps_speak`).
     """
     counted = [
-        r for r in reports if r.kind is SignatureKind.SIGNATURE or r.indication is Indication.TOTAL_FAILED
+        r
+        for r in reports
+        if stamps_speak or r.kind is SignatureKind.SIGNATURE or r.indication is Indication.TOTAL_FAILED
     ]
     if not counted:
         return Verdict.UNSIGNED

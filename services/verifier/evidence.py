@@ -29,7 +29,7 @@ from services.verifier.evidence_sources import (
     issuer_addresses,
     ocsp_addresses,
 )
-from services.verifier.evidence_values import BadValue, Crl
+from services.verifier.evidence_values import BadValue, Crl, Reliance
 from services.verifier.ocsp import is_responder, needs_no_status
 from services.verifier.ports import TrustMaterial, TrustSource
 
@@ -99,6 +99,7 @@ class _Trust:
     anchors: tuple[Certificate, ...]
     intermediates: tuple[Certificate, ...]
     crls: tuple[Crl, ...]
+    reliance: Reliance = field(default_factory=Reliance)
 
     @classmethod
     def read(cls, material: TrustMaterial) -> _Trust:
@@ -107,6 +108,7 @@ class _Trust:
             tuple(_readable(material.anchors, certificates.load)),
             tuple(_readable(material.intermediates, certificates.load)),
             tuple(_readable(material.crls, Crl.read)),
+            Reliance(material.algorithms, sha1_lists=bool(material.sha1_links)),
         )
 
 
@@ -127,10 +129,13 @@ class EvidenceCollector:
         self._material: TrustMaterial | None = None
         self._trust = _Trust((), (), ())
 
-    async def collect(self, given: Sequence[bytes]) -> Collected:
-        """Find evidence for certificates (DER). Raises FieldInvalid, and ServiceUnavailable without any trust."""
+    async def collect(self, given: Sequence[bytes], seconds: float | None = None) -> Collected:
+        """Find evidence for certificates (DER) within `seconds` (None: as the settings say).
+
+        Raises FieldInvalid, and ServiceUnavailable without any trust.
+        """
         first = _read(given)
-        limit = asyncio.get_running_loop().time() + self._settings.total_seconds
+        limit = asyncio.get_running_loop().time() + (seconds or self._settings.total_seconds)
         trust = await self._current_trust()
         collected = await self._collect(first, trust, limit)
         if collected.missing:
@@ -229,7 +234,7 @@ class EvidenceCollector:
         # A responder's word on itself says nothing: of its certificate only the CA's list is taken.
         for url in () if is_responder(certificate) else ocsp_addresses(certificate):
             try:
-                answer = await self._sources.ocsp(url, certificate, issuer)
+                answer = await self._sources.ocsp(url, certificate, issuer, trust.reliance)
             except EgressError as error:
                 failures.append(error)
                 continue
@@ -237,7 +242,7 @@ class EvidenceCollector:
             return _Found(certificate, more, ocsp=answer.der)
         for url in crl_addresses(certificate):
             try:
-                crl = await self._sources.crl(url, certificate, issuer)
+                crl = await self._sources.crl(url, certificate, issuer, trust.reliance)
             except EgressError as error:
                 failures.append(error)
                 continue
@@ -255,9 +260,9 @@ class EvidenceCollector:
                 continue
             try:
                 if crl.is_known(issuer):
-                    crl.require(certificate, issuer, at, skew)
+                    crl.require(certificate, issuer, at, skew, trust.reliance)
                 else:
-                    await asyncio.to_thread(crl.require, certificate, issuer, at, skew)
+                    await asyncio.to_thread(crl.require, certificate, issuer, at, skew, trust.reliance)
             except BadValue as error:
                 refused = EgressError(Reason.BAD_ANSWER, f"the registry's own: {error}")
                 continue

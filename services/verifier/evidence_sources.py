@@ -17,7 +17,14 @@ from services.verifier.egress import Egress, Kind, Question
 from services.verifier.egress_cache import Kept, ValueCache
 from services.verifier.egress_hosts import EgressError, Reason
 from services.verifier.egress_metrics import EgressMetrics
-from services.verifier.evidence_values import BadValue, Crl, OcspQuestion, OcspValue, read_certificates
+from services.verifier.evidence_values import (
+    BadValue,
+    Crl,
+    OcspQuestion,
+    OcspValue,
+    Reliance,
+    read_certificates,
+)
 
 MAX_ADDRESSES = 4
 """Of one kind that are asked for one certificate, in the certificate's order."""
@@ -82,7 +89,9 @@ class EvidenceSources:
 
         return await self._kept(self._cache.certificates, Kind.CERTIFICATE, (url,), fetch)
 
-    async def ocsp(self, url: str, certificate: Certificate, issuer: Certificate) -> OcspValue:
+    async def ocsp(
+        self, url: str, certificate: Certificate, issuer: Certificate, reliance: Reliance
+    ) -> OcspValue:
         """A checked response about the certificate."""
 
         async def fetch() -> Kept[OcspValue]:
@@ -97,7 +106,7 @@ class EvidenceSources:
                         "application/ocsp-request",
                     )
                 )
-                value = question.read(data, self._clock(), self._settings)
+                value = question.read(data, self._clock(), self._settings, reliance)
             except BadValue as error:
                 raise EgressError(Reason.BAD_ANSWER, str(error)) from error
             return Kept(value, len(data), self._seconds_until(value.next_update))
@@ -105,14 +114,14 @@ class EvidenceSources:
         key = (url, certificate.sha256, issuer.sha256)
         return await self._kept(self._cache.ocsp, Kind.OCSP, key, fetch)
 
-    async def crl(self, url: str, certificate: Certificate, issuer: Certificate) -> Crl:
+    async def crl(self, url: str, certificate: Certificate, issuer: Certificate, reliance: Reliance) -> Crl:
         """A checked list whose scope includes the certificate."""
 
         async def fetch() -> Kept[Crl]:
             data = await self._egress.ask(Question(Kind.CRL, url, self._settings.max_crl_bytes))
             try:
                 crl = await asyncio.to_thread(Crl.read, data)
-                await self._require(crl, certificate, issuer)
+                await self._require(crl, certificate, issuer, reliance)
             except BadValue as error:
                 raise EgressError(Reason.BAD_ANSWER, str(error)) from error
             return Kept(crl, len(data), self._seconds_until(crl.next_update))
@@ -120,17 +129,19 @@ class EvidenceSources:
         crl = await self._kept(self._cache.crls, Kind.CRL, (url, issuer.sha256), fetch)
         try:
             # It was checked for the certificate that it was fetched for; its scope may leave this one out.
-            await self._require(crl, certificate, issuer)
+            await self._require(crl, certificate, issuer, reliance)
         except BadValue as error:
             raise EgressError(Reason.BAD_ANSWER, str(error)) from error
         return crl
 
-    async def _require(self, crl: Crl, certificate: Certificate, issuer: Certificate) -> None:
-        skew = timedelta(seconds=self._settings.clock_skew_seconds)
+    async def _require(
+        self, crl: Crl, certificate: Certificate, issuer: Certificate, reliance: Reliance
+    ) -> None:
+        at, skew = self._clock(), timedelta(seconds=self._settings.clock_skew_seconds)
         if crl.is_known(issuer):
-            crl.require(certificate, issuer, self._clock(), skew)
+            crl.require(certificate, issuer, at, skew, reliance)
         else:
-            await asyncio.to_thread(crl.require, certificate, issuer, self._clock(), skew)
+            await asyncio.to_thread(crl.require, certificate, issuer, at, skew, reliance)
 
     def _seconds_until(self, next_update: datetime | None) -> float:
         if next_update is None:

@@ -17,8 +17,10 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
 from cryptography.x509 import ocsp
 
-from services.verifier import algorithms, certificates, revocation
+from services.verifier import algorithms, certificates, revocation, revocation_lists
 from services.verifier import ocsp as responses
+from services.verifier.algorithm_policy import AlgorithmPolicy, Purpose
+from services.verifier.algorithms import SignatureAlgorithm
 from services.verifier.certificates import Certificate, CertificateError
 from services.verifier.config import EvidenceSettings
 from services.verifier.formats import ber, cms
@@ -31,6 +33,26 @@ NONCE_BYTES = 32
 
 class BadValue(Exception):
     """The value cannot be relied on; the message is a clause that says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reliance:
+    """By which algorithms values may be signed. `sha1_lists`: hierarchies with pinned SHA-1 links sign lists with it."""
+
+    policy: AlgorithmPolicy = field(default_factory=algorithms.default_policy)
+    sha1_lists: bool = False
+
+    def on_list(self, scheme: SignatureAlgorithm, at: datetime) -> bool:
+        """True where a CRL that is signed so counts."""
+        return (self.sha1_lists and scheme.digest == "SHA-1") or self.on_response(scheme, at)
+
+    def on_response(self, scheme: SignatureAlgorithm, at: datetime) -> bool:
+        """The same for an OCSP response."""
+        purpose = Purpose.CERTIFICATE
+        return not algorithms.faults(None, scheme.family, scheme.digest, self.policy, purpose, at)
+
+
+_USUAL = Reliance()
 
 
 @dataclass(slots=True)
@@ -55,7 +77,14 @@ class Crl:
             raise BadValue("the revocation list does not say its next update")
         return cls(der, parsed, this_update, next_update)
 
-    def require(self, certificate: Certificate, issuer: Certificate, at: datetime, skew: timedelta) -> None:
+    def require(
+        self,
+        certificate: Certificate,
+        issuer: Certificate,
+        at: datetime,
+        skew: timedelta,
+        reliance: Reliance = _USUAL,
+    ) -> None:
         """Raise BadValue unless this is the issuer's word on the certificate at `at`. May take long (see `is_known`).
 
         Refused beside what is damaged, forged or old: delta lists, indirect ones, those for some reasons only, and
@@ -65,6 +94,9 @@ class Crl:
             raise BadValue(
                 f"the revocation list is for {self.this_update:%F %T} to {self.next_update:%F %T} UTC"
             )
+        scheme = revocation_lists.scheme_of(self.der)
+        if scheme is None or not reliance.on_list(scheme, at):
+            raise BadValue("the revocation list is signed with an algorithm that does not count")
         try:
             if not revocation.speaks_of(self.parsed, certificate, issuer):
                 raise BadValue(
@@ -93,8 +125,6 @@ class Crl:
         if fields[1 if fields[0].tag == ber.INTEGER else 0].encoded != stated.encoded:
             return False
         scheme = algorithms.signature_algorithm(cms.algorithm(stated), "")
-        if algorithms.weaknesses(None, scheme.family, scheme.digest):
-            return False
         value = algorithms.digest(scheme.digest, memoryview(self.der)[tbs.start : tbs.end])
         return algorithms.holds(issuer.public_key(), scheme, whole_octets(signature), value)
 
@@ -134,10 +164,15 @@ class OcspQuestion:
         except revocation.UNREADABLE as error:
             raise BadValue("the certificate cannot be named in an OCSP request") from error
 
-    def read(self, answer: bytes, at: datetime, settings: EvidenceSettings) -> OcspValue:
+    def read(
+        self, answer: bytes, at: datetime, settings: EvidenceSettings, reliance: Reliance = _USUAL
+    ) -> OcspValue:
         """Check an answer as of `at`. Raises BadValue."""
         try:
             found = responses.authentic(answer, self.certificate, self.issuer)
+            scheme = found.scheme
+            if not reliance.on_response(scheme, at):
+                raise BadValue(f"the OCSP response is signed with {scheme.label}")
             single, responder = found.single, found.responder
             if single.certificate_status is ocsp.OCSPCertStatus.UNKNOWN:
                 raise BadValue("the responder does not know the certificate")

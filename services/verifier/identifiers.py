@@ -9,14 +9,16 @@ from services.verifier.domain import Identifier
 
 _KINDS = {"MST": "tax", "CCCD": "citizen", "CMND": "old_id", "CMT": "old_id", "HC": "passport"}
 _FORMS = {
-    "tax": re.compile(r"\d{10}(?:-?\d{3})?|\d{12}"),
-    "citizen": re.compile(r"\d{12}"),
-    "old_id": re.compile(r"\d{9}"),
+    "tax": re.compile(r"[0-9]{10}(?:-?[0-9]{3})?|[0-9]{12}"),
+    "citizen": re.compile(r"[0-9]{12}"),
+    "old_id": re.compile(r"[0-9]{9}"),
     "passport": re.compile(r"[A-Z0-9]{6,12}"),
 }
+"""ASCII digits alone: those of other scripts look like a number and are none that anybody issued."""
 _PREFIXED = re.compile(r"\s*([A-Za-z]{2,8})\s*[:_]\s*(.+?)\s*\Z", re.DOTALL)
 _SPACES = re.compile("[\\s\u00a0\u2007\u202f]+")
-_BRANCH = re.compile(r"(\d{10})-?(\d{3})")
+_BRANCH = re.compile(r"([0-9]{10})-?([0-9]{3})")
+_DASHES = re.compile("[\u2010-\u2015\u2212]")
 MAX_VALUE = 256
 
 
@@ -28,8 +30,8 @@ def parse(value: str, *, only_known: bool) -> Identifier | None:
     prefix, raw = match.group(1).upper(), match.group(2)
     kind = _KINDS.get(prefix)
     if kind is None:
-        return None if only_known else Identifier("other", raw, prefix, True)
-    compact = _SPACES.sub("", raw).upper()
+        return None if only_known else Identifier("other", _SPACES.sub(" ", raw), prefix, True)
+    compact = _DASHES.sub("-", _SPACES.sub("", raw)).upper()
     well_formed = _FORMS[kind].fullmatch(compact) is not None
     branch = _BRANCH.fullmatch(compact) if kind == "tax" else None
     if branch:

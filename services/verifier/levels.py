@@ -10,7 +10,7 @@ from services.verifier.certificates import Certificate
 from services.verifier.domain import TimeSource
 from services.verifier.past import Material
 from services.verifier.ports import FoundSignature
-from services.verifier.timestamps import JudgedTimeStamp
+from services.verifier.timestamps import APART, JudgedTimeStamp
 
 _BASE = "-B-B"
 _PROTECTING = frozenset({TimeSource.ARCHIVE, TimeSource.DOCUMENT})
@@ -29,9 +29,7 @@ def name(
     """
     if not found.format.endswith(_BASE):
         return found.format
-    sound = [
-        s for s in stamps if s.sound and s.certificate is not None and s.found.kind is not TimeSource.CONTENT
-    ]
+    sound = [s for s in stamps if s.sound and s.certificate is not None and s.found.kind not in APART]
     if not sound:
         return found.format
     stem = found.format.removesuffix("-B")

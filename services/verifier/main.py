@@ -6,11 +6,18 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
+from pathlib import Path
+
+import grpc
 
 from kyso.v1 import registry_pb2_grpc, verifier_pb2_grpc
 from services.kernel.runtime import process
+from services.kernel.runtime.config import ConfigError
 from services.kernel.runtime.process import Runtime
 from services.kernel.runtime.rpc import open_channel, serve_rpc
+from services.kernel.typeface import Face, FontUnfit
+from services.verifier import freshness, online
+from services.verifier.algorithm_policy import PolicyFileError
 from services.verifier.config import VerifierSettings
 from services.verifier.egress import Egress, transport_of
 from services.verifier.egress_hosts import Gates
@@ -19,6 +26,8 @@ from services.verifier.egress_time_stamps import TimeStampRelay
 from services.verifier.evidence import EvidenceCollector
 from services.verifier.evidence_sources import EvidenceCache, EvidenceSources
 from services.verifier.metrics import VerifierMetrics
+from services.verifier.online import OnlineExaminer
+from services.verifier.registry_evidence import EvidenceKeeper
 from services.verifier.servicer import Outside, VerifierServicer
 from services.verifier.trust import RegistryTrust
 from services.verifier.workers import WorkerPool
@@ -27,6 +36,8 @@ SERVICE = "kyso.v1.VerifierService"
 ALLOW = {
     # The gateway has looked at its caller's access token (scope verify); the signer asks for itself, before a seal.
     f"/{SERVICE}/VerifyDocument": frozenset({"gateway", "signer"}),
+    # With keep_evidence the registry checks the token that comes along: the gateway's word is not enough to keep anything.
+    f"/{SERVICE}/ExamineDocument": frozenset({"gateway"}),
     f"/{SERVICE}/CollectEvidence": frozenset({"signer"}),
     f"/{SERVICE}/RequestTimeStamp": frozenset({"signer"}),
 }
@@ -39,7 +50,11 @@ def utc_now() -> datetime:
 
 @asynccontextmanager
 async def _outside(
-    settings: VerifierSettings, trust: RegistryTrust, runtime: Runtime
+    settings: VerifierSettings,
+    trust: RegistryTrust,
+    keeper: EvidenceKeeper,
+    pool: WorkerPool,
+    runtime: Runtime,
 ) -> AsyncIterator[Outside]:
     """What asks hosts outside; connections and what is being fetched end with the block."""
     egress, clock, log = settings.egress, time.monotonic, runtime.telemetry.log
@@ -48,25 +63,46 @@ async def _outside(
     async with transport_of(egress) as transport:
         door = Egress(egress, transport, gates, metrics, log)
         sources = EvidenceSources(door, cache, settings.evidence, egress.keep_seconds, metrics, utc_now)
+        evidence = EvidenceCollector(sources, trust, settings.evidence, metrics, utc_now)
+        passes = online.second_passes(runtime.telemetry.registry)
+        examiner = OnlineExaminer(pool, evidence, settings.evidence.verify_seconds, passes, utc_now)
+        relay = TimeStampRelay(door, settings.time_stamp_authorities)
         try:
-            yield Outside(
-                EvidenceCollector(sources, trust, settings.evidence, metrics, utc_now),
-                TimeStampRelay(door, settings.time_stamp_authorities),
-            )
+            yield Outside(evidence, relay, keeper, examiner)
         finally:
             await cache.close()
+
+
+def _trust(settings: VerifierSettings, channel: grpc.aio.Channel) -> RegistryTrust:
+    stub = registry_pb2_grpc.PkiServiceStub(channel)
+    try:
+        return RegistryTrust(stub, settings.trust, utc_now)
+    except PolicyFileError as error:
+        raise ConfigError([f"trust.algorithm_policy_file: {error}"]) from error
+
+
+def _font(settings: VerifierSettings) -> Path | None:
+    file = settings.reports.font_file
+    try:
+        if file is not None:
+            Face.read(file)
+    except (OSError, FontUnfit) as error:
+        raise ConfigError([f"reports.font_file: {error}"]) from error
+    return file
 
 
 async def serve(settings: VerifierSettings, runtime: Runtime) -> None:
     """Serve until the runtime is asked to stop."""
     async with AsyncExitStack() as stack:
         channel = await stack.enter_async_context(open_channel(settings.registry))
-        trust = RegistryTrust(registry_pb2_grpc.PkiServiceStub(channel), settings.trust, utc_now)
-        pool = await stack.enter_async_context(WorkerPool.open(settings.limits))
+        trust = _trust(settings, channel)
+        freshness.measure(runtime.telemetry.registry, lambda: trust.freshness, utc_now)
+        pool = await stack.enter_async_context(WorkerPool.open(settings.limits, _font(settings)))
         metrics = VerifierMetrics.register(
             runtime.telemetry.registry, trust.age_seconds, lambda: pool.lost, lambda: pool.given_up
         )
-        outside = await stack.enter_async_context(_outside(settings, trust, runtime))
+        keeper = EvidenceKeeper(channel)
+        outside = await stack.enter_async_context(_outside(settings, trust, keeper, pool, runtime))
         servicer = VerifierServicer(pool, trust, settings.limits, metrics, utc_now, outside)
         runtime.health.register("trust", trust.check)
         await stack.enter_async_context(

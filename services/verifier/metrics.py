@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from services.kernel.errors import DomainError
 from services.kernel.runtime.confinement import FILES, NETWORK, TCP
 from services.kernel.runtime.telemetry import LATENCY_BUCKETS
 
@@ -19,6 +20,7 @@ class VerifierMetrics:
 
     signatures: Counter
     seconds: Histogram
+    kept: Counter
 
     @classmethod
     def register(
@@ -60,7 +62,23 @@ class VerifierMetrics:
                 buckets=LATENCY_BUCKETS,
                 registry=registry,
             ),
+            Counter(
+                "kyso_verifier_evidence_kept_total",
+                "Evidence handed to the registry, by outcome: kept, or the error code in lower case.",
+                ["outcome"],
+                registry=registry,
+            ),
         )
+
+    async def counted(self, keeping: Awaitable[str]) -> str:
+        """Wait until evidence is kept, and count how that ended."""
+        try:
+            kept = await keeping
+        except DomainError as error:
+            self.kept.labels(error.code.lower()).inc()
+            raise
+        self.kept.labels("kept").inc()
+        return kept
 
     def count(self, report: dict[str, Any]) -> None:
         """Count every signature of a report."""

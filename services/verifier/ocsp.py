@@ -12,6 +12,7 @@ from cryptography.x509 import ocsp
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from services.verifier import algorithms, certificates, path
+from services.verifier.algorithms import SignatureAlgorithm
 from services.verifier.certificates import Certificate, CertificateError
 from services.verifier.formats import ber, cms
 from services.verifier.formats.ber import BerError, Node
@@ -34,13 +35,14 @@ class Answer:
     response: ocsp.OCSPResponse
     single: ocsp.OCSPSingleResponse
     responder: Certificate | None
+    scheme: SignatureAlgorithm
 
 
 def authentic(der: bytes, certificate: Certificate, issuer: Certificate) -> Answer:
     """What the response says of the certificate, signed by who may: the issuer, or whom it made a responder.
 
-    Whether the responder is revoked, and whether the answer is fresh or has the right nonce, is not looked at. Raises
-    OcspRefused.
+    Whether the responder is revoked, whether the answer is fresh or has the right nonce, and whether its algorithm may
+    be relied on, is not looked at. Raises OcspRefused.
     """
     if len(der) > MAX_RESPONSE_BYTES:
         raise OcspRefused(f"the OCSP response has more than {MAX_RESPONSE_BYTES} bytes")
@@ -53,10 +55,10 @@ def authentic(der: bytes, certificate: Certificate, issuer: Certificate) -> Answ
             if extension.critical and not isinstance(extension.value, x509.OCSPNonce):
                 raise OcspRefused("the OCSP response has a critical extension that is not known")
         responder = _responder(response, issuer)
-        _require_signature(der, response, responder or issuer)
+        scheme = _require_signature(der, response, responder or issuer)
     except (*UNREADABLE, BerError, CertificateError, algorithms.AlgorithmError) as error:
         raise OcspRefused("the OCSP response cannot be read") from error
-    return Answer(response, single, responder)
+    return Answer(response, single, responder, scheme)
 
 
 @lru_cache(maxsize=1024)
@@ -145,17 +147,16 @@ def _is_named(response: ocsp.OCSPResponse, certificate: Certificate) -> bool:
     return response.responder_key_hash == _hashed("sha1", _key_bits(certificate))
 
 
-def _require_signature(der: bytes, response: ocsp.OCSPResponse, signer: Certificate) -> None:
+def _require_signature(der: bytes, response: ocsp.OCSPResponse, signer: Certificate) -> SignatureAlgorithm:
     """RFC 6960 4.2.1: BasicOCSPResponse.signature over tbsResponseData."""
     # OCSPResponse > [0] > ResponseBytes > response > BasicOCSPResponse > signatureAlgorithm, signature
     response_bytes = ber.load(der)[0].children()[1].children()[0].children()
     basic = ber.load(response_bytes[1].contents)[0].children()
     scheme = algorithms.signature_algorithm(cms.algorithm(basic[1]), "")
-    if algorithms.weaknesses(None, scheme.family, scheme.digest):
-        raise OcspRefused(f"the OCSP response is signed with {scheme.label}")
     value = algorithms.digest(scheme.digest, response.tbs_response_bytes)
     if not algorithms.holds(signer.public_key(), scheme, whole_octets(basic[2]), value):
         raise OcspRefused("the signature on the OCSP response is not the responder's")
+    return scheme
 
 
 def whole_octets(bits: Node) -> bytes:

@@ -8,15 +8,16 @@ Builds are bounded: at most MAX_ISSUER_CHECKS signature checks and MAX_PATHS pat
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import lru_cache
 from itertools import islice
 
 from cryptography.exceptions import UnsupportedAlgorithm
 
-from services.verifier import algorithms, certificates, path_checks, revocation
-from services.verifier.algorithms import AlgorithmError
+from services.verifier import algorithms, anchors, certificates, path_checks, revocation
+from services.verifier.algorithm_policy import Purpose
+from services.verifier.algorithms import AlgorithmError, SignatureAlgorithm, Weakness
 from services.verifier.certificates import Certificate, CertificateError
 from services.verifier.domain import Code, Notice, StatusReport, SubIndication
 from services.verifier.formats import ber, cms
@@ -28,6 +29,7 @@ from services.verifier.revocation_lists import NameKey
 MAX_PATH_LENGTH = 12
 MAX_PATHS = 16
 MAX_ISSUER_CHECKS = 120
+WEAK_CHAIN = "an algorithm of the chain is not allowed"
 MAX_NESTED = 3
 """Paths to the signers of CRLs, to the signers of the CRLs on those, and so on: that deep at most."""
 
@@ -134,28 +136,31 @@ class PathValidator:
     def _judge(self, stated: tuple[Certificate, ...], task: _Task) -> PathResult:
         """RFC 5280 6.1, from the anchor's end down; then the status of each certificate, the signer's last."""
         borne: list[Notice] = []
-        weak: list[Notice] = []
+        weak: list[Weakness] = []
         path = stated
         try:
             path = _working(stated)
+            anchored = anchors.judge(self._rules.terms.get(path[-1].sha256, ()), self._rules.purpose, task.at)
+            borne += anchored.notices if anchored.failure is None else ()
             fault = self._fault(path, task.at)
+            if fault is None and anchored.failure is not None:
+                fault = anchored.failure, anchored.detail, anchored.notices
             for index, certificate in enumerate(path[:-1]):
-                own, refused = self._weak_link(certificate, path[index + 1], task.at)
+                own, refused = self.weak_link(certificate, path[index + 1], task.at, task.at)
                 borne += own
                 weak += refused
         except CertificateError as error:
             fault = _general(str(error))
         if fault is not None:
-            return PathResult(path, fault[0], fault[1], notices=(*fault[2], *borne, *weak))
-        result = self._with_status(path, task, [*borne, *weak])
+            return PathResult(path, fault[0], fault[1], notices=(*fault[2], *borne, *_told(weak)))
+        result = self._with_status(path, task, [*borne, *_told(weak)])
         expired = _leaf_validity(path[0], task.at)
         # Of an expired certificate no status can be had any more: that it is expired is the better answer.
         if expired is not None and result.failure in (None, SubIndication.TRY_LATER):
             return PathResult(path, expired[0], expired[1], result.status, (*result.notices, *expired[2]))
-        if result.failure is None and weak:
-            constraint = SubIndication.CRYPTO_CONSTRAINTS_FAILURE_NO_POE
-            detail = "an algorithm of the chain is not allowed"
-            return PathResult(path, constraint, detail, result.status, result.notices)
+        # A list that is as weak tells no status: that the chain is weak is the better answer.
+        if weak and result.failure in (None, SubIndication.TRY_LATER):
+            return PathResult(path, algorithms.verdict_on(weak), WEAK_CHAIN, result.status, result.notices)
         return result
 
     def _fault(self, path: tuple[Certificate, ...], at: datetime) -> _Fault | None:
@@ -168,20 +173,28 @@ class PathValidator:
         reason = path_checks.fault_of(path, self._rules)
         return _general(reason) if reason else None
 
-    def _weak_link(
-        self, certificate: Certificate, issuer: Certificate, at: datetime
-    ) -> tuple[Sequence[Notice], Sequence[Notice]]:
-        """Weaknesses of the signature on a certificate and of its own key: those borne, and those refused."""
+    def weak_link(
+        self, certificate: Certificate, issuer: Certificate, at: datetime, existed: datetime
+    ) -> tuple[Sequence[Notice], Sequence[Weakness]]:
+        """Weaknesses of the signature on a certificate and of its own key: those borne, and those refused.
+
+        What could be relied on when the certificate is proved to have `existed` counts. Raises CertificateError.
+        """
         try:
-            digest_name = _digest_of(certificate)
+            scheme = _scheme_of(certificate)
         except (AlgorithmError, UnsupportedAlgorithm):
-            return (), (Notice(Code.ALG_WEAK, "unknown signature algorithm in the chain"),)
-        rules = self._rules
-        found = algorithms.weaknesses(certificate.public_key(), "", digest_name, rules.algorithms, at)
+            unknown = Notice(Code.ALG_WEAK, "unknown signature algorithm in the chain")
+            return (), (Weakness(unknown, None),)
+        rules, purpose = self._rules, Purpose.CERTIFICATE
+        key = certificate.public_key()
+        found = algorithms.faults(None, scheme.family, scheme.digest, rules.algorithms, purpose, existed)
+        found += algorithms.faults(key, "", "", rules.algorithms, purpose, existed)
+        # A certificate was signed when its validity began or, where a CA dates back, later.
+        found = tuple(replace(one, late=one.late_after(certificate.not_before)) for one in found)
         if rules.legacy is None or not rules.legacy.bears(certificate, issuer, at):
             return (), found
-        borne = [n for n in found if n.code is Code.ALG_SHA1]
-        return borne, [n for n in found if n.code is not Code.ALG_SHA1]
+        borne = [one.notice for one in found if one.notice.code is Code.ALG_SHA1]
+        return borne, [one for one in found if one.notice.code is not Code.ALG_SHA1]
 
     def _with_status(self, path: tuple[Certificate, ...], task: _Task, notices: list[Notice]) -> PathResult:
         report = StatusReport()
@@ -203,7 +216,10 @@ class PathValidator:
     def relies_on(self, digest: str, at: datetime) -> bool:
         """True when a CRL signed over this digest counts: hierarchies with SHA-1 links sign lists with SHA-1 too."""
         rules = self._rules
-        return rules.algorithms.digest_allowed(digest, at) or (digest == "SHA-1" and rules.legacy is not None)
+        if digest == "SHA-1" and rules.legacy is not None:
+            return True
+        end = rules.algorithms.digest_end(digest, Purpose.CERTIFICATE)
+        return end is not None and at < end
 
     def signs_under(self, signer: Certificate, anchor: Certificate, task: _Task) -> bool:
         """True when a valid path leads from a signer of CRLs to this anchor (RFC 5280 6.3.3 f)."""
@@ -265,6 +281,7 @@ def _rank(result: PathResult) -> int:
     order = (
         SubIndication.REVOKED_NO_POE,
         SubIndication.OUT_OF_BOUNDS_NO_POE,
+        SubIndication.NO_CERTIFICATE_CHAIN_FOUND_NO_POE,
         SubIndication.CRYPTO_CONSTRAINTS_FAILURE_NO_POE,
         SubIndication.TRY_LATER,
         SubIndication.REVOKED_CA_NO_POE,
@@ -313,13 +330,17 @@ def _check_signature(certificate: Certificate, issuer: Certificate) -> bool:
 _checked_signature = lru_cache(maxsize=4096)(_check_signature)
 
 
-def _digest_of(certificate: Certificate) -> str:
-    """Label of the digest under the certificate's signature. Raises AlgorithmError."""
+def _told(weak: Sequence[Weakness]) -> list[Notice]:
+    return [one.notice for one in weak]
+
+
+def _scheme_of(certificate: Certificate) -> SignatureAlgorithm:
+    """What the certificate is signed by. Raises AlgorithmError."""
     try:
         identifier = cms.algorithm(ber.load(certificate.der)[0].children()[1])
     except (BerError, IndexError) as error:
         raise AlgorithmError("the signature algorithm of the certificate cannot be read") from error
-    return algorithms.signature_algorithm(identifier, "").digest
+    return algorithms.signature_algorithm(identifier, "")
 
 
 def _leaf_validity(leaf: Certificate, at: datetime) -> _Fault | None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from services.verifier.algorithms import NATIONAL, AlgorithmPolicy
+from services.verifier import algorithms
+from services.verifier.algorithm_policy import AlgorithmPolicy, Purpose
+from services.verifier.anchors import Terms
 from services.verifier.certificates import Certificate
 
 GOVERNMENT_G1_LINKS = frozenset(
@@ -45,7 +47,8 @@ class PathRules:
 
     `policies` None: any policy. `check_status`: every certificate's status must be known and good. `strict`: the
     profile of RFC 5280 section 4 and 5.2 is demanded of certificates and lists, and validity of the anchor too.
-    `max_intermediates` None: only the verifier's own bound on the length of paths.
+    `max_intermediates` None: only the verifier's own bound on the length of paths. `terms` are those of the anchors,
+    `purpose` is what the leaf's key was used for.
     """
 
     policies: AbstractSet[str] | None = None
@@ -55,8 +58,10 @@ class PathRules:
     check_status: bool = True
     strict: bool = False
     max_intermediates: int | None = None
-    algorithms: AlgorithmPolicy = NATIONAL
+    algorithms: AlgorithmPolicy = field(default_factory=algorithms.default_policy)
     legacy: LegacyLinks | None = None
+    terms: Terms = field(default_factory=dict)
+    purpose: Purpose = Purpose.SIGNATURE
 
     def for_crl_signer(self) -> PathRules:
         """The rules for a path to a signer of CRLs: what is asked of policies and lengths is asked of signers' paths."""
@@ -67,4 +72,5 @@ class PathRules:
             inhibit_mapping=False,
             inhibit_any=False,
             max_intermediates=None,
+            terms={},
         )

@@ -10,9 +10,13 @@ from datetime import datetime
 class Proofs:
     """Times by which values existed, by the SHA-256 of the value. Without a proof: the time of validation."""
 
-    def __init__(self, at: datetime) -> None:
-        """`at` is the time of validation: what is judged exists then."""
+    def __init__(self, at: datetime, stated: datetime | None = None) -> None:
+        """`at` is the time of validation: what is judged exists then.
+
+        `stated` is the time for which the caller wants the signatures judged; its word is that they existed by then.
+        """
         self._at = at
+        self.stated = stated if stated is not None and stated < at else None
         self._times: dict[bytes, datetime] = {}
 
     def add(self, fingerprints: Iterable[bytes], moment: datetime) -> None:

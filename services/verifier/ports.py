@@ -9,7 +9,9 @@ from typing import Protocol
 
 from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 
-from services.verifier.algorithms import SignatureAlgorithm
+from services.verifier.algorithm_policy import AlgorithmPolicy, Purpose
+from services.verifier.algorithms import SignatureAlgorithm, default_policy
+from services.verifier.anchors import AnchorTerms, by_anchor
 from services.verifier.domain import (
     CoverageReport,
     Indication,
@@ -19,14 +21,17 @@ from services.verifier.domain import (
     TimeSource,
 )
 from services.verifier.formats.cms import SignerInfo
+from services.verifier.path_rules import LegacyLinks, PathRules
 
 
 @dataclass(frozen=True, slots=True)
 class TrustMaterial:
-    """Certificates and CRLs to judge by, all DER.
+    """Certificates, CRLs and OCSP responses to judge by, all DER, and the rules that go with them.
 
     `sha1_links`: SHA-256, in lower-case hex, of CA certificates whose own SHA-1 signature is borne with a warning;
-    `sha1_cutoff`: until when certificates that those signed with SHA-1 are borne too (None: never).
+    `sha1_cutoff`: until when certificates that those signed with SHA-1 are borne too, and signatures and time-stamps
+    over SHA-1 that are proved to have existed then (None: never). `terms`: of the anchors that are not trusted without
+    limit.
     """
 
     anchors: tuple[bytes, ...] = ()
@@ -34,6 +39,17 @@ class TrustMaterial:
     crls: tuple[bytes, ...] = ()
     sha1_links: tuple[str, ...] = ()
     sha1_cutoff: datetime | None = None
+    ocsps: tuple[bytes, ...] = ()
+    terms: tuple[AnchorTerms, ...] = ()
+    algorithms: AlgorithmPolicy = field(default_factory=default_policy)
+
+    def rules(self) -> PathRules:
+        """The rules for paths that go with the material."""
+        legacy = LegacyLinks(frozenset(self.sha1_links), self.sha1_cutoff) if self.sha1_links else None
+        policy = self.algorithms
+        if self.sha1_cutoff is not None:
+            policy = policy.with_digest("SHA-1", self.sha1_cutoff, {Purpose.SIGNATURE, Purpose.TIME_STAMP})
+        return PathRules(algorithms=policy, legacy=legacy, terms=by_anchor(self.terms))
 
 
 class TrustSource(Protocol):
@@ -90,14 +106,16 @@ class FoundTimeStamp:
 class Proof:
     """The signature value of a format whose reader has itself compared the digests of all that is signed.
 
-    `holds` says whether the value is a key's; it raises AlgorithmError where the two do not fit. `weak` are warnings
-    for algorithms beside the scheme's own. `key` came bare with the signature: it shows integrity and no signer.
+    `holds` says whether the value is a key's; it raises AlgorithmError where the two do not fit. `digests` are
+    labels of the algorithms of those digests, for the policy to judge by their time; `weak` are warnings for what is not
+    allowed at any time. `key` came bare with the signature: it shows integrity and no signer.
     """
 
     scheme: SignatureAlgorithm
     holds: Callable[[PublicKeyTypes], bool]
     weak: tuple[Notice, ...] = ()
     key: PublicKeyTypes | None = None
+    digests: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +123,8 @@ class FoundSignature:
     """One signature of a document, read but not judged.
 
     `digest` computes the digest of what is signed, by algorithm label ("SHA-256"); None when the content is not at
-    hand. `certificates`, `crls` and `ocsps` are those that travel with the signature or in the document's store (DER).
+    hand; `digests` are labels of the algorithms that led from the documents to that. `certificates`, `crls` and
+    `ocsps` are those that travel with the signature or in the document's store (DER).
     `time_stamps` are the tokens that go with it, whatever their order. With a `proof`, `signer` only names the
     certificate, and `digest` is not asked for.
     """
@@ -127,15 +146,37 @@ class FoundSignature:
     notices: tuple[Notice, ...] = ()
     fault: Fault | None = None
     proof: Proof | None = None
+    digests: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """An original document that a signed file carries, taken out of it as it is signed.
+
+    `name` is the file's own word for it, empty where it has none; it is no path, and may be anything. `signed_by` are
+    the names of the signatures that are over it: nothing is said of whether they hold.
+    """
+
+    name: str
+    data: bytes
+    signed_by: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """What a reader made of a document. `obstacle` says why it could not be read; its signatures are then unknown."""
+    """What a reader made of a document. `obstacle` says why it could not be read; its signatures are then unknown.
+
+    `contents` are the documents that the file carries; what came in beside it is none of them. `stamps_speak`: the file
+    is nothing but a time-stamp, whose word is the document's. `content_speaks`: the file is nothing but a time-stamped
+    wrapping of one document, whose verdict is the file's where it is signed.
+    """
 
     format: str
     signatures: Sequence[FoundSignature] = ()
     obstacle: Notice | None = None
+    contents: Sequence[Content] = ()
+    stamps_speak: bool = False
+    content_speaks: bool = False
 
 
 class SignatureFormat(Protocol):

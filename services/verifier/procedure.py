@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from services.verifier import algorithms, building_blocks, certificates, levels, timestamps
+from services.verifier.algorithm_policy import Purpose
 from services.verifier.building_blocks import Signed, Stop
 from services.verifier.certificates import Certificate
 from services.verifier.domain import (
@@ -28,7 +29,7 @@ from services.verifier.domain import (
     TimeSource,
 )
 from services.verifier.formats.cms import SignerInfo
-from services.verifier.past import ChainJudge, Material
+from services.verifier.past import CLOCK_SKEW, ChainJudge, Material
 from services.verifier.path import PathResult
 from services.verifier.poe import Proofs
 from services.verifier.ports import FoundSignature
@@ -97,7 +98,7 @@ class Procedure:
             return
         proved = self._5_time_stamps(case, certificate)
         self._6_certificate(case, self._chains, certificate, proved)
-        self._7_acceptance(case, certificate)
+        self._7_acceptance(case, self._chains, certificate, proved)
 
     def _1_format(self, case: _Case) -> SignerInfo:
         """Clause 5.2.2: what the reader could not make sense of ends here."""
@@ -129,7 +130,11 @@ class Procedure:
         candidates = self._candidates(case)
         # The report names the certificate also where its reference turns out not to fit.
         case.certificate = building_blocks.named_by(signer, candidates)
-        case.certificate = building_blocks.identify(signer, candidates)
+        trusting = self._chains is None
+        case.certificate = building_blocks.identify(signer, candidates, trusting=trusting)
+        if trusting and building_blocks.has_unusable_reference(signer):
+            detail = "the signed reference to the signer's certificate can be no certificate's"
+            case.notices.append(Notice(Code.TRUST_LEFT_OUT, detail))
         return case.certificate
 
     def _3_cryptography(self, case: _Case, signer: SignerInfo, certificate: Certificate) -> None:
@@ -140,7 +145,8 @@ class Procedure:
         if found.proof is not None:
             case.signed = building_blocks.check_proof(found.proof, certificate)
         else:
-            case.signed = building_blocks.check_value(signer, certificate, found.content_type, found.digest)
+            signed = building_blocks.check_value(signer, certificate, found.content_type, found.digest)
+            case.signed = replace(signed, digests=(*signed.digests, *found.digests))
         case.integrity = Integrity.INTACT
 
     def _4_document(self, case: _Case) -> None:
@@ -151,6 +157,10 @@ class Procedure:
         constraint = SubIndication.SIG_CONSTRAINTS_FAILURE
         if Code.DOC_MODIFIED in codes:
             raise Stop(Indication.INDETERMINATE, constraint, "the document was changed after it was signed")
+        if Code.NOT_ALL_SIGNED in codes:
+            raise Stop(
+                Indication.INDETERMINATE, constraint, "the container holds what this signature is not over"
+            )
         if Code.UNOWNED_BYTES in codes:
             raise Stop(
                 Indication.INDETERMINATE, constraint, "the file holds bytes that belong to no revision"
@@ -175,10 +185,17 @@ class Procedure:
         contradiction = timestamps.contradiction(case.stamps)
         if contradiction:
             raise Stop(Indication.INDETERMINATE, SubIndication.TIMESTAMP_ORDER_FAILURE, contradiction)
+        stated, after = self._proofs.stated, timestamps.not_before(case.stamps)
+        if stated is not None and after is not None and after - CLOCK_SKEW > stated:
+            detail = (
+                "a time-stamp in the signature proves that it did not exist at the time that it is judged for"
+            )
+            raise Stop(Indication.INDETERMINATE, SubIndication.TIMESTAMP_ORDER_FAILURE, detail)
         earliest = timestamps.best(case.stamps)
-        if earliest is None or earliest.time is None:
+        times = [self._at, *([earliest.time] if earliest is not None and earliest.time is not None else [])]
+        proved = min([*times, *([stated] if stated is not None else [])])
+        if proved == self._at:
             return self._at
-        proved = min(earliest.time, self._at)
         if case.found.signer is not None and case.found.signer.references:
             # The signature holds the certificate's digest: where it existed, so did the certificate.
             self._proofs.add([hashlib.sha256(certificate.der).digest()], proved)
@@ -190,34 +207,65 @@ class Procedure:
         """Clauses 5.2.5, 5.2.6 and 5.6.2: path, validity, status and its freshness, now or by the proved time."""
         found = case.found
         material = Material(tuple(building_blocks.loadable(found.certificates)), found.crls, found.ocsps)
-        case.path = chains.judge(certificate, material, self._proofs, proved, self._at)
+        judge = chains.judge if self._proofs.stated is None else chains.judge_for
+        case.path = judge(certificate, material, self._proofs, proved, self._at)
         case.notices.extend(case.path.notices)
+        failed = self._surely_failed(case, certificate)
+        if failed is not None:
+            detail = "a time-stamp in the signature proves that it was made at another time than it may"
+            raise Stop(Indication.TOTAL_FAILED, failed, detail)
         if case.path.failure is not None:
             raise Stop(Indication.INDETERMINATE, case.path.failure, case.path.detail)
 
-    def _7_acceptance(self, case: _Case, certificate: Certificate) -> None:
+    def _surely_failed(self, case: _Case, certificate: Certificate) -> SubIndication | None:
+        """Clauses 5.3.4 and 5.5.4: what a proof shows to be younger than the end, or older than the beginning."""
+        if case.path is None:
+            return None
+        failure, revoked = case.path.failure, case.path.status.revoked_at
+        after, before = timestamps.not_before(case.stamps), timestamps.best(case.stamps)
+        if failure is SubIndication.REVOKED_NO_POE and after is not None and revoked is not None:
+            return SubIndication.REVOKED if after - CLOCK_SKEW > revoked else None
+        # A certificate that is valid today was not yet when a time-stamp proves the signature to be older than it.
+        if failure not in (None, SubIndication.OUT_OF_BOUNDS_NO_POE):
+            return None
+        if after is not None and after - CLOCK_SKEW > certificate.not_after:
+            return SubIndication.EXPIRED
+        if before is not None and before.time is not None:
+            too_early = before.time + CLOCK_SKEW < certificate.not_before
+            return SubIndication.NOT_YET_VALID if too_early else None
+        return None
+
+    def _7_acceptance(
+        self, case: _Case, chains: ChainJudge, certificate: Certificate, proved: datetime
+    ) -> None:
         """Clause 5.2.8 and the checks P-1.3 and P-1.4: key usage, allowed algorithms."""
+        reason = ""
         if not building_blocks.may_sign_documents(certificate):
-            case.notices.append(
-                Notice(Code.SCOPE, "keyUsage allows neither digitalSignature nor nonRepudiation")
-            )
+            reason = "keyUsage allows neither digitalSignature nor nonRepudiation"
+        elif building_blocks.is_of_a_service(certificate):
+            reason = "extKeyUsage allows nothing but servers, time-stamps or OCSP responses"
+        if reason:
+            case.notices.append(Notice(Code.SCOPE, reason))
             detail = "the certificate is not for signing documents"
             raise Stop(Indication.INDETERMINATE, SubIndication.CHAIN_CONSTRAINTS_FAILURE, detail)
-        weak = self._refused(case, certificate)
-        if weak:
-            case.notices.extend(weak)
-            detail = f"not allowed any more: {', '.join(n.detail for n in weak)}"
-            raise Stop(Indication.INDETERMINATE, SubIndication.CRYPTO_CONSTRAINTS_FAILURE_NO_POE, detail)
+        self._algorithms(case, chains, certificate, proved)
 
-    def _refused(self, case: _Case, certificate: Certificate) -> tuple[Notice, ...]:
-        """What is weak about the signature by the policy for algorithms that paths are judged by too."""
-        signed = case.signed
-        policy = self._chains.rules.algorithms if self._chains is not None else algorithms.NATIONAL
-        if signed is None or not signed.weak or policy is algorithms.NATIONAL:
-            return signed.weak if signed is not None else ()
-        # Without parameters of its own the key cannot be measured; its issuer's, which states them, was.
-        key = None if certificate.inherits_parameters else certificate.public_key()
-        return algorithms.weaknesses(key, signed.scheme.family, signed.scheme.digest, policy, self._at)
+    def _algorithms(
+        self, case: _Case, chains: ChainJudge, certificate: Certificate, proved: datetime
+    ) -> None:
+        """Clauses 5.2.8.4 and 5.5.4: what is not reliable any more counts where it was at the proved time."""
+        if case.signed is None:
+            return
+        policy = chains.rules.algorithms
+        now = case.signed.faults(policy, Purpose.SIGNATURE, self._at)
+        case.notices.extend(fault.notice for fault in now)
+        then = case.signed.faults(policy, Purpose.SIGNATURE, proved) if now else ()
+        if then:
+            detail = f"not allowed any more: {', '.join(fault.notice.detail for fault in then)}"
+            made_later = (
+                certificate.not_before if case.found.signer and case.found.signer.references else None
+            )
+            raise Stop(Indication.INDETERMINATE, algorithms.verdict_on(then, made_later), detail)
 
     def _report(self, case: _Case, stop: Stop | None) -> SignatureReport:
         found = case.found
@@ -246,13 +294,17 @@ class Procedure:
             signature_algorithm=scheme.label if scheme is not None else "",
             notices=tuple(dict.fromkeys(notices)),
             detail="" if stop is None else stop.detail,
+            signature_value=found.signer.signature if found.signer is not None else b"",
+            signed_digest=_signed_digest(found.signer, case.signed),
         )
 
     def _signing_time(self, case: _Case) -> SigningTime:
         own = self._own(case)
         earliest = own if own is not None and own.passed else timestamps.best(case.stamps)
-        if earliest is None or earliest.time is None:
-            return SigningTime(case.found.claimed_time, self._at)
+        stated = self._proofs.stated
+        if earliest is None or earliest.time is None or (stated is not None and stated < earliest.time):
+            source = TimeSource.CHECKING if stated is None else TimeSource.STATED
+            return SigningTime(case.found.claimed_time, stated or self._at, source)
         unit = certificates.summary(earliest.certificate) if earliest.certificate is not None else None
         name = unit.common_name if unit is not None else ""
         return SigningTime(case.found.claimed_time, min(earliest.time, self._at), earliest.found.kind, name)
@@ -272,3 +324,13 @@ class Procedure:
             if abs(ahead - _LOCAL_TIME) <= _LOCAL_TIME_SPREAD:
                 told.append(Notice(Code.TIME_LOCAL_AS_UTC))
         return told
+
+
+def _signed_digest(signer: SignerInfo | None, signed: Signed | None) -> bytes:
+    """What went into the signature value (ETSI TS 119 102-2: DTBSR); empty where the format signs more than octets.
+
+    So it is where the algorithm signs the octets themselves, without a digest (EdDSA).
+    """
+    if signer is None or signed is None or not signer.signed_octets or not signed.scheme.digest:
+        return b""
+    return algorithms.digest(signed.scheme.digest, signer.signed_octets)

@@ -6,8 +6,8 @@ import base64
 from datetime import datetime
 from typing import Any
 
-from services.verifier import sentences
-from services.verifier.domain import CertificateSummary, DocumentReport, Notice, SignatureReport
+from services.verifier import owner, sentences
+from services.verifier.domain import CertificateSummary, DocumentReport, Notice, OwnerMatch, SignatureReport
 
 
 def document(report: DocumentReport) -> dict[str, Any]:
@@ -21,9 +21,12 @@ def document(report: DocumentReport) -> dict[str, Any]:
         "size": report.size,
         "sha256": report.sha256,
         "checked_at": _time(report.checked_at),
+        "valid_at": _time(report.valid_at),
         "integrity_only": report.integrity_only,
+        "owner": _owner(report.owner),
         "warnings": [_notice(n) for n in report.notices],
         "signatures": [signature(s, integrity_only=report.integrity_only) for s in report.signatures],
+        "inner": [{"name": one.name, "report": document(one.report)} for one in report.inner],
     }
 
 
@@ -69,6 +72,7 @@ def signature(report: SignatureReport, *, integrity_only: bool) -> dict[str, Any
         "path": [_certificate(c) for c in report.path],
         "digest_algorithm": report.digest_algorithm,
         "signature_algorithm": report.signature_algorithm,
+        "owner": _owner(report.owner),
         "warnings": [_notice(n) for n in report.notices],
     }
 
@@ -100,5 +104,13 @@ def _notice(notice: Notice) -> dict[str, str]:
     return {"code": notice.code.value, "vi": vi, "en": en, "detail": notice.detail}
 
 
+def _owner(answer: OwnerMatch | None) -> dict[str, str] | None:
+    if answer is None:
+        return None
+    vi, en = owner.sentence(answer)
+    return {"result": answer.result.value, "reason": answer.reason.value, "vi": vi, "en": en}
+
+
 def _time(moment: datetime | None) -> str | None:
-    return None if moment is None else moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+    # Years before 1000, which only a forger writes, have four digits too; strftime gives them fewer.
+    return None if moment is None else moment.replace(microsecond=0, tzinfo=None).isoformat() + "Z"

@@ -10,7 +10,7 @@ from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 
 from services.verifier import algorithms
-from services.verifier.algorithms import AlgorithmError
+from services.verifier.algorithms import AlgorithmError, SignatureAlgorithm
 from services.verifier.certificates import Certificate, CertificateError, name_key
 from services.verifier.formats import ber, cms
 from services.verifier.formats.ber import BerError
@@ -123,14 +123,20 @@ def _indirect_entries(der: bytes) -> dict[tuple[NameKey, int], x509.RevokedCerti
 
 
 @lru_cache(maxsize=512)
-def digest_of(der: bytes) -> str:
-    """Label of the digest under the list's signature, "" where it cannot be told."""
+def scheme_of(der: bytes) -> SignatureAlgorithm | None:
+    """What the list is signed by, None where that cannot be told."""
     try:
         identifier = cms.algorithm(ber.load(der)[0].children()[1])
-        return algorithms.signature_algorithm(identifier, "").digest
+        return algorithms.signature_algorithm(identifier, "")
     except (BerError, AlgorithmError, IndexError):
         # What is not known is not relied on.
-        return ""
+        return None
+
+
+def digest_of(der: bytes) -> str:
+    """Label of the digest under the list's signature, "" where it cannot be told."""
+    scheme = scheme_of(der)
+    return "" if scheme is None else scheme.digest
 
 
 def signed_by(der: bytes, issuer: Certificate) -> bool:

@@ -33,6 +33,10 @@ _CODES: dict[Code, tuple[str, str]] = {
         "Chứng thư của cơ quan chứng thực đã bị thu hồi.",
         "The certificate of the certification authority has been revoked.",
     ),
+    Code.CA_FOREIGN: (
+        "Cảnh báo: chứng thư số do tổ chức chứng thực nước ngoài cấp.",
+        "Warning: the certificate is by a foreign certification authority.",
+    ),
     Code.STATUS_NOT_CHECKED: (
         "Cảnh báo: chưa kiểm tra được trạng thái thu hồi của chứng thư số.",
         "Warning: the revocation status of the certificate could not be checked.",
@@ -76,8 +80,8 @@ _CODES: dict[Code, tuple[str, str]] = {
         "The document is encrypted; hand in a copy without a password.",
     ),
     Code.FORMAT_UNSUPPORTED: (
-        "Định dạng này chưa được hỗ trợ; hãy gửi tệp PDF, CMS hoặc XML.",
-        "This format is not supported; hand in a PDF, CMS or XML file.",
+        "Định dạng này chưa được hỗ trợ; hãy gửi tệp PDF, CMS, XML, JSON, ASiC hoặc thư S/MIME.",
+        "This format is not supported; hand in a PDF, CMS, XML or JSON file, an ASiC container or an S/MIME message.",
     ),
     Code.LIMIT_REACHED: (
         "Tài liệu vượt quá giới hạn kiểm tra; hãy chia nhỏ hoặc giảm kích thước.",
@@ -91,6 +95,10 @@ _CODES: dict[Code, tuple[str, str]] = {
         "Chỉ kiểm tra tính toàn vẹn; độ tin cậy của chứng thư số không được xét.",
         "Only integrity was checked; the trust in the certificate was left out.",
     ),
+    Code.NOT_NOW: (
+        "Kết quả được xét cho thời điểm do bên gọi nêu, không phải thời điểm hiện tại.",
+        "The result is for the time that the caller named, not for now.",
+    ),
     Code.PARTLY_SIGNED: (
         "Cảnh báo: chỉ một phần tài liệu được ký; phần còn lại không được chữ ký bảo vệ.",
         "Warning: only a part of the document is signed; no signature protects the rest.",
@@ -98,6 +106,22 @@ _CODES: dict[Code, tuple[str, str]] = {
     Code.WRAPPING: (
         "Cảnh báo: phần được ký không nằm ở nơi người đọc tìm thấy nó; có thể chữ ký đã bị tráo.",
         "Warning: what is signed is not what a reader would take for it; the signature may have been moved.",
+    ),
+    Code.NOT_ALL_SIGNED: (
+        "Cảnh báo: tệp chứa có tài liệu không được chữ ký này bảo vệ; có thể tài liệu đó được thêm vào sau khi ký.",
+        "Warning: the container holds files that this signature does not cover; they may have been added later.",
+    ),
+    Code.INNER_BROKEN: (
+        "Cảnh báo: bên trong có tài liệu mang chữ ký không hợp lệ hoặc chưa được kiểm tra.",
+        "Warning: a document inside carries a signature that is not valid, or was not looked at.",
+    ),
+    Code.OWNER_MISMATCH: (
+        "Cảnh báo: chủ thể ký không trùng với chủ hồ sơ.",
+        "Warning: the signer is not the owner of the dossier.",
+    ),
+    Code.OWNER_NOT_COMPARABLE: (
+        "Cảnh báo: chưa xác định được chủ thể ký có phải là chủ hồ sơ hay không.",
+        "Warning: whether the signer is the owner of the dossier could not be told.",
     ),
 }
 
@@ -126,6 +150,10 @@ _REASONS: dict[SubIndication, tuple[str, str]] = {
         "chuỗi chứng thực không hợp lệ",
         "the certification path is not valid",
     ),
+    SubIndication.CRYPTO_CONSTRAINTS_FAILURE: (
+        "thuật toán đã không còn được phép khi chữ ký hoặc chứng thư số được tạo",
+        "an algorithm was no longer allowed when the signature or a certificate was made with it",
+    ),
     SubIndication.CRYPTO_CONSTRAINTS_FAILURE_NO_POE: (
         "thuật toán không còn được phép và không có bằng chứng chữ ký đã có từ trước",
         "an algorithm is no longer allowed, and nothing proves that the signature is older",
@@ -137,6 +165,22 @@ _REASONS: dict[SubIndication, tuple[str, str]] = {
     SubIndication.NO_CERTIFICATE_CHAIN_FOUND: (
         "không tìm được đường dẫn tới tổ chức chứng thực tin cậy",
         "no path to a trusted certification authority was found",
+    ),
+    SubIndication.NO_CERTIFICATE_CHAIN_FOUND_NO_POE: (
+        "tổ chức chứng thực không còn được tin cậy và không có bằng chứng chữ ký đã có từ trước",
+        "the certification authority is not trusted any more, and nothing proves that the signature is older",
+    ),
+    SubIndication.REVOKED: (
+        "chữ ký được tạo sau khi chứng thư số đã bị thu hồi",
+        "the signature was made after the certificate was revoked",
+    ),
+    SubIndication.EXPIRED: (
+        "chữ ký được tạo sau khi chứng thư số đã hết hạn",
+        "the signature was made after the certificate had expired",
+    ),
+    SubIndication.NOT_YET_VALID: (
+        "chữ ký được tạo trước khi chứng thư số có hiệu lực",
+        "the signature was made before the certificate became valid",
     ),
     SubIndication.REVOKED_NO_POE: (
         "chứng thư số đã bị thu hồi và không có bằng chứng chữ ký được tạo trước đó",
@@ -213,6 +257,14 @@ def of_document(report: DocumentReport) -> tuple[str, str]:
             more_vi, more_en = _CODES[notice.code]
             return f"{vi} {more_vi}", f"{en} {more_en}"
     if report.verdict is Verdict.VALID and not report.clean:
-        more_vi, more_en = _CODES[Code.DOC_EXTENDED]
-        return f"{vi} {more_vi}", f"{en} {more_en}"
+        told = {notice.code for notice in report.notices}
+        stained = not all(signature.clean for signature in report.signatures)
+        why = Code.DOC_EXTENDED if stained else next((code for code in _WHOLE if code in told), None)
+        if why is not None:
+            more_vi, more_en = _CODES[why]
+            return f"{vi} {more_vi}", f"{en} {more_en}"
     return vi, en
+
+
+_WHOLE = (Code.INNER_BROKEN, Code.OWNER_MISMATCH, Code.OWNER_NOT_COMPARABLE)
+"""What takes `clean` from a document though its own signatures are."""

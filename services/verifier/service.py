@@ -7,17 +7,33 @@ only. What is said of one signature is `procedure`'s; here is what all signature
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from services.verifier import building_blocks
 from services.verifier.domain import Code, DocumentReport, Notice, SignatureReport, Verdict, worst
+from services.verifier.formats import beside
+from services.verifier.nesting import Nesting
 from services.verifier.past import ChainJudge, Material
-from services.verifier.path_rules import LegacyLinks, PathRules
+from services.verifier.path_rules import PathRules
 from services.verifier.poe import Proofs
 from services.verifier.ports import Findings, SignatureFormat, SubmittedDocument, TrustMaterial
 from services.verifier.procedure import Procedure
-from services.verifier.timestamps import TimeStampJudge
+from services.verifier.timestamps import JudgedTimeStamp, TimeStampJudge
+
+_COMPLETE = frozenset({"PDF", "ASiC"})
+"""Formats that hold all that their signatures are over."""
+
+
+@dataclass(frozen=True, slots=True)
+class Examination:
+    """A report, and what it was made from: for whoever wants the evidence or the documents that were signed."""
+
+    report: DocumentReport
+    findings: Findings
+    stamps: Mapping[int, JudgedTimeStamp]
+    """By the identity of the found time-stamp."""
 
 
 class VerificationService:
@@ -36,14 +52,53 @@ class VerificationService:
         self._integrity_only = integrity_only
         self._known = tuple(building_blocks.loadable((*trust.intermediates, *trust.anchors)))
         self._chains = ChainJudge(
-            building_blocks.loadable(trust.anchors), self._known, trust.crls, rules or _rules(trust)
+            building_blocks.loadable(trust.anchors),
+            self._known,
+            trust.crls,
+            rules or trust.rules(),
+            trust.ocsps,
         )
 
     def verify(self, document: SubmittedDocument, at: datetime) -> DocumentReport:
         """Report on a document as of `at` (aware UTC). Raises nothing on account of the document."""
+        return self.examine(document, at).report
+
+    def examine(
+        self, document: SubmittedDocument, at: datetime, valid_at: datetime | None = None
+    ) -> Examination:
+        """Report on a document as of `at`, now, or for the earlier time `valid_at` that the caller states.
+
+        Signed documents that it carries are judged too. Raises nothing on account of the document.
+        """
+        whole = self._examined(document, at, valid_at)
+
+        def judge(inner: SubmittedDocument) -> tuple[DocumentReport, Findings]:
+            found = self._examined(inner, at, valid_at)
+            return found.report, found.findings
+
+        nesting = Nesting(judge, lambda data: any(one.recognises(data) for one in self._formats))
+        return replace(whole, report=nesting.with_inner(whole.report, whole.findings))
+
+    def _examined(self, document: SubmittedDocument, at: datetime, valid_at: datetime | None) -> Examination:
+        """The document by itself."""
         findings = self._find(document)
-        procedure = self._procedure(findings, at)
+        proofs = Proofs(at, valid_at)
+        judged = self._judged_stamps(findings, proofs, at)
+        chains = None if self._integrity_only else self._chains
+        procedure = Procedure(chains, self._known, judged, proofs, at)
         reports = tuple(procedure.run(found) for found in findings.signatures)
+        report = self._report(document, findings, reports, at)
+        if proofs.stated is not None:
+            report = replace(report, valid_at=proofs.stated, notices=(*report.notices, Notice(Code.NOT_NOW)))
+        return Examination(report, findings, judged)
+
+    def _report(
+        self,
+        document: SubmittedDocument,
+        findings: Findings,
+        reports: tuple[SignatureReport, ...],
+        at: datetime,
+    ) -> DocumentReport:
         verdict, notices = _document_verdict(findings, reports)
         return DocumentReport(
             verdict=verdict,
@@ -57,7 +112,9 @@ class VerificationService:
             notices=(*notices, Notice(Code.TRUST_LEFT_OUT)) if self._integrity_only else notices,
         )
 
-    def _procedure(self, findings: Findings, at: datetime) -> Procedure:
+    def _judged_stamps(
+        self, findings: Findings, proofs: Proofs, at: datetime
+    ) -> Mapping[int, JudgedTimeStamp]:
         """Judge the document's time-stamps, whose proofs serve every signature of it."""
         stamps, certificates = [], list[bytes]()
         crls, ocsps = list[bytes](), list[bytes]()
@@ -66,7 +123,6 @@ class VerificationService:
             certificates.extend(found.certificates)
             crls.extend(found.crls)
             ocsps.extend(found.ocsps)
-        proofs = Proofs(at)
         material = Material(
             tuple(building_blocks.loadable(dict.fromkeys(certificates))) if stamps else (),
             tuple(dict.fromkeys(crls)),
@@ -75,15 +131,14 @@ class VerificationService:
         judge = TimeStampJudge(
             self._chains, (*material.certificates, *self._known), integrity_only=self._integrity_only
         )
-        judged = judge.judge_all(stamps, material, proofs, at)
-        chains = None if self._integrity_only else self._chains
-        return Procedure(chains, self._known, judged, proofs, at)
+        return judge.judge_all(stamps, material, proofs, at)
 
     def _find(self, document: SubmittedDocument) -> Findings:
         for candidate in self._formats:
             if candidate.recognises(document.data):
                 try:
-                    return candidate.find(document)
+                    found = candidate.find(document)
+                    return beside.judged(found, document) if candidate.name in _COMPLETE else found
                 except (RecursionError, MemoryError):
                     limit = Notice(
                         Code.LIMIT_REACHED, "the document needs more memory or depth than is allowed"
@@ -94,16 +149,11 @@ class VerificationService:
         return Findings("unknown", obstacle=Notice(Code.FORMAT_UNSUPPORTED, detail))
 
 
-def _rules(trust: TrustMaterial) -> PathRules:
-    legacy = LegacyLinks(frozenset(trust.sha1_links), trust.sha1_cutoff) if trust.sha1_links else None
-    return PathRules(legacy=legacy)
-
-
 def _document_verdict(
     findings: Findings, reports: tuple[SignatureReport, ...]
 ) -> tuple[Verdict, tuple[Notice, ...]]:
     if findings.obstacle is not None:
         damaged = findings.obstacle.code is Code.DOC_MALFORMED
         return (Verdict.MALFORMED if damaged else Verdict.INDETERMINATE), (findings.obstacle,)
-    verdict = worst(reports)
+    verdict = worst(reports, stamps_speak=findings.stamps_speak)
     return verdict, (Notice(Code.NOT_SIGNED),) if verdict is Verdict.UNSIGNED else ()

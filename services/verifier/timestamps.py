@@ -15,8 +15,9 @@ from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from services.verifier import algorithms, building_blocks
-from services.verifier.algorithms import AlgorithmError
-from services.verifier.building_blocks import Stop
+from services.verifier.algorithm_policy import Purpose
+from services.verifier.algorithms import AlgorithmError, Weakness
+from services.verifier.building_blocks import Signed, Stop
 from services.verifier.certificates import Certificate, CertificateError
 from services.verifier.domain import Code, Indication, Notice, SubIndication, TimeSource
 from services.verifier.formats import cms
@@ -29,6 +30,8 @@ from services.verifier.ports import FoundTimeStamp
 
 MAX_TOKENS = 1000
 """Of one document."""
+APART = frozenset({TimeSource.CONTENT, TimeSource.REFERENCES})
+"""Time-stamps that are not over the signature's value, and prove nothing of it."""
 _BAD = frozenset({SubIndication.CHAIN_CONSTRAINTS_FAILURE, SubIndication.TIMESTAMP_ORDER_FAILURE})
 
 
@@ -44,7 +47,7 @@ class JudgedTimeStamp:
     path: PathResult | None = None
     sub_indication: SubIndication = SubIndication.GENERIC
     detail: str = ""
-    weak: tuple[Notice, ...] = ()
+    signed: Signed | None = None
 
     def notice(self) -> Notice:
         """What people are told of it."""
@@ -86,7 +89,8 @@ class TimeStampJudge:
 
     def __init__(self, chains: ChainJudge, known: Sequence[Certificate], *, integrity_only: bool) -> None:
         """`known` are certificates that a token may name without carrying them."""
-        self._chains, self._known, self._integrity_only = chains, tuple(known), integrity_only
+        self._chains = chains.serving(Purpose.TIME_STAMP)
+        self._known, self._integrity_only = tuple(known), integrity_only
 
     def judge_all(
         self, stamps: Iterable[FoundTimeStamp], material: Material, proofs: Proofs, at: datetime
@@ -143,8 +147,10 @@ class TimeStampJudge:
         except Stop as stop:
             undecided = stop.indication is not Indication.TOTAL_FAILED
             return replace(judged, sound=undecided, sub_indication=stop.sub, detail=stop.detail)
-        weak = (*signed.weak, *algorithms.weaknesses(None, "", label))
-        return replace(judged, sound=True, certificate=certificate, detail="trust was left out", weak=weak)
+        signed = replace(signed, digests=(*signed.digests, label))
+        return replace(
+            judged, sound=True, certificate=certificate, detail="trust was left out", signed=signed
+        )
 
     def _trusted(
         self, judged: JudgedTimeStamp, material: Material, proofs: Proofs, at: datetime
@@ -162,18 +168,28 @@ class TimeStampJudge:
         own = building_blocks.loadable(read(judged.found.token).message.certificates)
         material = replace(material, certificates=tuple(dict.fromkeys((*material.certificates, *own))))
         path = self._chains.judge(certificate, material, proofs, existed, at)
+        path = self._chains.since(path, min(time, existed))
         judged = replace(judged, path=path)
         if path.failure is not None:
             detail = path.detail or "the authority cannot be trusted"
             return replace(judged, sub_indication=path.failure, detail=detail)
-        if judged.weak:
-            weak = SubIndication.CRYPTO_CONSTRAINTS_FAILURE_NO_POE
-            return replace(judged, sub_indication=weak, detail="an algorithm of the token is not allowed")
+        weak = self._weak(judged, existed, at)
+        if weak:
+            # The token was made when it says, as far as anybody knows: it cannot be older than that.
+            refused = algorithms.verdict_on(weak, time)
+            return replace(judged, sub_indication=refused, detail="an algorithm of the token is not allowed")
         if time > existed + CLOCK_SKEW:
             order = SubIndication.TIMESTAMP_ORDER_FAILURE
             detail = "its time lies after the time by which it is known to have existed"
             return replace(judged, sub_indication=order, detail=detail)
         return replace(judged, passed=True, detail="")
+
+    def _weak(self, judged: JudgedTimeStamp, existed: datetime, at: datetime) -> tuple[Weakness, ...]:
+        """What is not allowed any more and was not either when the token is proved to have existed (5.6.2)."""
+        policy, signed = self._chains.rules.algorithms, judged.signed
+        if signed is None or not signed.faults(policy, Purpose.TIME_STAMP, at):
+            return ()
+        return signed.faults(policy, Purpose.TIME_STAMP, existed)
 
 
 def _guarded(check: Callable[[JudgedTimeStamp], JudgedTimeStamp], judged: JudgedTimeStamp) -> JudgedTimeStamp:
@@ -223,9 +239,15 @@ def _authority_fault(certificate: Certificate, time: datetime) -> str:
 
 
 def best(stamps: Iterable[JudgedTimeStamp]) -> JudgedTimeStamp | None:
-    """The earliest proof of a signature among its tokens; a content time-stamp proves nothing of it."""
-    passed = [s for s in stamps if s.passed and s.time is not None and s.found.kind is not TimeSource.CONTENT]
+    """The earliest proof of a signature among its tokens, of those that are over its value."""
+    passed = [s for s in stamps if s.passed and s.time is not None and s.found.kind not in APART]
     return min(passed, key=lambda s: s.time.timestamp() if s.time is not None else 0.0, default=None)
+
+
+def not_before(stamps: Iterable[JudgedTimeStamp]) -> datetime | None:
+    """The latest time before which the signature surely was not made: that of a time-stamp which it signs itself."""
+    times = [s.time for s in stamps if s.passed and s.time is not None and s.found.kind is TimeSource.CONTENT]
+    return max(times, default=None)
 
 
 def contradiction(stamps: Iterable[JudgedTimeStamp]) -> str:

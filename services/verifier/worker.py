@@ -1,6 +1,6 @@
 """A worker process: judges documents that it is fed on standard input, holds no key and no connection.
 
-Started by `workers` as `python -m services.verifier.worker MEMORY_BYTES`. It dies with its parent, cannot grow beyond
+Started by `workers` as `python -m services.verifier.worker MEMORY_BYTES [FONT]`. It dies with its parent, cannot grow beyond
 its memory limit, and reaches no file but the code and no network, as far as the kernel can see to that; what it gave
 up is the first that it says.
 """
@@ -10,26 +10,37 @@ from __future__ import annotations
 import json
 import os
 import sys
+from pathlib import Path
 from typing import Any, BinaryIO
 
-# pyHanko imports it when it first compares metadata: by then the libraries behind it are out of this process' reach.
-import lxml.etree  # noqa: F401
-
 from services.kernel.runtime import confinement
-from services.verifier import rendering, wire
-from services.verifier.domain import DocumentReport
+from services.verifier import examination, wire
+from services.verifier.examination import Answer
+from services.verifier.formats.asic import AsicFormat
 from services.verifier.formats.cms_file import CmsFormat
+from services.verifier.formats.jades import JadesFormat
 from services.verifier.formats.pdf import PdfFormat
 from services.verifier.formats.smime import SmimeFormat
+from services.verifier.formats.time_stamp_file import TimeStampFileFormat
 from services.verifier.formats.xml_signature import XmlFormat
 from services.verifier.ports import SubmittedDocument, TrustMaterial
-from services.verifier.service import VerificationService
+from services.verifier.report_files import ReportPrinter
 
-_FORMATS = (PdfFormat(), CmsFormat(), XmlFormat(), SmimeFormat())
+# Before PDF: containers, CMS and mail may hold a PDF file within their first kilobyte, where PDF readers look for it.
+FORMATS = (
+    AsicFormat(),
+    TimeStampFileFormat(),
+    CmsFormat(),
+    SmimeFormat(),
+    PdfFormat(),
+    XmlFormat(),
+    JadesFormat(),
+)
 
 
 def main() -> None:
     """Answer documents until standard input ends."""
+    printer = ReportPrinter.read(Path(sys.argv[2]) if len(sys.argv) > 2 else None)
     given_up = _confine(int(sys.argv[1]))
     source = sys.stdin.buffer
     # The pipe is for frames alone: whatever a library prints must not get between them.
@@ -43,7 +54,9 @@ def main() -> None:
         if kind == wire.TRUST:
             trust = wire.read_trust(body)
         elif kind == wire.START:
-            _send(sink, _judge(source, body, trust))
+            for piece in wire.answer(_judge(source, body, trust, printer)):
+                sink.write(piece)
+            sink.flush()
 
 
 def _confine(memory_bytes: int) -> frozenset[str]:
@@ -54,20 +67,23 @@ def _confine(memory_bytes: int) -> frozenset[str]:
     return given_up | confinement.leave_files()
 
 
-def _judge(source: BinaryIO, start: bytes, trust: TrustMaterial) -> dict[str, Any]:
-    at, integrity_only, with_detached = wire.read_start(start)
-    document, detached = bytearray(), bytearray()
+def _judge(source: BinaryIO, start: bytes, trust: TrustMaterial, printer: ReportPrinter) -> Answer:
+    inquiry = wire.read_start(start)
+    document, contents, names = bytearray(), list[bytearray](), list[str]()
     while True:
         kind, size = wire.HEADER.unpack(source.read(wire.HEADER.size))
         if kind == wire.END:
             break
-        (document if kind == wire.DOCUMENT else detached).extend(source.read(size))
-    submitted = SubmittedDocument(bytes(document), bytes(detached) if with_detached else None)
-    try:
-        report = VerificationService(_FORMATS, trust, integrity_only=integrity_only).verify(submitted, at)
-    except (MemoryError, RecursionError):
-        report = DocumentReport.undecided(submitted.data, at, integrity_only)
-    return rendering.document(report)
+        body = source.read(size)
+        if kind == wire.CONTENT:
+            names.append(body.decode("utf-8"))
+            contents.append(bytearray())
+        else:
+            (document if kind == wire.DOCUMENT else contents[-1]).extend(body)
+    whole = [bytes(content) for content in contents]
+    named = {name: content for name, content in zip(names, whole, strict=True) if name}
+    submitted = SubmittedDocument(bytes(document), whole[0] if whole else None, named)
+    return examination.examine(FORMATS, trust, submitted, inquiry, printer)
 
 
 def _send(sink: BinaryIO, answer: dict[str, Any]) -> None:

@@ -7,21 +7,25 @@ died is replaced; in both cases the document's verdict is indeterminate, with th
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import os
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from services.kernel.errors import Overloaded, ServiceUnavailable
 from services.kernel.runtime.confinement import require_confined
-from services.verifier import rendering, wire
+from services.verifier import examination, wire
 from services.verifier.config import LimitSettings
-from services.verifier.domain import DocumentReport
+from services.verifier.examination import Answer
+from services.verifier.inquiry import Inquiry
 from services.verifier.ports import SubmittedDocument, TrustMaterial
+from services.verifier.report_files import ReportPrinter
 
 START_SECONDS = 60
 """Long enough to load the parsers on a machine that is busy with starting everything else."""
@@ -43,10 +47,10 @@ class _Worker:
         """Wait until it is ready. Raises _Lost."""
         self.given_up = frozenset((await self._answer())["given_up"])
 
-    async def judge(
-        self, document: SubmittedDocument, trust: TrustMaterial, at: datetime, *, integrity_only: bool
-    ) -> dict[str, Any]:
-        """Feed one document and read the report. Raises _Lost."""
+    async def examine(
+        self, document: SubmittedDocument, trust: TrustMaterial, inquiry: Inquiry, max_file_bytes: int
+    ) -> Answer:
+        """Feed one document and read the answer. Raises _Lost."""
         sink = self.process.stdin
         if sink is None:
             raise _Lost
@@ -55,30 +59,45 @@ class _Worker:
             if trust is not self.trust:
                 sink.write(wire.trust(trust))
                 self.trust = trust
-            sink.write(wire.start(at, integrity_only=integrity_only, detached=document.detached is not None))
-            for kind, data in ((wire.DOCUMENT, document.data), (wire.DETACHED, document.detached or b"")):
-                view = memoryview(data)
-                for offset in range(0, len(view), wire.CHUNK_BYTES):
-                    sink.write(wire.frame(kind, view[offset : offset + wire.CHUNK_BYTES]))
-                    await sink.drain()
-            sink.write(wire.frame(wire.END))
-            await sink.drain()
+            sink.write(wire.start(inquiry))
+            for piece in wire.document(document):
+                sink.write(piece)
+                await sink.drain()
         except ConnectionError as error:
             raise _Lost from error
-        return await self._answer()
+        head = await self._answer()
+        try:
+            return Answer(
+                head["report"],
+                [
+                    replace(file, data=await self._read(size))
+                    for size, file in wire.read_files(head, max_file_bytes)
+                ],
+                int(head["evidence_left_out"]),
+                int(head["originals_left_out"]),
+                tuple(map(base64.b64decode, head["wanted"])),
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise _Lost from error
 
     async def _answer(self) -> dict[str, Any]:
+        size = int.from_bytes(await self._read(4), "big")
+        if size > wire.MAX_REPORT_BYTES:
+            raise _Lost
+        try:
+            answer: dict[str, Any] = json.loads(await self._read(size))
+        except ValueError as error:
+            raise _Lost from error
+        return answer
+
+    async def _read(self, size: int) -> bytes:
         source = self.process.stdout
         if source is None:
             raise _Lost
         try:
-            size = int.from_bytes(await source.readexactly(4), "big")
-            if size > wire.MAX_REPORT_BYTES:
-                raise _Lost
-            answer: dict[str, Any] = json.loads(await source.readexactly(size))
-        except (ConnectionError, asyncio.IncompleteReadError, ValueError) as error:
+            return await source.readexactly(size)
+        except (ConnectionError, asyncio.IncompleteReadError) as error:
             raise _Lost from error
-        return answer
 
     async def end(self) -> None:
         if self.process.returncode is None:
@@ -89,9 +108,11 @@ class _Worker:
 class WorkerPool:
     """A fixed number of worker processes. Knows nothing of gRPC; safe for many callers in one event loop."""
 
-    def __init__(self, limits: LimitSettings) -> None:
-        """Start nothing yet: `open` does."""
+    def __init__(self, limits: LimitSettings, font_file: Path | None = None) -> None:
+        """Start nothing yet: `open` does. Without a font there are no reports in PDF. Raises OSError."""
         self._limits = limits
+        self._font_file = font_file
+        self.printer = ReportPrinter.read(font_file)
         self._idle: asyncio.LifoQueue[_Worker | None] = asyncio.LifoQueue()
         self._workers: set[_Worker] = set()
         self._waiting = 0
@@ -102,12 +123,12 @@ class WorkerPool:
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, limits: LimitSettings) -> AsyncIterator[WorkerPool]:
+    async def open(cls, limits: LimitSettings, font_file: Path | None = None) -> AsyncIterator[WorkerPool]:
         """A pool with its first worker started; all workers are ended when the block ends.
 
-        Raises Unconfined where confinement is required and this machine cannot confine a process.
+        Raises OSError where the font cannot be read, Unconfined where confinement is required and this machine cannot confine a process.
         """
-        pool = cls(limits)
+        pool = cls(limits, font_file)
         for _ in range(limits.workers - 1):
             # None is the right to start one: processes that are not needed yet are not there yet.
             pool._idle.put_nowait(None)
@@ -117,10 +138,19 @@ class WorkerPool:
         finally:
             await asyncio.gather(*(worker.end() for worker in {*pool._workers}))
 
+    @property
+    def pids(self) -> tuple[int, ...]:
+        """Process ids of the workers that run now."""
+        return tuple(worker.process.pid for worker in self._workers)
+
     async def judge(
         self, document: SubmittedDocument, trust: TrustMaterial, at: datetime, *, integrity_only: bool
     ) -> dict[str, Any]:
-        """Report on a document in the shape of `rendering.document`.
+        """Report on a document in the shape of `rendering.document`; raises as `examine` does."""
+        return (await self.examine(document, trust, Inquiry(at, integrity_only=integrity_only))).report
+
+    async def examine(self, document: SubmittedDocument, trust: TrustMaterial, inquiry: Inquiry) -> Answer:
+        """Judge a document and bring what is asked for beside the report.
 
         Raises Overloaded when too many wait, ServiceUnavailable when no worker can be started.
         """
@@ -135,13 +165,14 @@ class WorkerPool:
         try:
             worker = worker or await self._start_for_document()
             async with asyncio.timeout(self._limits.timeout_seconds):
-                report = await worker.judge(document, trust, at, integrity_only=integrity_only)
+                answer = await worker.examine(document, trust, inquiry, self._limits.max_answer_bytes)
             if worker.documents < self._limits.documents_per_worker:
                 keep = worker
-            return report
+            return answer
         except (TimeoutError, _Lost):
             self.lost += 1
-            return rendering.document(DocumentReport.undecided(document.data, at, integrity_only))
+            # Nothing of the document is read for this: it can be done here.
+            return await asyncio.to_thread(examination.undecided, document.data, inquiry, self.printer)
         finally:
             # Also on cancellation: a worker with half a document in it must not meet the next one.
             if keep is None and worker is not None:
@@ -160,9 +191,13 @@ class WorkerPool:
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-P",
+            # The libraries warn of what documents hold: nobody may read that in a log.
+            "-W",
+            "ignore",
             "-m",
             "services.verifier.worker",
             str(self._limits.worker_memory_bytes),
+            *(() if self._font_file is None else (str(self._font_file),)),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             env=environment,

@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from services.verifier import certificates, check
-from services.verifier.algorithms import DATED
+from services.verifier.algorithm_policy import Purpose
+from services.verifier.algorithms import default_policy
 from services.verifier.certificates import Certificate
 from services.verifier.domain import Code, SubIndication
 from services.verifier.path import PathResult, PathValidator
@@ -111,9 +112,10 @@ def test_a_first_generation_path_holds_with_a_warning_under_the_legacy_policy_on
     result = first_generation(PathRules(check_status=False, legacy=pinned))
     assert result.failure is None
     assert [n.code for n in result.notices] == [Code.ALG_SHA1]
+    dated = default_policy().with_digest("SHA-1", datetime(2012, 8, 1, tzinfo=UTC), set(Purpose))
     for rules in (
         PathRules(check_status=False),
-        PathRules(check_status=False, algorithms=DATED),
+        PathRules(check_status=False, algorithms=dated),
         PathRules(check_status=False, legacy=LegacyLinks(frozenset())),
     ):
         refused = first_generation(rules)

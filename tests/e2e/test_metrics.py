@@ -122,7 +122,7 @@ def test_the_labels_that_rules_and_dashboard_select_by_are_on_the_samples(
 
 
 def test_requests_errors_and_latency_are_shown_per_rpc(used: TestPlatform) -> None:
-    sign, verify = "/kyso.v1.SignerService/SignHashes", "/kyso.v1.VerifierService/VerifyDocument"
+    sign, verify = "/kyso.v1.SignerService/SignHashes", "/kyso.v1.VerifierService/ExamineDocument"
     resolve = "/kyso.v1.DirectoryService/ResolveCredential"
     for process, method in (("signer-1", sign), ("verifier", verify), ("registry", resolve)):
         assert total(used, process, "kyso_rpc_requests_total", method=method, code="OK") > 0

@@ -69,6 +69,40 @@ class Registry(registry_pb2_grpc.PkiServiceServicer):
         )
 
 
+class Keeper(registry_pb2_grpc.EvidenceServiceServicer):
+    """Takes what it is to keep; remembers it and whose token came along."""
+
+    def __init__(self) -> None:
+        """Start with nothing."""
+        self.header: registry_pb2.KeepEvidenceHeader | None = None
+        self.files: list[tuple[int, bytes]] = []
+        self.authorization = ""
+        self.failure: DomainError | None = None
+
+    async def KeepEvidence(
+        self,
+        request_iterator: AsyncIterator[registry_pb2.KeepEvidenceRequest],
+        context: grpc.aio.ServicerContext[Any, Any],
+    ) -> registry_pb2.Evidence:
+        """Keep."""
+        self.files = []
+        self.authorization = next(
+            str(value) for key, value in context.invocation_metadata() or () if key == "authorization"
+        )
+        async for message in request_iterator:
+            match message.WhichOneof("part"):
+                case "header":
+                    self.header = message.header
+                case "file":
+                    self.files.append((message.file.kind, b""))
+                case "chunk":
+                    kind, data = self.files[-1]
+                    self.files[-1] = (kind, data + message.chunk)
+        if self.failure is not None:
+            raise self.failure
+        return registry_pb2.Evidence(id="evd_1")
+
+
 @dataclass
 class Platform:
     """A running verifier, the registry behind it, and a channel as the gateway has it."""
@@ -77,6 +111,33 @@ class Platform:
     channel: Any
     registry: Registry
     runtime: Runtime
+    keeper: Keeper
+
+    async def examine(
+        self, data: bytes, contents: Mapping[str, bytes] | None = None, token: str = "", **header: Any
+    ) -> tuple[Any, list[tuple[Any, bytes]]]:
+        """Send a document and contents by name; return the report, and each file with its bytes."""
+
+        async def requests() -> AsyncIterator[verifier_pb2.VerifyDocumentRequest]:
+            async for part in parts(data, None, **header):
+                yield part
+            for name, content in (contents or {}).items():
+                yield verifier_pb2.VerifyDocumentRequest(content=verifier_pb2.DetachedContent(name=name))
+                for offset in range(0, len(content), 65536):
+                    yield verifier_pb2.VerifyDocumentRequest(detached_chunk=content[offset : offset + 65536])
+
+        metadata = (("authorization", f"Bearer {token}"),) if token else ()
+        report: Any = None
+        files: list[tuple[Any, bytes]] = []
+        async for answer in self.stub.ExamineDocument(requests(), metadata=metadata):
+            match answer.WhichOneof("part"):
+                case "report":
+                    report = answer.report
+                case "file":
+                    files.append((answer.file, b""))
+                case "chunk":
+                    files[-1] = (files[-1][0], files[-1][1] + answer.chunk)
+        return report, files
 
     async def verify(self, data: bytes, detached: bytes | None = None, **header: Any) -> Any:
         """Send a document in 64 KiB chunks."""
@@ -131,15 +192,24 @@ async def running(
     `outside` has further sections: egress, evidence, time_stamp_authorities, trust.
     """
     registry = Registry(hierarchy)  # type: ignore[abstract]  # GetTrust is all that is asked here
+    keeper = Keeper()  # type: ignore[abstract]  # KeepEvidence is all that is asked here
+
+    def add(server: grpc.aio.Server) -> None:
+        registry_pb2_grpc.add_PkiServiceServicer_to_server(registry, server)
+        registry_pb2_grpc.add_EvidenceServiceServicer_to_server(keeper, server)
+
     runtime = make_runtime("verifier")
     async with AsyncExitStack() as stack:
         bound = await stack.enter_async_context(
             serve_rpc(
                 RpcServerSettings(listen="127.0.0.1:0", tls=mesh_ca.tls("registry"), drain_seconds=0),
                 make_runtime("registry"),
-                lambda server: registry_pb2_grpc.add_PkiServiceServicer_to_server(registry, server),
-                ("kyso.v1.PkiService",),
-                {"/kyso.v1.PkiService/GetTrust": frozenset({"verifier"})},
+                add,
+                ("kyso.v1.PkiService", "kyso.v1.EvidenceService"),
+                {
+                    "/kyso.v1.PkiService/GetTrust": frozenset({"verifier"}),
+                    "/kyso.v1.EvidenceService/KeepEvidence": frozenset({"verifier"}),
+                },
             )
         )
         port = free_port()
@@ -157,7 +227,7 @@ async def running(
         channel = await stack.enter_async_context(open_channel(target))
         await reached(lambda: task.done() or "starting" not in runtime.health.reasons)
         assert not task.done(), task.result()
-        yield Platform(verifier_pb2_grpc.VerifierServiceStub(channel), channel, registry, runtime)
+        yield Platform(verifier_pb2_grpc.VerifierServiceStub(channel), channel, registry, runtime, keeper)
 
 
 async def _stopped(runtime: Runtime, task: asyncio.Task[None]) -> None:

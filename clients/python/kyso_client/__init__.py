@@ -10,6 +10,9 @@ from kyso_client.options import Anchor, BatchItemOptions, Box, PdfOptions, Signi
 from kyso_client.results import (
     BatchOutcome,
     Credential,
+    Evidence,
+    EvidenceFile,
+    EvidenceValue,
     HashOutcome,
     Operation,
     PreparedDocument,
@@ -21,6 +24,7 @@ from kyso_client.results import (
 )
 from kyso_client.tokens import ClientProof, ClientSecret, PrivateKey
 from kyso_client.transfer import File
+from kyso_client.verifying import Extraction, Owner, WrittenReport
 
 __all__ = [
     "Anchor",
@@ -30,12 +34,17 @@ __all__ = [
     "ClientProof",
     "ClientSecret",
     "Credential",
+    "Evidence",
+    "EvidenceFile",
+    "EvidenceValue",
+    "Extraction",
     "File",
     "HashOutcome",
     "KysoClient",
     "KysoError",
     "KysoUnreachable",
     "Operation",
+    "Owner",
     "PdfOptions",
     "PreparedDocument",
     "PrivateKey",
@@ -46,5 +55,6 @@ __all__ = [
     "SubmittedDocument",
     "Verification",
     "Visible",
+    "WrittenReport",
     "XmlOptions",
 ]

@@ -1,4 +1,4 @@
-"""The command `kyso`: sign, extend, batch, verify, credentials, status."""
+"""The command `kyso`: sign, extend, batch, verify, evidence, credentials, status."""
 
 from __future__ import annotations
 
@@ -9,20 +9,21 @@ import uuid
 from collections.abc import Callable, Sequence
 from datetime import UTC
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import httpx
 
+from kyso_client import verify_command
 from kyso_client.arguments import add_declarations, add_signing, signing_options
 from kyso_client.batch import Batch
 from kyso_client.client import KysoClient
+from kyso_client.console import OK, REFUSED, UNKNOWN, UNREACHABLE, USAGE, Bar, answer
 from kyso_client.errors import KysoError, KysoUnreachable
 from kyso_client.options import LEVELS
-from kyso_client.results import SignedDocument, Verification
+from kyso_client.results import SignedDocument
 from kyso_client.settings import DEFAULT_URL, Settings, SettingsError, load
 from kyso_client.tokens import ClientProof, ClientSecret
 
-OK, NOT_VALID, USAGE, REFUSED, UNREACHABLE, UNKNOWN = range(6)
 EXIT_CODES = """\
 exit codes:
   0  done; for verify: the document is valid
@@ -92,10 +93,12 @@ def parser() -> argparse.ArgumentParser:
     _add_sign(add("sign", _sign, "Sign one document, or several files in one container."))
     _add_extend(add("extend", _extend, "Raise the signatures of a document to a higher level."))
     _add_batch(add("batch", _batch, "Sign the documents of a folder; run it again to go on after a break."))
-    verify = add("verify", _verify, "Verify one document.")
-    verify.add_argument("file", type=Path, metavar="FILE")
-    verify.add_argument("--detached", type=Path, metavar="FILE", help="content of a detached signature")
-    verify.add_argument("--integrity-only", action="store_true", help="leave trust out")
+    verify_command.add_verifying(
+        add("verify", _verify, "Verify one document; take its originals out; have its evidence kept.")
+    )
+    verify_command.add_evidence(
+        add("evidence", _evidence, "List, show, fetch or delete the evidence that is kept.")
+    )
     add("credentials", _credentials, "List the credentials that this client sees.")
     status = add("status", _status, "Tell where an operation stands, or how the platform is.")
     status.add_argument("operation", nargs="?", metavar="OPERATION")
@@ -155,14 +158,14 @@ def _sign(asked: argparse.Namespace, settings: Settings) -> int:
     if not asked.files and asked.signature is None:
         raise SettingsError("nothing to sign: name a FILE, or a --signature that takes one more")
     document, *more = asked.files or [None]
-    with _client(settings) as kyso, _Bar(asked, "sending") as bar:
+    with _client(settings) as kyso, Bar(asked, "sending") as bar:
         sent: dict[str, Any] = {
             "more": more, "signature": asked.signature, "images": asked.image,
             "idempotency_key": asked.idempotency_key, "progress": bar.progress, **options,
         }  # fmt: skip
         if asked.later:
             accepted = kyso.submit_document(document, **sent)
-            _print(
+            answer(
                 asked,
                 {"operation_id": accepted.operation_id, "state": "accepted"},
                 f"accepted as {accepted.operation_id}; kyso status {accepted.operation_id} tells more",
@@ -178,7 +181,7 @@ def _extend(asked: argparse.Namespace, settings: Settings) -> int:
     request = {name: getattr(asked, name) for name in names}
     if asked.lower_level:
         request["level_rule"] = "lower"
-    with _client(settings) as kyso, _Bar(asked, "sending") as bar:
+    with _client(settings) as kyso, Bar(asked, "sending") as bar:
         extended = kyso.extend_document(
             asked.file,
             level=asked.level,
@@ -209,7 +212,7 @@ def _batch(asked: argparse.Namespace, settings: Settings) -> int:
         for one in left
     ]
     document = {"idempotency_key": batch.key, "files": len(batch.files), "signed": batch.done, "left": rows}
-    _print(asked, document, f"{len(batch.done)} of {len(batch.files)} signed")
+    answer(asked, document, f"{len(batch.done)} of {len(batch.files)} signed")
     if any(one.state == "outcome_unknown" or not one.ended for one in left):
         return UNKNOWN
     return REFUSED if left else OK
@@ -229,32 +232,18 @@ def _written(asked: argparse.Namespace, signed: SignedDocument) -> int:
     if signed.level_missed:
         lines.append(f"  ! level {signed.level} only: {signed.level_missed}")
     lines += [f"  ! {code}" for code in signed.warnings]
-    _print(asked, document, "\n".join(lines))
+    answer(asked, document, "\n".join(lines))
     return OK
 
 
 def _verify(asked: argparse.Namespace, settings: Settings) -> int:
-    with _client(settings) as kyso, _Bar(asked, "sending") as bar:
-        report = kyso.verify(
-            asked.file, detached=asked.detached, integrity_only=asked.integrity_only, progress=bar.progress
-        )
-    _print(asked, report.document, _report_text(report))
-    return OK if report.verdict == "valid" else NOT_VALID
+    with _client(settings) as kyso:
+        return verify_command.verify(asked, kyso)
 
 
-def _report_text(report: Verification) -> str:
-    lines = [f"{report.verdict}: {report.sentence_vi}", f"  {report.sentence_en}"]
-    for row in report.signatures:
-        signer = row.get("signer") or {}
-        detail = f" / {row['sub_indication']}" if row.get("sub_indication") else ""
-        lines += [
-            f"{row['name']}: {row['indication']}{detail}, {row['format']}, {row.get('algorithm') or 'no algorithm'}",
-            f"  {signer.get('subject', 'no signer certificate')}",
-            f"  {row['sentence_vi']}",
-            f"  {row['sentence_en']}",
-        ]
-        lines += [f"  ! {warning['code']}: {warning['en']}" for warning in row.get("warnings", ())]
-    return "\n".join(lines)
+def _evidence(asked: argparse.Namespace, settings: Settings) -> int:
+    with _client(settings) as kyso:
+        return verify_command.evidence(asked, kyso)
 
 
 def _credentials(asked: argparse.Namespace, settings: Settings) -> int:
@@ -265,7 +254,7 @@ def _credentials(asked: argparse.Namespace, settings: Settings) -> int:
         + (row.not_after.astimezone(UTC).strftime("until %Y-%m-%d") if row.not_after else "no certificate")
         for row in rows
     ]
-    _print(asked, {"credentials": [row.document for row in rows]}, "\n".join(lines) or "no credentials")
+    answer(asked, {"credentials": [row.document for row in rows]}, "\n".join(lines) or "no credentials")
     return OK
 
 
@@ -277,7 +266,7 @@ def _status(asked: argparse.Namespace, settings: Settings) -> int:
         if asked.output and operation.document_url:
             return _written(asked, kyso.fetch_document(asked.operation, asked.output))
     why = f": {operation.error_code} {operation.error_message}" if operation.error_code else ""
-    _print(asked, operation.document, f"{operation.operation_id} {operation.state}{why}")
+    answer(asked, operation.document, f"{operation.operation_id} {operation.state}{why}")
     return {"refused": REFUSED, "failed": REFUSED, "outcome_unknown": UNKNOWN}.get(operation.state, OK)
 
 
@@ -294,12 +283,8 @@ def _platform_status(asked: argparse.Namespace, settings: Settings) -> int:
     lines = [f"{settings.url} is {'ready' if state.ready else 'not ready'}"]
     lines += [f"  {name}: {reason}" for name, reason in state.reasons.items()]
     lines += [f"  {name}: {reach}" for name, reach in state.services.items()]
-    _print(asked, document, "\n".join(lines))
+    answer(asked, document, "\n".join(lines))
     return OK if state.ready else UNREACHABLE
-
-
-def _print(asked: argparse.Namespace, document: dict[str, Any], text: str) -> None:
-    print(json.dumps(document, ensure_ascii=False) if asked.json else text)
 
 
 def _fail(asked: argparse.Namespace, code: int, name: str, message: str, request_id: str = "") -> int:
@@ -328,31 +313,3 @@ def _exit_code(asked: argparse.Namespace, error: KysoError) -> int:
     }:
         return UNKNOWN
     return UNREACHABLE if error.status in {502, 503, 504} else REFUSED
-
-
-class _Bar:
-    """Progress on a terminal, one line on stderr; silent where stderr is no terminal."""
-
-    def __init__(self, asked: argparse.Namespace, verb: str) -> None:
-        self._verb = verb
-        self._shown = sys.stderr.isatty() and not asked.json
-        self._last = ""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._last:
-            sys.stderr.write("\r" + " " * len(self._last) + "\r")
-            sys.stderr.flush()
-
-    def progress(self, sent: int, size: int) -> None:
-        """Show how much of the document went out."""
-        if not self._shown:
-            return
-        share = f"{100 * sent // size} %" if size else ""
-        text = f"{self._verb} {share} of {size / 1e6:.1f} MB" if sent < size else "waiting for the platform"
-        if text != self._last:
-            sys.stderr.write("\r" + text.ljust(len(self._last)))
-            sys.stderr.flush()
-            self._last = text

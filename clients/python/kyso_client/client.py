@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 import httpx
 
-from kyso_client.connection import Connection, unreachable
+from kyso_client.connection import unreachable
 from kyso_client.errors import KysoError
 from kyso_client.options import BatchItemOptions, SigningOptions, as_json
 from kyso_client.results import (
@@ -25,12 +25,12 @@ from kyso_client.results import (
     SignedDocument,
     SignedHashes,
     SubmittedDocument,
-    Verification,
 )
-from kyso_client.transfer import Content, Progress, Source, opened, receive, request_parts
+from kyso_client.transfer import Progress, Source, opened, receive, request_parts
+from kyso_client.verifying import Verifying
 
 
-class KysoClient(Connection):
+class KysoClient(Verifying):
     """The platform, for one API client. Usable from several threads; close it after use.
 
     Every method raises KysoError with a stable code where the platform refuses, KysoUnreachable where it does not
@@ -225,28 +225,6 @@ class KysoClient(Connection):
                 return receive(answer, output, sent_name)
 
         return self._again(send)
-
-    def verify(
-        self,
-        document: Content,
-        *,
-        detached: Content | None = None,
-        integrity_only: bool = False,
-        file_name: str = "",
-        progress: Progress | None = None,
-    ) -> Verification:
-        """Judge every signature of a document; `detached` is the content of a detached signature."""
-        parameters = {"integrity_only": "true" if integrity_only else "false"}
-        sources: list[tuple[str, Source]] = [("document", document)]
-        if detached is not None:
-            sources.append(("detached", detached))
-        with opened(sources, progress, file_name) as files:
-
-            def send() -> dict[str, Any]:
-                parts = [file.again() for file in files]
-                return self._json("POST", "/v1/verifications", params=parameters, files=parts)
-
-            return Verification.of(self._again(send))
 
     def credentials(self) -> Iterator[Credential]:
         """Yield every credential that the client sees."""

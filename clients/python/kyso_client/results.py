@@ -211,6 +211,21 @@ class Credential:
 
 
 @dataclass(frozen=True, slots=True)
+class EvidenceValue:
+    """One value that a verdict went by."""
+
+    kind: str
+    """certificate, crl, ocsp_response or time_stamp."""
+    media_type: str
+    data: bytes
+
+    @classmethod
+    def of(cls, row: Json) -> Self:
+        """Read one."""
+        return cls(str(row["kind"]), str(row["media_type"]), base64.b64decode(row["data"]))
+
+
+@dataclass(frozen=True, slots=True)
 class Verification:
     """The verifier's report."""
 
@@ -220,6 +235,10 @@ class Verification:
     sentence_vi: str
     sentence_en: str
     signatures: tuple[Json, ...]
+    evidence_id: str
+    """Name under which the evidence is kept; empty where that was not asked for."""
+    evidence: tuple[EvidenceValue, ...]
+    """What the verdict went by, where it was asked for."""
     document: Json
     """The whole answer."""
 
@@ -232,6 +251,52 @@ class Verification:
             sentence_vi=str(document["sentence_vi"]),
             sentence_en=str(document["sentence_en"]),
             signatures=tuple(document["signatures"]),
+            evidence_id=document.get("evidence_id") or "",
+            evidence=tuple(EvidenceValue.of(row) for row in document.get("evidence", ())),
+            document={key: value for key, value in document.items() if key != "evidence"},
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class EvidenceFile:
+    """A kept file."""
+
+    kind: str
+    """report, certificate, crl, ocsp_response or time_stamp."""
+    sha256: str
+    size: int
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Evidence of a verification that the platform keeps."""
+
+    id: str
+    verdict: str
+    document_sha256: str
+    validated_at: datetime | None
+    kept_at: datetime | None
+    reference: str
+    files: tuple[EvidenceFile, ...]
+    """Empty in a list."""
+    document: Json
+    """The whole answer."""
+
+    @classmethod
+    def of(cls, document: Json) -> Self:
+        """Read one row."""
+        return cls(
+            id=str(document["id"]),
+            verdict=str(document["verdict"]),
+            document_sha256=str(document["document_sha256"]),
+            validated_at=_time(document["validated_at"]),
+            kept_at=_time(document["kept_at"]),
+            reference=document["reference"] or "",
+            files=tuple(
+                EvidenceFile(str(file["kind"]), str(file["sha256"]), int(file["size"]), str(file["url"]))
+                for file in document.get("files", ())
+            ),
             document=document,
         )
 

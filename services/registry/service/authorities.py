@@ -10,6 +10,7 @@ from structlog.typing import FilteringBoundLogger
 
 from services.kernel.errors import Internal, ServiceUnavailable
 from services.registry.domain import chains
+from services.registry.domain.anchors import OWN, Anchor, TrustList
 from services.registry.domain.audit import PLATFORM
 from services.registry.domain.authority import (
     AUTHORITIES,
@@ -23,6 +24,7 @@ from services.registry.domain.authority import (
 from services.registry.outside import OutsideTrust
 from services.registry.ports import Signer, Store, Unit
 from services.registry.service.chronicle import Chronicle, Clock
+from services.registry.service.outside_anchors import OutsideAnchors
 from services.registry.x509 import CaLinks, CaName, build_issuing_tbs, build_root_tbs, random_serial
 
 BACKDATED = timedelta(hours=1)
@@ -44,7 +46,7 @@ class CaPlan:
     root: AuthorityPlan
     issuing: AuthorityPlan
     public_base_url: str
-    outside: OutsideTrust
+    outside: OutsideAnchors
 
     def links(self, name: str) -> CaLinks:
         """Return where outsiders find CRL and certificate of a CA."""
@@ -58,10 +60,10 @@ class CaPlan:
 class Trust:
     """Everything that a verifier needs of the register."""
 
-    own_anchors: list[bytes]
-    outside_anchors: list[bytes]
+    anchors: list[Anchor]
     intermediates: list[bytes]
     crls: list[bytes]
+    lists: list[TrustList]
 
 
 class AuthorityService:
@@ -176,9 +178,14 @@ class AuthorityService:
 
     async def trusted(self, unit: Unit) -> OutsideTrust:
         """Return from where certificates of others are taken: what the settings trust, and our own root."""
-        root, outside = await unit.authorities.get(ROOT), self.plan.outside
+        root = await unit.authorities.get(ROOT)
+        outside = self.plan.outside.for_signatures(self.clock())
         own = (root.certificate,) if root is not None and root.certificate else ()
         return OutsideTrust((*outside.anchors, *own), outside.intermediates)
+
+    async def refresh_trust_lists(self) -> None:
+        """Take the trust lists that are newer than those in use."""
+        await self.plan.outside.refresh(self._store, self._chronicle, self._log)
 
     async def certificate(self, name: str) -> bytes:
         """Return a CA's certificate; raise NotFound for another name, ServiceUnavailable before it is made."""
@@ -200,11 +207,14 @@ class AuthorityService:
             root, issuing = await unit.authorities.get(ROOT), await unit.authorities.get(ISSUING)
             crls = [await unit.authorities.newest_crl(name) for name in (ROOT, ISSUING)]
         return Trust(
-            own_anchors=[root.certificate] if root and root.certificate else [],
-            outside_anchors=list(self.plan.outside.anchors),
+            anchors=[
+                *([Anchor(root.certificate, OWN)] if root and root.certificate else []),
+                *self.plan.outside.anchors,
+            ],
             intermediates=[
                 *([issuing.certificate] if issuing and issuing.certificate else []),
                 *self.plan.outside.intermediates,
             ],
             crls=[crl.der for crl in crls if crl is not None],
+            lists=list(self.plan.outside.lists),
         )

@@ -11,6 +11,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from kyso.v1 import common_pb2, registry_pb2
 from services.kernel.errors import AlgorithmUnknown, FieldInvalid
 from services.kernel.values import KeyAlgorithm
+from services.registry.domain.anchors import PURPOSES, Anchor
 from services.registry.domain.audit import AuditEvent
 from services.registry.domain.credentials import (
     Activation,
@@ -126,6 +127,24 @@ def timestamp(at: datetime) -> Timestamp:
     stamp = Timestamp()
     stamp.FromDatetime(at.astimezone(UTC))
     return stamp
+
+
+def when(at: datetime | None) -> Timestamp | None:
+    """Write a time that may be missing."""
+    return None if at is None else timestamp(at)
+
+
+def anchor(value: Anchor) -> registry_pb2.TrustAnchor:
+    """Write a trust anchor."""
+    return registry_pb2.TrustAnchor(
+        certificate=value.certificate,
+        scope=value.scope,
+        trusted_from=when(value.trusted_from),
+        trusted_until=when(value.trusted_until),
+        # For everything is said by saying nothing.
+        purposes=() if value.purposes == PURPOSES else sorted(value.purposes),
+        trust_list=value.trust_list,
+    )
 
 
 def agency(value: Agency) -> registry_pb2.Agency:

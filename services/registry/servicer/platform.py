@@ -117,14 +117,16 @@ class PkiServicer(registry_pb2_grpc.PkiServiceServicer):
         read_at = self._clock()
         trust = await self._authorities.trust()
         return registry_pb2.GetTrustResponse(
-            anchors=[
-                *(registry_pb2.TrustAnchor(certificate=der, scope="own") for der in trust.own_anchors),
-                *(
-                    registry_pb2.TrustAnchor(certificate=der, scope="outside")
-                    for der in trust.outside_anchors
-                ),
-            ],
+            anchors=[convert.anchor(one) for one in trust.anchors],
             intermediates=trust.intermediates,
             crls=trust.crls,
             read_at=convert.timestamp(read_at),
+            trust_lists=[
+                registry_pb2.TrustListState(
+                    name=one.name,
+                    sequence_number=one.head.sequence_number,
+                    next_update=convert.when(one.next_update),
+                )
+                for one in trust.lists
+            ],
         )

@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, TypeAlias
-
-import grpc
 
 from kyso.v1 import registry_pb2, registry_pb2_grpc
-from services.kernel.errors import Unauthenticated
 from services.registry.domain.access import Caller
 from services.registry.domain.audit import AuditFilter
 from services.registry.domain.paging import Page
@@ -19,11 +15,7 @@ from services.registry.service.holds import HoldReport, HoldService
 from services.registry.service.parties import NewSubscriber, PartyService
 from services.registry.service.tokens import TokenService
 from services.registry.servicer import convert
-
-# Text, because the class is generic for the type checker only.
-Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
-
-_BEARER = "bearer "
+from services.registry.servicer.bearer import Context, caller_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +38,7 @@ class RegistryServicer(registry_pb2_grpc.RegistryServiceServicer):
         self._use = use
 
     def _caller(self, context: Context) -> Caller:
-        for key, value in context.invocation_metadata() or ():
-            if key == "authorization" and isinstance(value, str) and value[:7].lower() == _BEARER:
-                return self._use.tokens.verify(value[7:].strip())
-        raise Unauthenticated('send an access token: metadata "authorization: Bearer <token>"')
+        return caller_of(self._use.tokens, context)
 
     async def CreateAgency(
         self, request: registry_pb2.CreateAgencyRequest, context: Context

@@ -10,6 +10,7 @@ from sqlalchemy import (
     Column,
     DateTime,
     ForeignKey,
+    ForeignKeyConstraint,
     Index,
     Integer,
     LargeBinary,
@@ -268,6 +269,60 @@ audit_ledger = Table(
     Column("ledger", String(64), primary_key=True),
     Column("sequence", BigInteger, nullable=False),
     Column("hash", LargeBinary, nullable=False),
+)
+
+# What verifications went by, where a client had it kept. The id is made of what is kept.
+evidence = Table(
+    "evidence",
+    metadata,
+    _id(),
+    Column("agency_id", String(64), ForeignKey("agency.id"), nullable=False),
+    Column("client_id", String(64), nullable=False),
+    Column("document_sha256", LargeBinary, nullable=False),
+    Column("verdict", String(20), nullable=False),
+    Column("validated_at", Moment, nullable=False),
+    Column("kept_at", Moment, nullable=False),
+    Column("reference", String(200), nullable=False),
+    Index("evidence_by_agency", "agency_id", "id"),
+    Index("evidence_by_document", "agency_id", "document_sha256"),
+    Index("evidence_by_age", "kept_at"),
+)
+
+# Bytes of evidence, once for each agency: the same CRL serves many verifications.
+evidence_blob = Table(
+    "evidence_blob",
+    metadata,
+    Column("agency_id", String(64), primary_key=True),
+    Column("sha256", LargeBinary, primary_key=True),
+    Column("size", BigInteger, nullable=False),
+    Column("data", LargeBinary, nullable=False),
+)
+
+evidence_file = Table(
+    "evidence_file",
+    metadata,
+    Column("evidence_id", String(64), ForeignKey("evidence.id"), primary_key=True),
+    Column("position", Integer, primary_key=True, autoincrement=False),
+    Column("agency_id", String(64), nullable=False),
+    Column("kind", String(20), nullable=False),
+    Column("sha256", LargeBinary, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    ForeignKeyConstraint(
+        ["agency_id", "sha256"],
+        ["evidence_blob.agency_id", "evidence_blob.sha256"],
+        name="evidence_file_has_bytes",
+    ),
+    Index("evidence_file_by_blob", "agency_id", "sha256"),
+)
+
+# The newest trust list that was taken under each name: none that is older is taken again.
+trust_list = Table(
+    "trust_list",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("operator", Text, nullable=False),
+    Column("sequence_number", BigInteger, nullable=False),
+    Column("sha256", String(64), nullable=False),
 )
 
 outbox = outbox_table(metadata)

@@ -15,8 +15,10 @@ from services.registry.store import tables
 from services.registry.store.audit import SqlAuditRows
 from services.registry.store.authorities import SqlAuthorityRows
 from services.registry.store.credentials import SqlCredentialRows
+from services.registry.store.evidence import SqlEvidenceRows
 from services.registry.store.parties import SqlPartyRows
 from services.registry.store.time_stamps import SqlTimeStampRows
+from services.registry.store.trust_lists import SqlTrustListRows
 
 _DIRECTORY = "directory"
 
@@ -48,6 +50,8 @@ class SqlUnit:
         self.credentials = SqlCredentialRows(connection)
         self.authorities = SqlAuthorityRows(connection)
         self.time_stamps = SqlTimeStampRows(connection)
+        self.evidence = SqlEvidenceRows(connection)
+        self.trust_lists = SqlTrustListRows(connection)
         self.audit = SqlAuditRows(connection, take)
 
     async def alone(self) -> None:

@@ -27,6 +27,7 @@ SIGNING_CERTIFICATE = "1.2.840.113549.1.9.16.2.12"
 SIGNING_CERTIFICATE_V2 = "1.2.840.113549.1.9.16.2.47"
 SIGNATURE_TIMESTAMP = "1.2.840.113549.1.9.16.2.14"
 CONTENT_TIMESTAMP = "1.2.840.113549.1.9.16.2.20"
+REVOCATION_ARCHIVAL = "1.2.840.113583.1.1.8"
 _OCSP_RESPONSE = "1.3.6.1.5.5.7.16.2"
 _SHA256 = "2.16.840.1.101.3.4.2.1"
 _SHA1 = "1.3.14.3.2.26"
@@ -56,11 +57,12 @@ class CertificateReference:
 
 @dataclass(frozen=True, slots=True)
 class UnsignedValue:
-    """One value of an unsigned attribute: its type, and the encodings of the type and of the value."""
+    """One value of an unsigned attribute: its type, and the encodings of the type, the value and the attribute."""
 
     oid: str
     type_octets: bytes
     value: bytes
+    attribute: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +70,7 @@ class SignerInfo:
     """One signer of a SignedData. `signed_octets`: the signed attributes' DER, empty when there are none.
 
     `core` is everything of the SignerInfo but the unsigned attributes, as encoded; `content_stamps` are the tokens of
-    signed content time-stamps.
+    signed content time-stamps, `archived` the values of Adobe's signed attribute with revocation values.
     """
 
     issuer: bytes
@@ -87,13 +89,15 @@ class SignerInfo:
     core: bytes = b""
     unsigned: tuple[UnsignedValue, ...] = ()
     content_stamps: tuple[bytes, ...] = ()
+    archived: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class SignedData:
     """A CMS message. `content` is None when the signature is detached. Certificates, CRLs and OCSP responses are DER.
 
-    `certificate_choices` and `revocation_choices` are the members of the two sets as encoded, of every kind.
+    `certificate_choices` and `revocation_choices` are the members of the two sets as encoded, of every kind; `outer`
+    are encapContentInfo and the two sets, where they are there.
     """
 
     content_type: str
@@ -105,6 +109,7 @@ class SignedData:
     certificate_choices: tuple[bytes, ...] = ()
     revocation_choices: tuple[bytes, ...] = ()
     type_octets: bytes = b""
+    outer: tuple[Node, ...] = ()
 
 
 def looks_like(data: bytes) -> bool:
@@ -177,10 +182,11 @@ def _signed_data(node: Node) -> SignedData:
         tuple(m.encoded for m in certificates if m.tag == ber.SEQUENCE),
         tuple(m.encoded for m in revocations if m.tag == ber.SEQUENCE),
         tuple(map(_guarded_signer, infos)),
-        ocsps=tuple(found for found in map(_ocsp, revocations) if found is not None),
+        ocsps=tuple(found for found in map(ocsp_in, revocations) if found is not None),
         certificate_choices=tuple(m.encoded for m in certificates),
         revocation_choices=tuple(m.encoded for m in revocations),
         type_octets=members[2].children()[0].encoded,
+        outer=tuple(members[2:index]),
     )
 
 
@@ -203,7 +209,7 @@ def _choices(node: Node) -> list[Node]:
     return members
 
 
-def _ocsp(node: Node) -> bytes | None:
+def ocsp_in(node: Node) -> bytes | None:
     """The OCSPResponse in an OtherRevocationInfoFormat (RFC 5940 2.1); None where it is something else."""
     if node.tag != 0xA1:
         return None
@@ -213,12 +219,9 @@ def _ocsp(node: Node) -> bytes | None:
     return members[1].encoded
 
 
-def revocation_in(choice: bytes) -> bytes:
-    """The CRL or OCSP response in one member of the set of revocation values, the member itself where it is neither."""
-    try:
-        return _ocsp(ber.load(choice)[0]) or choice
-    except BerError:
-        return choice
+def signer_info(data: bytes) -> SignerInfo:
+    """The SignerInfo that these octets are, as a counter-signature is one (RFC 5652 11.4). Raises BerError."""
+    return _signer(ber.load(data)[0])
 
 
 def _guarded_signer(node: Node) -> SignerInfo | BerError:
@@ -235,6 +238,8 @@ def _signer(node: Node) -> SignerInfo:
     ber.integer(members[0])
     issuer, serial, key_id = _signer_identifier(members[1])
     digest = algorithm(members[2])
+    if digest.parameters is not None and digest.parameters.encoded != b"\x05\x00":
+        raise BerError("the digest algorithm's parameters are neither absent nor NULL (RFC 5754 2)")
     index = 3
     attributes: dict[str, list[list[Node]]] = {}
     octets = b""
@@ -264,8 +269,13 @@ def _signer(node: Node) -> SignerInfo:
         has_timestamp=any(value.oid == SIGNATURE_TIMESTAMP for value in unsigned),
         core=b"".join(member.encoded for member in members[: index + 2]),
         unsigned=unsigned,
-        content_stamps=tuple(v.encoded for values in attributes.get(CONTENT_TIMESTAMP, []) for v in values),
+        content_stamps=_encoded(attributes, CONTENT_TIMESTAMP),
+        archived=_encoded(attributes, REVOCATION_ARCHIVAL),
     )
+
+
+def _encoded(attributes: dict[str, list[list[Node]]], oid: str) -> tuple[bytes, ...]:
+    return tuple(value.encoded for values in attributes.get(oid, []) for value in values)
 
 
 def _signer_identifier(node: Node) -> tuple[bytes, int | None, bytes | None]:
@@ -309,7 +319,7 @@ def _unsigned(node: Node) -> tuple[UnsignedValue, ...]:
         if len(pair) != 2:
             raise BerError(f"attribute at {member.start} has the wrong number of members")
         oid, values = ber.oid(pair[0]), pair[1].expect(ber.SET, "attribute values").children()
-        found.extend(UnsignedValue(oid, pair[0].encoded, value.encoded) for value in values)
+        found.extend(UnsignedValue(oid, pair[0].encoded, value.encoded, member.encoded) for value in values)
     return tuple(found)
 
 

@@ -6,13 +6,13 @@ from collections.abc import Callable
 
 from services.verifier import algorithms
 from services.verifier.domain import Code, Coverage, CoverageReport, Indication, Notice, SubIndication
-from services.verifier.formats import cms, cms_stamps
+from services.verifier.formats import beside, cms, cms_counter, cms_stamps, cms_values, mime
 from services.verifier.formats.ber import BerError
-from services.verifier.ports import Fault, Findings, FoundSignature, SubmittedDocument
+from services.verifier.ports import Content, Fault, Findings, FoundSignature, SubmittedDocument
 
 
 class CmsFormat:
-    """Finds the signers of a CMS message, and their time-stamps. Counter-signatures in it are not judged."""
+    """Finds the signers of a CMS message, their counter-signatures, and their time-stamps."""
 
     name = "CMS"
 
@@ -21,19 +21,30 @@ class CmsFormat:
         return cms.looks_like(data)
 
     def find(self, document: SubmittedDocument) -> Findings:
-        """One finding for each SignerInfo."""
+        """One finding for each SignerInfo, and behind it for each that signs its value."""
         try:
             message = cms.parse_file(document.data)
         except BerError as error:
             return Findings(self.name, obstacle=Notice(Code.DOC_MALFORMED, str(error)))
-        return Findings(self.name, [_found(document, message, i) for i in range(len(message.signers))])
+        found = [_found(document, message, i) for i in range(len(message.signers))]
+        contents = _contents(message, tuple(one.name for one in found))
+        return Findings(self.name, cms_counter.of_message(message, found), contents=contents)
+
+
+def _contents(message: cms.SignedData, names: tuple[str, ...]) -> list[Content]:
+    """What the message carries; where that is a MIME entity (RFC 8551 3.5), the documents in it."""
+    content = message.content
+    if content is None or message.content_type != cms.DATA:
+        return []
+    inside = mime.documents(content) if mime.looks_like(content) else [("", content)]
+    return [Content(name, data, names) for name, data in inside]
 
 
 def _found(document: SubmittedDocument, message: cms.SignedData, index: int) -> FoundSignature:
     name, coverage = f"signer-{index + 1}", CoverageReport(Coverage.UNKNOWN)
     signer = message.signers[index]
     if isinstance(signer, BerError):
-        return FoundSignature(name, "CMS", coverage, fault=_failed(str(signer)))
+        return FoundSignature(name, "CMS", coverage, fault=cms_counter.malformed(str(signer)))
     content, fault = _content(document, message)
     if (
         fault is None
@@ -41,20 +52,24 @@ def _found(document: SubmittedDocument, message: cms.SignedData, index: int) -> 
         and not signer.signed_octets
         and cms.reads_as_attributes(content)
     ):
-        fault = _failed("the content is itself a set of signed attributes, lifted from another message")
+        fault = cms_counter.malformed(
+            "the content is itself a set of signed attributes, lifted from another message"
+        )
     digest = None if content is None else _digest_of(content)
+    beside = content if message.content is None else None
+    values = cms_values.held(message, signer)
     return FoundSignature(
         name=name,
-        format=_level(signer),
+        format=cms_counter.level(signer),
         coverage=coverage if content is None else CoverageReport(Coverage.WHOLE, len(content), len(content)),
         signer=signer,
         content_type=message.content_type,
         digest=digest,
-        certificates=message.certificates,
-        crls=message.crls,
-        ocsps=message.ocsps,
-        time_stamps=cms_stamps.of_signer(message, signer, digest),
-        unjudged_time_stamps=cms_stamps.has_unjudged(signer),
+        certificates=values.certificates,
+        crls=values.crls,
+        ocsps=values.ocsps,
+        time_stamps=cms_stamps.of_signer(message, signer, digest, beside),
+        unjudged_time_stamps=cms_stamps.has_unjudged(message, signer, beside),
         claimed_time=signer.signing_time,
         notices=(Notice(Code.DOC_INTACT),),
         fault=fault,
@@ -65,16 +80,10 @@ def _digest_of(content: bytes) -> Callable[[str], bytes]:
     return lambda label: algorithms.digest(label, content)
 
 
-def _level(signer: cms.SignerInfo) -> str:
-    """EN 319 122-1 6.3: the baseline level B-B needs the certificate's reference and the signing time, both signed."""
-    if not signer.has_reference_attribute:
-        return "CMS"
-    return "CAdES-B-B" if signer.signing_time is not None else "CAdES"
-
-
 def _content(document: SubmittedDocument, message: cms.SignedData) -> tuple[bytes | None, Fault | None]:
+    given = beside.handed_in(document).values()
     if message.content is not None:
-        if document.detached is not None and document.detached != message.content:
+        if any(one != message.content for one in given):
             return message.content, Fault(
                 Indication.TOTAL_FAILED,
                 SubIndication.HASH_FAILURE,
@@ -84,9 +93,8 @@ def _content(document: SubmittedDocument, message: cms.SignedData) -> tuple[byte
     if document.detached is None:
         detail = "the signature is detached; hand in the signed content as well"
         return None, Fault(Indication.INDETERMINATE, SubIndication.SIGNED_DATA_NOT_FOUND, detail)
+    if len(given) > 1:
+        # By no name does the signature say which of them it is over.
+        detail = "a signature of this kind is over one content, and several were handed in"
+        return document.detached, Fault(Indication.INDETERMINATE, SubIndication.SIGNED_DATA_NOT_FOUND, detail)
     return document.detached, None
-
-
-def _failed(detail: str) -> Fault:
-    notices = (Notice(Code.DOC_MALFORMED, detail),)
-    return Fault(Indication.TOTAL_FAILED, SubIndication.FORMAT_FAILURE, detail, notices)

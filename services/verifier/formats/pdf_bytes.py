@@ -1,4 +1,4 @@
-"""Byte-level truths about a signed PDF, checked on the file itself and not on what a lenient parser made of it.
+"""Byte-level truths about a signed PDF, checked on the file itself and not on what a parser made of it.
 
 Two questions: does a ByteRange cover everything up to its end except exactly the signature's own hexadecimal string;
 and does every byte after a signed revision belong to something that a later revision's cross-references own.
@@ -6,26 +6,24 @@ and does every byte after a signed revision belong to something that a later rev
 
 from __future__ import annotations
 
+import bisect
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
-from io import BytesIO
-from typing import Any
+from functools import cached_property
 
-from pyhanko.pdf_utils import generic
-from pyhanko.pdf_utils.reader import PdfFileReader
-from pyhanko.pdf_utils.xref import read_object_header
+from services.verifier.formats.pdf_file import PdfFile
+from services.verifier.formats.pdf_syntax import WHITE, Value
 
-_WHITE = b"\x00\t\n\x0c\r "
-_HEX = re.compile(rb"[0-9A-Fa-f]*")
+_HEX = re.compile(rb"[0-9A-Fa-f]*+")
 _TAIL = re.compile(rb"startxref[\x00\t\n\x0c\r ]+(\d{1,12})[\x00\t\n\x0c\r ]+%%EOF(\r\n|\r|\n|)\Z")
 # Between owned places: white space, and each revision's closing lines. Producers put their name before startxref.
 _FILLER = re.compile(
-    rb"(?:[\x00\t\n\x0c\r ]+"
-    rb"|(?:%[^%\r\n][^\r\n]{0,80}[\r\n]+){0,4}startxref[\x00\t\n\x0c\r ]+\d{1,12}[\x00\t\n\x0c\r ]+%%EOF)*"
+    rb"(?:[\x00\t\n\x0c\r ]++"
+    rb"|(?:%[^%\r\n][^\r\n]{0,80}[\r\n]++){0,4}startxref[\x00\t\n\x0c\r ]++\d{1,12}[\x00\t\n\x0c\r ]++%%EOF)*+"
 )
 _AFTER_THE_LAST = re.compile(rb"%%EOF(?:\r\n|\r|\n|)\Z")
-_MAX_OWNED_OBJECTS = 200_000
+
+MAX_FILLER_BYTES = 64 * 1024
 
 
 class ByteRangeError(ValueError):
@@ -42,10 +40,11 @@ class SignedRange:
     contents: bytes
 
 
-def signed_range(data: bytes, byte_range: Sequence[object], contents: bytes) -> SignedRange:
+def signed_range(data: bytes, byte_range: Value, contents: bytes) -> SignedRange:
     """Check a ByteRange against the file (ISO 32000-2 12.8.1, EN 319 142-1 5.4). Raises ByteRangeError."""
-    numbers = [int(n) for n in byte_range if isinstance(n, int) and not isinstance(n, bool)]
-    if len(byte_range) != 4 or len(numbers) != 4:
+    stated = byte_range if isinstance(byte_range, list) else []
+    numbers = [n for n in stated if isinstance(n, int) and not isinstance(n, bool)]
+    if len(stated) != 4 or len(numbers) != 4:
         raise ByteRangeError("ByteRange must be exactly two ranges of whole numbers")
     start, first, second, rest = numbers
     end = second + rest
@@ -56,7 +55,7 @@ def signed_range(data: bytes, byte_range: Sequence[object], contents: bytes) -> 
     gap = data[first:second]
     if gap[:1] != b"<" or gap[-1:] != b">" or _HEX.fullmatch(gap, 1, len(gap) - 1) is None or len(gap) % 2:
         raise ByteRangeError("what ByteRange leaves out is not exactly one hexadecimal string")
-    if not data[max(0, first - 64) : first].rstrip(_WHITE).endswith(b"/Contents"):
+    if not data[max(0, first - 64) : first].rstrip(WHITE).endswith(b"/Contents"):
         raise ByteRangeError("what ByteRange leaves out is not the value of /Contents")
     stored = bytes.fromhex(gap[1:-1].decode("ascii"))
     if stored != contents:
@@ -66,113 +65,81 @@ def signed_range(data: bytes, byte_range: Sequence[object], contents: bytes) -> 
 
 def covers_whole_file(data: bytes, end: int) -> bool:
     """True when nothing follows `end` but the line end of a final %%EOF that was itself signed without one."""
-    rest = data[end:]
+    rest = data[end : end + 3]
     return not rest or (rest in (b"\n", b"\r", b"\r\n") and data[end - 5 : end] == b"%%EOF")
 
 
-def signed_revision(reader: PdfFileReader, data: bytes, end: int) -> int:
+def signed_revision(file: PdfFile, end: int) -> int:
     """Index of the revision that ends at `end`. Raises ByteRangeError when none does.
 
-    The revision's own startxref must close the signed bytes, and its cross-references and those of every earlier
-    one must lie within them, those of every later one behind them.
+    The revision's own startxref must close the signed bytes; its cross-references and those of every earlier one, and
+    all that they point to, must lie within them, the cross-references of every later one behind them.
     """
-    tail = _TAIL.search(data, max(0, end - 64), end)
+    tail = _TAIL.search(file.data, max(0, end - 64), end)
     if tail is None:
         raise ByteRangeError("the signed bytes do not end at the end of a revision (startxref, %%EOF)")
-    infos = [reader.xrefs.get_xref_container_info(i) for i in range(reader.xrefs.total_revisions)]
-    pointers = [info.declared_startxref for info in infos]
-    if int(tail.group(1)) not in pointers:
+    stated = int(tail.group(1))
+    starts = [revision.start for revision in file.revisions]
+    if stated not in starts:
         raise ByteRangeError("the revision that the signature covers is not part of the document any more")
-    revision = pointers.index(int(tail.group(1)))
-    inside = all(info.end_location <= end for info in infos[: revision + 1])
-    if not inside or any(info.start_location < end for info in infos[revision + 1 :]):
+    index = starts.index(stated)
+    inside, behind = file.revisions[: index + 1], file.revisions[index + 1 :]
+    if any(one.end > end for one in inside) or any(one.begin < end for one in behind):
         raise ByteRangeError("cross-references of the signed revision and of later ones are not kept apart")
-    return revision
+    if any(one.highest >= end for one in inside):
+        raise ByteRangeError("cross-references of the signed revision point to what was written later")
+    return index
 
 
 class Ownership:
-    """Which bytes of a file its revisions own; what is found out about an object serves all signatures."""
+    """Which bytes of a file its revisions own; found out once for all signatures."""
 
-    def __init__(self, reader: PdfFileReader, data: bytes) -> None:
+    def __init__(self, file: PdfFile) -> None:
         """Look at nothing yet."""
-        self._reader, self._data = reader, data
-        self._spans: dict[int, tuple[int, int] | None] = {}
+        self._file = file
+
+    @cached_property
+    def _owned(self) -> list[tuple[int, int]]:
+        """From the first byte of each object and section to the first behind it, in the order of the file."""
+        found: list[tuple[int, int]] = []
+        for index, revision in enumerate(self._file.revisions):
+            found.extend((section.start, section.end) for section in revision.sections)
+            if index == 0:
+                # Of the first state nothing lies behind a signature: it is the oldest that one can cover.
+                continue
+            for number, entry in revision.entries.items():
+                if entry.in_use and entry.offset:
+                    loaded = self._file.load(number, index)
+                    if loaded.end:
+                        found.append((entry.offset, loaded.end))
+        return sorted(found)
+
+    @cached_property
+    def _gaps(self) -> list[tuple[int, int]]:
+        """Ranges behind the first state of the file that lie between owned ones, and are not just closing lines."""
+        found: list[tuple[int, int]] = []
+        position, size = self._file.revisions[0].close, len(self._file.data)
+        for start, stop in [*self._owned, (size, size)]:
+            if start > position and not self._is_filler(position, start):
+                found.append((position, start))
+            position = max(position, stop)
+        return found
+
+    def _is_filler(self, start: int, stop: int) -> bool:
+        return (
+            stop - start <= MAX_FILLER_BYTES and _FILLER.fullmatch(self._file.data, start, stop) is not None
+        )
 
     def unowned_after(self, first: int) -> list[tuple[int, int]]:
-        """Ranges at or after offset `first` that no cross-reference section, trailer or listed object accounts for."""
-        xrefs = self._reader.xrefs
-        owned: list[tuple[int, int]] = []
-        for index in range(xrefs.total_revisions):
-            metas, sections = [xrefs.get_xref_container_info(index)], [xrefs.get_xref_data(index)]
-            if sections[0].hybrid is not None:
-                metas.append(sections[0].hybrid.meta_info)
-                sections.append(sections[0].hybrid.xref_data)
-            late = [meta for meta in metas if meta.end_location > first]
-            owned.extend(
-                _xref_span(self._reader, self._data, meta.start_location, meta.end_location) for meta in late
-            )
-            offsets = {o for section in sections for _, o in section.standard_xrefs.values() if o >= first}
-            if len(owned) + len(offsets) > _MAX_OWNED_OBJECTS:
-                return [(first, len(self._data))]
-            owned.extend(span for span in map(self._object, offsets) if span is not None)
-        return _gaps(self._data, first, sorted(owned))
+        """Ranges at or after `first`, the end of a signed revision, that nothing accounts for.
 
-    def _object(self, offset: int) -> tuple[int, int] | None:
-        if offset not in self._spans:
-            self._spans[offset] = _object_span(self._reader, self._data, offset)
-        return self._spans[offset]
-
-
-def _object_span(reader: PdfFileReader, data: bytes, offset: int) -> tuple[int, int] | None:
-    """From an object's header to the end of its endobj; None when there is no such object at the offset."""
-    stream = BytesIO(data)
-    stream.seek(offset)
-    try:
-        idnum, generation = read_object_header(stream, strict=False)  # type: ignore[no-untyped-call]
-        generic.read_object(stream, generic.Reference(idnum, generation, reader))
-    except Exception:  # noqa: BLE001 - the parser raises many kinds on hostile bytes; unreadable means unowned
-        return None
-    position = _skip_white(data, stream.tell())
-    return (offset, position + 6) if data[position : position + 6] == b"endobj" else None
-
-
-def _xref_span(reader: PdfFileReader, data: bytes, start: int, end: int) -> tuple[int, int]:
-    """From the keyword or stream object to its end, with the trailer dictionary of a table."""
-    before = data[max(0, start - 16) : start].rstrip(_WHITE)
-    if before.endswith(b"xref") and not before.endswith(b"startxref"):
-        start -= len(data[max(0, start - 16) : start]) - len(before) + 4
-    position = _skip_white(data, end)
-    # The library's end of a table lies before or behind the keyword, by the producer's use of line ends.
-    if data[max(0, end - 16) : end].rstrip(_WHITE).endswith(b"trailer"):
-        trailer = position
-    else:
-        trailer = position + 7 if data[position : position + 7] == b"trailer" else 0
-    if trailer:
-        stream: Any = BytesIO(data)
-        stream.seek(_skip_white(data, trailer))
-        try:
-            generic.read_object(stream, generic.TrailerReference(reader))  # type: ignore[no-untyped-call]
-        except Exception:  # noqa: BLE001 - as above: what cannot be read is not owned
-            return start, end
-        return start, stream.tell()
-    if data[position : position + 6] == b"endobj":
-        return start, position + 6
-    return start, end
-
-
-def _skip_white(data: bytes, position: int) -> int:
-    while position < len(data) and data[position] in _WHITE:
-        position += 1
-    return position
-
-
-def _gaps(data: bytes, first: int, owned: list[tuple[int, int]]) -> list[tuple[int, int]]:
-    found: list[tuple[int, int]] = []
-    position = first
-    for start, stop in [*owned, (len(data), len(data))]:
-        if start > position and _FILLER.fullmatch(data, position, start) is None:
-            found.append((position, start))
-        position = max(position, stop)
-    if not found and _AFTER_THE_LAST.search(data, max(first, len(data) - 16)) is None:
-        found.append((data.rfind(b"%%EOF") + 5, len(data)))
-    return found
+        Raises PdfLimit. Earlier revisions must be known not to reach behind it.
+        """
+        data, found = self._file.data, list[tuple[int, int]]()
+        for start, stop in self._gaps[bisect.bisect_right(self._gaps, first, key=lambda gap: gap[1]) :]:
+            # One that begins before the end is judged by what of it lies behind.
+            if start >= first or not self._is_filler(first, stop):
+                found.append((max(start, first), stop))
+        if not found and _AFTER_THE_LAST.search(data, max(first, len(data) - 16)) is None:
+            found.append((data.rfind(b"%%EOF") + 5, len(data)))
+        return found

@@ -1,41 +1,56 @@
-"""What came after a signed revision of a PDF, revision by revision, and whether a signature allows it.
-
-The comparison of objects is pyHanko's difference analysis; what it lets pass is narrowed here: an update of form
-data or appearances is an extension that people are told of, and only further signatures and validation material
-leave the document clean.
-"""
+"""What came after a signed revision of a PDF, revision by revision, and whether the signature allows it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
-
-from pyhanko.pdf_utils import generic
-from pyhanko.pdf_utils.reader import PdfFileReader
-from pyhanko.sign.diff_analysis import ModificationLevel, SuspiciousModification
-from pyhanko.sign.fields import FieldMDPSpec, MDPPerm
+from enum import IntEnum
 
 from services.verifier.domain import ChangeKind, LaterChange
-from services.verifier.formats import pdf_rules
+from services.verifier.formats import pdf_compare, pdf_compare_form
+from services.verifier.formats.pdf_compare import Deed, Refused
+from services.verifier.formats.pdf_file import PdfFile, View
+from services.verifier.formats.pdf_form import text
+from services.verifier.formats.pdf_readings import Readings
+from services.verifier.formats.pdf_syntax import PdfError, PdfLimit, Value, integer
+from services.verifier.formats.pdf_usage import Usages
 
-MAX_LATER_REVISIONS = 200
+MAX_LATER_REVISIONS = 1500
+"""After one signature."""
+MAX_LOCKED_NAMES = 5000
+MAX_COMPARISONS = 4000
+"""In one file: each revision with the one before, and with the signed one where those steps do not do."""
+
+
+class Allowed(IntEnum):
+    """Changes that a certifying signature allows, ISO 32000-2 table 257."""
+
+    NOTHING = 1
+    FILLING = 2
+    ANNOTATING = 3
+
+
+@dataclass(frozen=True, slots=True)
+class FieldLock:
+    """Fields whose values a signature locks, ISO 32000-2 table 259. A name stands for all that is below it too."""
+
+    action: str
+    names: tuple[str, ...] = ()
+
+    def holds(self, field: str) -> bool:
+        """True for a field that may not change."""
+        if self.action == "All":
+            return True
+        named = any(field == name or field.startswith(name + ".") for name in self.names)
+        return named if self.action == "Include" else not named
 
 
 @dataclass(frozen=True, slots=True)
 class Permissions:
-    """What the signature itself allows afterwards: DocMDP level and locked fields; None when it says nothing."""
+    """What the signature itself allows afterwards; None when it says nothing."""
 
-    document: MDPPerm | None = None
-    fields: FieldMDPSpec | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Closing:
-    """Names of the filled signature fields, and by revision index what kind of signature it brought."""
-
-    fields: frozenset[str]
-    kinds: Mapping[int, ChangeKind]
+    document: Allowed | None = None
+    fields: FieldLock | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,96 +61,115 @@ class Changes:
     extended: bool = False
 
 
-def entry(dictionary: generic.DictionaryObject, key: str, default: Any = None) -> Any:
-    """Value of a key with references resolved; the default where it is missing, null or dangling."""
-    try:
-        return dictionary[key]
-    except KeyError:
-        return default
-
-
-def permissions(signature: generic.DictionaryObject) -> Permissions:
-    """DocMDP and FieldMDP of a signature dictionary (ISO 32000-2 12.8.2). Raises on damaged ones."""
+def permissions(view: View, signature: dict[str, Value]) -> Permissions:
+    """DocMDP and FieldMDP of a signature dictionary (ISO 32000-2 12.8.2). Raises PdfError on damaged ones."""
     document, fields = None, None
-    for item in entry(signature, "/Reference", ()):
-        reference = item.get_object()
-        method = entry(reference, "/TransformMethod")
-        parameters = entry(reference, "/TransformParams")
-        if method == "/DocMDP":
-            # ISO 32000-2 table 257: without P, form filling and signing are allowed.
-            document = (
-                MDPPerm(int(entry(parameters, "/P", 2))) if parameters is not None else MDPPerm.FILL_FORMS
-            )
-        elif method == "/FieldMDP" and parameters is not None:
-            fields = FieldMDPSpec.from_pdf_object(parameters)
+    for item in view.array(signature.get("Reference")):
+        reference = view.dictionary(item)
+        method = view.entry(reference, "TransformMethod")
+        parameters = view.entry(reference, "TransformParams")
+        stated = parameters if isinstance(parameters, dict) else {}
+        if method == "DocMDP":
+            document = _allowed(view, stated)
+        elif method == "FieldMDP":
+            fields = _lock(view, stated)
     return Permissions(document, fields)
 
 
-class Review:
-    """Judges the revisions of one document for all its signatures. Never raises: what cannot be compared is not allowed.
+def _allowed(view: View, parameters: dict[str, Value]) -> Allowed:
+    # ISO 32000-2 table 257: without P, form filling and signing are allowed.
+    level = integer(view.resolve(parameters.get("P", int(Allowed.FILLING))))
+    try:
+        return Allowed(level or 0)
+    except ValueError as error:
+        raise PdfError("P of the signature's DocMDP is none of the levels that there are") from error
 
-    A signature that restricts nothing itself is content when each later revision is allowed after the one before it:
-    these steps are compared once for all signatures. Only where a step is not allowed, or the signature has
-    permissions of its own, is its own revision compared with each later one.
+
+def _lock(view: View, parameters: dict[str, Value]) -> FieldLock:
+    action = view.entry(parameters, "Action")
+    stated = view.array(parameters.get("Fields"))
+    if len(stated) > MAX_LOCKED_NAMES:
+        raise PdfLimit(f"a signature locks more than {MAX_LOCKED_NAMES} fields by name")
+    names = [view.resolve(item) for item in stated]
+    if not isinstance(action, str) or action not in ("All", "Include", "Exclude"):
+        raise PdfError("the Action of the signature's FieldMDP is none that there is")
+    return FieldLock(action, tuple(text(name) for name in names if isinstance(name, bytes)))
+
+
+class Review:
+    """Judges the revisions of one document for all its signatures. What cannot be compared is not allowed.
+
+    A signature is content when each later revision is allowed after the one before it: these steps are compared once
+    for all signatures. Only from where a step is not allowed, its own revision is compared with each later state.
     """
 
-    def __init__(self, reader: PdfFileReader, closing: Closing) -> None:
-        """`closing`: the signature fields, and what each revision brought."""
-        self._reader, self._closing = reader, closing
-        self._steps: dict[int, LaterChange] = {}
+    def __init__(self, file: PdfFile) -> None:
+        """Compare nothing yet."""
+        self._file, self._usages = file, Usages(file)
+        self._readings = Readings(file, self._usages)
+        self._deeds: dict[tuple[int, int], Deed | str] = {}
 
-    def changes_after(self, revision: int, allowed: Permissions) -> Changes:
-        """Judge every revision after `revision` (an index)."""
-        total = self._reader.xrefs.total_revisions
+    def changes_after(self, revision: int, allowed: Permissions, signed: Iterable[str]) -> Changes:
+        """Judge every revision after `revision` (an index). `signed`: names of the fields that are signed at last.
+
+        Raises PdfLimit.
+        """
+        total = len(self._file.revisions)
         if total - revision - 1 > MAX_LATER_REVISIONS:
             detail = f"more than {MAX_LATER_REVISIONS} later revisions; not compared"
             return Changes((LaterChange(total, ChangeKind.OTHER, False, detail),))
+        filled = frozenset(signed)
         judged: list[LaterChange] = []
-        stepwise = allowed == Permissions()
+        stepwise = True
         for index in range(revision + 1, total):
-            change = self._step(index) if stepwise else None
+            change = _judge(self._deed(index - 1, index), index, allowed, filled) if stepwise else None
             if change is None or not change.allowed:
                 stepwise = False
-                change = _judge(self._reader, revision, index, allowed, self._closing)
+                change = _judge(self._deed(revision, index), index, allowed, filled)
             judged.append(change)
         extensions = {ChangeKind.FORM_FILLING, ChangeKind.ANNOTATION}
         return Changes(tuple(judged), any(change.kind in extensions for change in judged))
 
-    def _step(self, index: int) -> LaterChange:
-        if index not in self._steps:
-            self._steps[index] = _judge(self._reader, index - 1, index, Permissions(), self._closing)
-        return self._steps[index]
+    def _deed(self, base: int, index: int) -> Deed | str:
+        """What the revision did, or why that cannot be explained."""
+        if (base, index) not in self._deeds:
+            if len(self._deeds) >= MAX_COMPARISONS:
+                raise PdfLimit(f"more than {MAX_COMPARISONS} comparisons of revisions")
+            try:
+                found: Deed | str = self._readings.doubt(base, index) or pdf_compare.deed(
+                    self._file, self._usages, base, index, pdf_compare_form.review
+                )
+            except Refused as refused:
+                found = str(refused)
+            except PdfLimit:
+                raise
+            except PdfError as error:
+                found = f"cannot be compared: {error}"
+            self._deeds[base, index] = found
+        return self._deeds[base, index]
 
 
-def _judge(
-    reader: PdfFileReader, base: int, index: int, allowed: Permissions, closing: Closing
-) -> LaterChange:
+def _judge(deed: Deed | str, index: int, allowed: Permissions, signed: frozenset[str]) -> LaterChange:
     number, other = index + 1, ChangeKind.OTHER
-    try:
-        policy = pdf_rules.WITH_SIGNATURE if index in closing.kinds else pdf_rules.PLAIN
-        result = policy.apply(
-            old=reader.get_historical_resolver(base),
-            new=reader.get_historical_resolver(index),
-            field_mdp_spec=allowed.fields,
-            doc_mdp=allowed.document,
-        )
-    except SuspiciousModification:
-        return LaterChange(
-            number, other, False, "objects of the signed revision are changed or used in another way"
-        )
-    except Exception as error:  # noqa: BLE001 - the analysis raises many kinds on hostile files; then nothing is allowed
-        return LaterChange(number, other, False, f"cannot be compared ({type(error).__name__})")
-    level = result.modification_level
-    if level <= ModificationLevel.LTA_UPDATES:
-        if closing.kinds.get(index) is ChangeKind.TIMESTAMP:
-            return LaterChange(number, ChangeKind.TIMESTAMP, True, "a document time-stamp")
-        return LaterChange(number, ChangeKind.VALIDATION_DATA, True, "validation material")
-    if allowed.document is MDPPerm.NO_CHANGES:
+    if isinstance(deed, str):
+        return LaterChange(number, other, False, deed)
+    if allowed.document is Allowed.NOTHING and not deed.is_harmless:
         return LaterChange(number, other, False, "the signature allows no changes at all")
-    filled = sorted(result.changed_form_fields - closing.fields)
-    if level is ModificationLevel.FORM_FILLING and not filled:
-        kind = closing.kinds.get(index, ChangeKind.SIGNATURE)
-        return LaterChange(number, kind, True, "a signature field")
-    if filled:
-        return LaterChange(number, ChangeKind.FORM_FILLING, True, f"{len(filled)} form fields")
-    return LaterChange(number, ChangeKind.ANNOTATION, True, "annotations")
+    if allowed.document is not None and deed.drawn:
+        return LaterChange(number, other, False, "a signature that shows is added to a certified document")
+    lock = allowed.fields
+    if lock is not None and any(lock.holds(name) for name in (*deed.signed, *deed.drawn, *deed.filled)):
+        return LaterChange(number, other, False, "a form field is changed that the signature locks")
+    filled = sorted(deed.filled - signed)
+    if filled or deed.form:
+        what = [*([f"{len(filled)} form fields"] if filled else []), *deed.form]
+        return LaterChange(number, ChangeKind.FORM_FILLING, True, "; ".join([*what, *deed.notes]))
+    if deed.signed or deed.drawn:
+        return LaterChange(number, ChangeKind.SIGNATURE, True, "; ".join(["a signature field", *deed.notes]))
+    if deed.stamped:
+        return LaterChange(
+            number, ChangeKind.TIMESTAMP, True, "; ".join(["a document time-stamp", *deed.notes])
+        )
+    return LaterChange(
+        number, ChangeKind.VALIDATION_DATA, True, "; ".join(deed.notes) or "nothing that shows"
+    )

@@ -6,12 +6,11 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from services.verifier import algorithms
 from services.verifier.domain import Coverage, SignatureKind, TimeSource
-from services.verifier.formats import cms, cms_stamps
-from services.verifier.formats.ber import BerError
+from services.verifier.formats import cms_stamps, cms_values
 from services.verifier.formats.cms import SignedData
 from services.verifier.formats.pdf_bytes import SignedRange
+from services.verifier.formats.pdf_digests import RangeDigests
 from services.verifier.formats.pdf_store import Stores
 from services.verifier.ports import FoundSignature, FoundTimeStamp
 
@@ -29,9 +28,9 @@ class Placed:
     container: bytes = b""
 
 
-def with_time_stamps(placed: Sequence[Placed], data: bytes, stores: Stores) -> list[FoundSignature]:
+def with_time_stamps(placed: Sequence[Placed], digests: RangeDigests, stores: Stores) -> list[FoundSignature]:
     """The signatures with their own and with the protecting time-stamps, and with the store's material."""
-    stamps = _document_stamps(placed, data, stores)
+    stamps = _document_stamps(placed, digests, stores)
     newest = stores.newest() if any(one.span is not None for one in placed) else None
     finished = []
     for one in placed:
@@ -45,22 +44,25 @@ def with_time_stamps(placed: Sequence[Placed], data: bytes, stores: Stores) -> l
         own = next((stamp for span, stamp in stamps if span is one.span), None)
         signer = found.signer
         inside = cms_stamps.of_signer(one.message, signer, found.digest) if own is None and signer else ()
+        held = cms_values.held(one.message, signer) if signer else cms_values.of_message(one.message)
         finished.append(
             replace(
                 found,
-                certificates=tuple(dict.fromkeys((*found.certificates, *newest.certificates))),
-                crls=tuple(dict.fromkeys((*found.crls, *newest.crls))),
-                ocsps=tuple(dict.fromkeys((*one.message.ocsps, *newest.ocsps))),
+                certificates=tuple(
+                    dict.fromkeys((*found.certificates, *held.certificates, *newest.certificates))
+                ),
+                crls=tuple(dict.fromkeys((*found.crls, *held.crls, *newest.crls))),
+                ocsps=tuple(dict.fromkeys((*held.ocsps, *newest.ocsps))),
                 time_stamps=(*inside, *later),
                 own_stamp=own,
-                unjudged_time_stamps=signer is not None and cms_stamps.has_unjudged(signer),
+                unjudged_time_stamps=signer is not None and cms_stamps.has_unjudged(one.message, signer),
             )
         )
     return finished
 
 
 def _document_stamps(
-    placed: Sequence[Placed], data: bytes, stores: Stores
+    placed: Sequence[Placed], digests: RangeDigests, stores: Stores
 ) -> list[tuple[SignedRange, FoundTimeStamp]]:
     """Every document time-stamp that covers a state of the document, in the order of the file."""
     spans = sorted((one for one in placed if one.span is not None), key=_end)
@@ -73,10 +75,8 @@ def _document_stamps(
         if found.kind is SignatureKind.DOCUMENT_TIMESTAMP and found.fault is None and found.coverage.revision:
             # A stamp that covers less than a whole revision proves nothing of what the document was.
             partial = found.coverage.coverage not in (Coverage.WHOLE, Coverage.REVISION)
-            covers = (
-                frozenset() if partial else proved | stores.of(found.coverage.revision - 1).fingerprints()
-            )
-            stamps.append((span, _stamp(one, span, data, frozenset(covers))))
+            covers = frozenset() if partial else proved | stores.fingerprints(found.coverage.revision - 1)
+            stamps.append((span, _stamp(one, span, digests, frozenset(covers))))
         proved |= _values(one)
     return stamps
 
@@ -85,12 +85,8 @@ def _end(one: Placed) -> int:
     return one.span.end if one.span is not None else 0
 
 
-def _stamp(one: Placed, span: SignedRange, data: bytes, covers: frozenset[bytes]) -> FoundTimeStamp:
-    view = memoryview(data)
-    parts = view[: span.gap_start], view[span.gap_end : span.end]
-    return FoundTimeStamp(
-        TimeSource.DOCUMENT, one.container, lambda label: algorithms.digest(label, *parts), covers
-    )
+def _stamp(one: Placed, span: SignedRange, digests: RangeDigests, covers: frozenset[bytes]) -> FoundTimeStamp:
+    return FoundTimeStamp(TimeSource.DOCUMENT, one.container, lambda label: digests.of(span, label), covers)
 
 
 def _values(one: Placed) -> set[bytes]:
@@ -99,10 +95,8 @@ def _values(one: Placed) -> set[bytes]:
     if one.message is not None:
         found |= cms_stamps.values_of(one.message)
     signer = one.found.signer
+    found |= cms_values.archived(signer).fingerprints() if signer is not None else set()
     for value in signer.unsigned if signer is not None else ():
         found.add(hashlib.sha256(value.value).digest())
-        try:
-            found |= cms_stamps.values_of(cms.parse(value.value)[0])
-        except BerError:
-            continue
+        found |= cms_values.of_attribute(value).fingerprints()
     return found

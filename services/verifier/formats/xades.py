@@ -1,4 +1,4 @@
-"""XAdES qualifying properties (EN 319 132-1): those that are signed, and whether a time-stamp stands among the others."""
+"""XAdES qualifying properties (EN 319 132-1): those that are signed. Time-stamps are `xades_stamps`' subject."""
 
 from __future__ import annotations
 
@@ -27,7 +27,6 @@ NAMESPACES = (
 )
 _TIME = re.compile(r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:\.(\d{1,12}))?(Z|[+-]\d\d:\d\d)?")
 MAX_REFERENCES = 50
-_STAMPS = {"SignatureTimeStamp", "SigAndRefsTimeStamp", "RefsOnlyTimeStamp", "ArchiveTimeStamp"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +38,6 @@ class Properties:
     issuer: bytes = b""
     serial: int | None = None
     is_signed: bool = False
-    has_time_stamp: bool = False
     certificates: tuple[bytes, ...] = ()
 
 
@@ -79,15 +77,14 @@ def signed_properties(properties: etree._Element) -> etree._Element | None:
 
 def read(properties: etree._Element, *, is_signed: bool) -> Properties:
     """The properties; what no reference covers (`is_signed` false) is left unread. Raises XmlError."""
-    stamps = any(local_name(one) in _STAMPS for one in properties.iter("*"))
     spare = _certificate_values(properties)
     signed = signed_properties(properties)
     if signed is None or not is_signed:
-        return Properties(has_time_stamp=stamps, certificates=spare)
+        return Properties(certificates=spare)
     namespace = str(signed.tag).rpartition("}")[0] + "}"
     of_signature = signed.find(f"{namespace}SignedSignatureProperties")
     if of_signature is None:
-        return Properties(is_signed=True, has_time_stamp=stamps, certificates=spare)
+        return Properties(is_signed=True, certificates=spare)
     reference, issuer, serial = _certificate(of_signature, namespace)
     return Properties(
         claimed_time=_time(plain_text(of_signature.find(f"{namespace}SigningTime"))),
@@ -95,7 +92,6 @@ def read(properties: etree._Element, *, is_signed: bool) -> Properties:
         issuer=issuer,
         serial=serial,
         is_signed=True,
-        has_time_stamp=stamps,
         certificates=spare,
     )
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, utils
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, mldsa, utils
 from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 from lxml import etree
 
@@ -21,6 +21,8 @@ _2001 = "http://www.w3.org/2001/04/xmldsig-more#"
 _2007 = "http://www.w3.org/2007/05/xmldsig-more#"
 _2021 = "http://www.w3.org/2021/04/xmldsig-more#"
 _11 = "http://www.w3.org/2009/xmldsig11#"
+_NEW = "http://www.aleksey.com/xmlsec/2025/12/xmldsig-more#"
+"""Names that xmlsec gives to what no standard has named for XML yet."""
 _ENC = "http://www.w3.org/2001/04/xmlenc#"
 
 DIGESTS = {
@@ -56,6 +58,7 @@ _METHODS: dict[str, SignatureAlgorithm] = {
     f"{_2007}sha1-rsa-MGF1": SignatureAlgorithm("RSA-PSS", "SHA-1", 20),
     f"{_2021}eddsa-ed25519": SignatureAlgorithm("Ed25519", ""),
     f"{_2021}eddsa-ed448": SignatureAlgorithm("Ed448", ""),
+    **{f"{_NEW}ml-dsa-{size}": SignatureAlgorithm(f"ML-DSA-{size}", "") for size in (44, 65, 87)},
 }
 for _bits, _label in _SHA2.items():
     _METHODS[f"{_2001}rsa-sha{_bits}"] = SignatureAlgorithm("RSA", _label)
@@ -66,6 +69,10 @@ for _name, _label in _SHA3.items():
     _METHODS[f"{_2007}{_name}-rsa-MGF1"] = SignatureAlgorithm("RSA-PSS", _label, _SALT[_label])
 _PSS = f"{_2007}rsa-pss"
 _MGF1 = f"{_2007}MGF1"
+
+
+Holds = Callable[[PublicKeyTypes, bytes, bytes], bool]
+"""Whether a value (second) is a key's over these octets. Raises AlgorithmError where key and method do not fit."""
 
 
 class UnknownMethod(ValueError):
@@ -107,6 +114,8 @@ def scheme_of(method: etree._Element) -> SignatureAlgorithm:
         return _pss(method)
     if name not in _METHODS:
         raise UnknownMethod(f"signature method {name[:120]} is not known")
+    if any(str(child.tag).endswith("ContextString") for child in method):
+        raise UnknownMethod("signature methods with a context string are not supported")
     return _METHODS[name]
 
 
@@ -194,7 +203,28 @@ def _edwards(
     return True
 
 
-_PURE: dict[str, Callable[[PublicKeyTypes, bytes, bytes], bool]] = {"Ed25519": _ed25519, "Ed448": _ed448}
+def _ml_dsa(wanted: type[mldsa.MLDSA44PublicKey | mldsa.MLDSA65PublicKey | mldsa.MLDSA87PublicKey]) -> Holds:
+    def holds(key: PublicKeyTypes, value: bytes, octets: bytes) -> bool:
+        if not isinstance(key, wanted):
+            raise AlgorithmError("an ML-DSA signature, but the key is another")
+        try:
+            key.verify(value, octets)
+        except InvalidSignature:
+            return False
+        except (UnsupportedAlgorithm, ValueError) as error:
+            raise AlgorithmError("the ML-DSA signature cannot be checked with this key") from error
+        return True
+
+    return holds
+
+
+_PURE: dict[str, Holds] = {
+    "Ed25519": _ed25519,
+    "Ed448": _ed448,
+    "ML-DSA-44": _ml_dsa(mldsa.MLDSA44PublicKey),
+    "ML-DSA-65": _ml_dsa(mldsa.MLDSA65PublicKey),
+    "ML-DSA-87": _ml_dsa(mldsa.MLDSA87PublicKey),
+}
 
 
 def number_of(element: etree._Element | None, what: str) -> int:

@@ -63,12 +63,14 @@ def report(
     """Coverage of one signature of which every reference holds, and what has to be warned about."""
     data = data_references(source, references, signature)
     notices = [*_partly(source, left), *_wrapped(source, signature, data, left)]
+    cut = [one for one in data if one.cut]
+    notices += [Notice(Code.PARTLY_SIGNED, f"not signed: parts of {described(source, cut)}")] if cut else []
     outside = bool(data) and all(one.outside for one in data)
-    whole = outside or not notices
-    own = union(*(one.intervals for one in data))
-    rest = without(((0, len(source.elements)),), (*own, *_machinery(source)))
+    whole = (outside and not cut) or not notices
+    protected = union(*(one.intervals for one in data), _machinery(source))
+    rest = without(((0, len(source.elements)),), protected)
     alone = not any(
-        _says_something(source, element, union(own, _machinery(source)))
+        _says_something(source, element, protected)
         for start, end in rest
         for element in source.elements[start:end]
     )

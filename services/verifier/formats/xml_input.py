@@ -17,12 +17,20 @@ DS = "{http://www.w3.org/2000/09/xmldsig#}"
 MAX_BYTES = 48 << 20
 MAX_DEPTH = 200
 MAX_ELEMENTS = 400_000
-_ID_ATTRIBUTES = (
-    "Id",
-    "ID",
-    "id",
-    "{http://www.w3.org/XML/1998/namespace}id",
-    "{http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-wssecurity-utility-1.0.xsd}Id",
+MAX_MARKS = 2 * MAX_ELEMENTS + 100_000
+"""Octets "<", counted before anything is built: an element takes thirty times its four octets of memory."""
+MAX_ATTRIBUTES = 256
+"""Of one element: canonical XML sorts them, and libxml2 does that in quadratic time."""
+MAX_NAMESPACES = 256
+"""In scope at one place: every element below is compared with them."""
+_ID_ATTRIBUTES = frozenset(
+    {
+        "Id",
+        "ID",
+        "id",
+        "{http://www.w3.org/XML/1998/namespace}id",
+        "{http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-wssecurity-utility-1.0.xsd}Id",
+    }
 )
 _START = re.compile(r"<(?:[?!]|[^\W\d])")
 _CHUNK = 1 << 16
@@ -59,6 +67,8 @@ def parse(data: bytes) -> etree._ElementTree:
     """The tree of a document. Raises XmlError for what is not well-formed, and for every document type declaration."""
     if len(data) > MAX_BYTES:
         raise XmlLimit(f"XML of {len(data)} bytes, at most {MAX_BYTES} are read")
+    if data.count(b"<") > MAX_MARKS:
+        raise XmlLimit(f"XML with more than {MAX_MARKS} tags")
     _refuse_doctype(data)
     parser = etree.XMLParser(
         resolve_entities=False, no_network=True, load_dtd=False, dtd_validation=False, huge_tree=False
@@ -103,6 +113,18 @@ def _refuse_doctype(data: bytes) -> None:
     raise XmlError("not well-formed XML: no element")
 
 
+def _refuse_namespaces(data: bytes, tree: etree._ElementTree) -> None:
+    """Raise XmlLimit where too many namespaces are in scope together; walks only documents that may have so many."""
+    octets = data.replace(b"\0", b"") if data[:2] in (b"\xff\xfe", b"\xfe\xff") else data
+    if octets.count(b"xmlns") <= MAX_NAMESPACES:
+        return
+    in_scope = 0
+    for event, _ in etree.iterwalk(tree, events=("start-ns", "end-ns")):
+        in_scope += 1 if event == "start-ns" else -1
+        if in_scope > MAX_NAMESPACES:
+            raise XmlLimit(f"more than {MAX_NAMESPACES} namespaces in scope at one place of the XML")
+
+
 @dataclass
 class Source:
     """A parsed document. `numbers` gives an element's interval: its own number, and that after its last descendant."""
@@ -117,22 +139,33 @@ class Source:
     def of(cls, data: bytes) -> Source:
         """Parse and number. Raises XmlError."""
         source = cls(data, parse(data))
-        depth = 0
-        starts: list[int] = []
-        for event, element in etree.iterwalk(source.tree, events=("start", "end")):
-            if event == "end":
-                depth -= 1
-                source.numbers[element] = (starts.pop(), len(source.elements))
-                continue
-            depth += 1
-            starts.append(len(source.elements))
-            source.elements.append(element)
-            if depth > MAX_DEPTH or len(source.elements) > MAX_ELEMENTS:
+        _refuse_namespaces(data, source.tree)
+        elements = source.elements
+        # By number: that of the element above, and how many levels down.
+        above: list[int] = []
+        levels: list[int] = []
+        places: dict[etree._Element | None, int] = {None: -1}
+        for element in source.root.iter("*"):
+            place = len(elements)
+            up = places[element.getparent()]
+            level = levels[up] + 1 if place else 1
+            if level > MAX_DEPTH or place >= MAX_ELEMENTS:
                 raise XmlLimit(f"more than {MAX_DEPTH} levels or {MAX_ELEMENTS} elements of XML")
-            for name in _ID_ATTRIBUTES:
-                value = element.get(name)
-                if value is not None:
-                    source.ids.setdefault(value, []).append(element)
+            places[element] = place
+            elements.append(element)
+            above.append(up)
+            levels.append(level)
+            names = element.keys()
+            if len(names) > MAX_ATTRIBUTES:
+                raise XmlLimit(f"more than {MAX_ATTRIBUTES} attributes of one XML element")
+            for name in names:
+                if name in _ID_ATTRIBUTES:
+                    source.ids.setdefault(str(element.get(name)), []).append(element)
+        ends = list(range(1, len(elements) + 1))
+        for place in range(len(elements) - 1, 0, -1):
+            up = above[place]
+            ends[up] = max(ends[up], ends[place])
+        source.numbers = {one: (start, ends[start]) for start, one in enumerate(elements)}
         return source
 
     @property

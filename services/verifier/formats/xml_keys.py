@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, rsa
 from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
-from cryptography.hazmat.primitives.serialization import load_der_public_key
+from cryptography.hazmat.primitives.serialization import load_der_public_key, load_pem_public_key
 from cryptography.x509 import BasicConstraints, ExtensionNotFound
 from lxml import etree
 
 from services.verifier import certificates
 from services.verifier.certificates import Certificate, CertificateError
-from services.verifier.formats.xml_algorithms import number_of, octets_of
-from services.verifier.formats.xml_input import DS, Source, XmlError
+from services.verifier.formats.xml_algorithms import number_of, octets_of, plain_text
+from services.verifier.formats.xml_input import DS, Source, XmlError, children, looks_like
 
 _DS11 = "{http://www.w3.org/2009/xmldsig11#}"
 MAX_CERTIFICATES = 200
@@ -39,8 +39,13 @@ class Keys:
     key: PublicKeyTypes | None = None
 
 
-def read(source: Source, signature: etree._Element) -> Keys:
-    """Keys of a signature's KeyInfo, and of one that it points to in the same document. Raises XmlError."""
+def read(
+    source: Source, signature: etree._Element, named: Mapping[str, PublicKeyTypes] | None = None
+) -> Keys:
+    """Keys of a signature's KeyInfo, and of one that it points to in the same document. Raises XmlError.
+
+    `named` are keys that the caller knows by name: one is taken where KeyInfo does nothing but name it.
+    """
     info = signature.find(f"{DS}KeyInfo")
     if info is None:
         return Keys()
@@ -49,7 +54,29 @@ def read(source: Source, signature: etree._Element) -> Keys:
     if len(ders) > MAX_CERTIFICATES:
         raise XmlError(f"more than {MAX_CERTIFICATES} certificates in KeyInfo")
     keys = (key for place in infos for child in place if (key := _bare(child)) is not None)
-    return Keys(tuple(dict.fromkeys(ders)), next(keys, None))
+    bare = next(keys, None)
+    if named and all(child.tag == f"{DS}KeyName" for child in children(info)):
+        names = [plain_text(one) for one in children(info)]
+        bare = next((named[name] for name in names if name in named), None)
+    return Keys(tuple(dict.fromkeys(ders)), bare)
+
+
+def public_key(data: bytes, name: str) -> PublicKeyTypes:
+    """A public key from its file: PEM, DER, or XML in which one KeyInfo holds this name beside the key. Raises XmlError."""
+    try:
+        if looks_like(data):
+            source = Source.of(data)
+            for info in source.root.iter(f"{DS}KeyInfo"):
+                stated = [plain_text(one) for one in info.findall(f"{DS}KeyName")]
+                key = next((found for child in info if (found := _bare(child)) is not None), None)
+                if name in stated and key is not None:
+                    return key
+            raise XmlError(f'no KeyInfo holds a key beside the name "{name[:80]}"')
+        return load_pem_public_key(data) if data.lstrip()[:5] == b"-----" else load_der_public_key(data)
+    except (UnsupportedAlgorithm, ValueError) as error:
+        if isinstance(error, XmlError):
+            raise
+        raise XmlError("the file holds no public key in PEM or DER") from error
 
 
 def _referred(source: Source, info: etree._Element) -> Iterator[etree._Element]:

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import hmac
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
-from enum import Enum
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum, IntEnum
 
+from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 from lxml import etree
 
 from services.verifier import algorithms
 from services.verifier.formats import xml_transforms
 from services.verifier.formats.xml_algorithms import UnknownMethod, digest_of, octets_of
-from services.verifier.formats.xml_canonical import NodeSet
+from services.verifier.formats.xml_canonical import Form, NodeSet, canonical
 from services.verifier.formats.xml_input import DS, Intervals, Source, XmlError, XmlLimit, union
 from services.verifier.formats.xml_transforms import Data, UnsupportedTransform
 
 MAX_REFERENCES = 500
 MAX_HASHED = 512 << 20
+_ELEMENT = 64
+"""Octets that an element counts for beside its own: writing many small ones takes longer than one large one."""
 OBJECT = "http://www.w3.org/2000/09/xmldsig#Object"
 MANIFEST = "http://www.w3.org/2000/09/xmldsig#Manifest"
 _POINTER_ID = re.compile(r"""#xpointer\(id\((?:'([^']+)'|"([^"]+)")\)\)""")
@@ -37,9 +40,27 @@ class State(Enum):
     MALFORMED = "malformed"
 
 
+class _Left(IntEnum):
+    """How much of some content goes into a digest."""
+
+    NOTHING = 0
+    PART = 1
+    ALL = 2
+
+
+def _left_of(nodes: NodeSet) -> _Left:
+    if not nodes.intervals:
+        return _Left.NOTHING
+    whole = union([nodes.source.numbers[nodes.source.root]])
+    return _Left.ALL if nodes.intervals == whole else _Left.PART
+
+
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """One reference, worked out. `intervals` are the elements of the document that it covers; none when detached."""
+    """One reference, worked out. `intervals` are the elements of the document that it covers; none when detached.
+
+    `cut`: its transforms leave something of content outside the document unsigned.
+    """
 
     uri: str
     type: str
@@ -50,15 +71,20 @@ class Reference:
     digest: str = ""
     outside: bool = False
     comments: bool = False
+    cut: bool = False
 
 
 @dataclass
 class Resolver:
-    """Works out the references of the signatures of one document, within one limit on what is hashed."""
+    """Works out the references of the signatures of one document, within one limit on what is hashed.
+
+    `keys` are keys that whoever asks knows by the names that KeyInfo may give.
+    """
 
     source: Source
     outside: Resolve
     spent: int = 0
+    keys: Mapping[str, PublicKeyTypes] = field(default_factory=dict)
 
     def references(self, signature: etree._Element, parent: etree._Element) -> list[Reference]:
         """Those in a SignedInfo or Manifest. Raises XmlError where there are none or too many."""
@@ -78,7 +104,9 @@ class Resolver:
             start = data
             digest = digest_of(reference)
             stated = octets_of(reference.find(f"{DS}DigestValue"), "DigestValue")
-            data, nodes = self._transformed(data, reference, signature)
+            data, nodes, left = self._transformed(data, reference, signature)
+            if not left:
+                raise XmlError(f'the transforms leave nothing of "{name[:80]}" to be signed')
             actual = self._hashed(digest, data)
         except XmlLimit:
             raise
@@ -97,7 +125,27 @@ class Resolver:
             digest,
             outside=own is None,
             comments=own is not None and own.comments,
+            cut=left is _Left.PART,
         )
+
+    def octets(self, signature: etree._Element, reference: etree._Element, form: Form) -> bytes:
+        """What a reference's digest is over; nodes that no transform writes get this form. Raises XmlError."""
+        data = self._resolved(reference.get("URI"))
+        if data is None:
+            raise XmlError("what the reference names is not at hand")
+        data, *_ = self._transformed(data, reference, signature)
+        return self._write(data, form)
+
+    def written(self, element: etree._Element, form: Form) -> bytes:
+        """An element in canonical form. Raises XmlError."""
+        return self._write(NodeSet.of(self.source, element, comments=True), form)
+
+    def _write(self, data: Data, form: Form) -> bytes:
+        if isinstance(data, NodeSet):
+            self.spend(_weight(data))
+        octets = data if isinstance(data, bytes) else canonical(data, form)
+        self.spend(len(octets))
+        return octets
 
     def _resolved(self, uri: str | None) -> Data | None:
         """XMLDSig 4.4.3.2 and 4.4.3.3: the five forms that stay in the document, and whatever is handed in beside it."""
@@ -117,38 +165,47 @@ class Resolver:
 
     def _transformed(
         self, data: Data, reference: etree._Element, signature: etree._Element
-    ) -> tuple[Data, NodeSet | None]:
-        """The data after all transforms, and the last node set on the way that is of this document."""
+    ) -> tuple[Data, NodeSet | None, _Left]:
+        """The data after all transforms, the last node set on the way that is of this document, and what is left.
+
+        The last is told of content outside this document.
+        """
         groups = reference.findall(f"{DS}Transforms")
         steps = [child for group in groups for child in group if child.tag == f"{DS}Transform"]
         if len(groups) > 1 or len(steps) > xml_transforms.MAX_TRANSFORMS:
             raise XmlError(f"more than {xml_transforms.MAX_TRANSFORMS} transforms of a reference")
-        nodes = data if isinstance(data, NodeSet) else None
+        nodes, left = data if isinstance(data, NodeSet) else None, _Left.ALL
         for step in steps:
             data = self._applied(data, step, signature)
             if isinstance(data, NodeSet) and data.source is self.source:
                 nodes = data
             elif isinstance(data, NodeSet):
                 # Filtered again after it was read anew: what is left cannot be said in this document's elements.
+                left = min(left, _left_of(data)) if nodes is None else left
                 nodes = None if nodes is None else _emptied(nodes)
-        return data, nodes
+        return data, nodes, left
 
     def _applied(self, data: Data, step: etree._Element, signature: etree._Element) -> Data:
         if isinstance(data, bytes):
-            self._spend(len(data))
+            self.spend(len(data))
         else:
-            self._spend(len(data.source.data) if data.whole else 0)
+            self.spend(_weight(data) + (len(data.source.data) if data.whole else 0))
         return xml_transforms.apply(data, step, signature)
 
     def _hashed(self, label: str, data: Data) -> bytes:
         octets = xml_transforms.octets(data)
-        self._spend(len(octets))
+        self.spend(len(octets))
         return algorithms.digest(label, octets)
 
-    def _spend(self, octets: int) -> None:
+    def spend(self, octets: int) -> None:
+        """Count octets that are worked on. Raises XmlLimit."""
         self.spent += octets
         if self.spent > MAX_HASHED:
             raise XmlLimit(f"the signatures make more than {MAX_HASHED} octets to hash")
+
+
+def _weight(nodes: NodeSet) -> int:
+    return _ELEMENT * sum(end - start for start, end in nodes.intervals)
 
 
 def _emptied(nodes: NodeSet) -> NodeSet:

@@ -6,10 +6,12 @@ compared. The procedure gets the canonical SignedInfo, the value, and a fault wh
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from urllib.parse import unquote
 
+from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 from lxml import etree
 
 from services.verifier import algorithms, certificates
@@ -23,9 +25,10 @@ from services.verifier.domain import (
     Notice,
     SubIndication,
 )
-from services.verifier.formats import xades, xml_coverage, xml_keys
+from services.verifier.formats import beside, xades, xades_stamps, xml_contents, xml_coverage, xml_keys
 from services.verifier.formats.cms import AlgorithmIdentifier, CertificateReference, SignerInfo
 from services.verifier.formats.xades import Properties
+from services.verifier.formats.xades_stamps import Evidence
 from services.verifier.formats.xml_algorithms import (
     DIGEST_OIDS,
     KeyedHash,
@@ -35,7 +38,16 @@ from services.verifier.formats.xml_algorithms import (
     scheme_of,
 )
 from services.verifier.formats.xml_canonical import Form, NodeSet, canonical
-from services.verifier.formats.xml_input import DS, Source, XmlError, XmlLimit, children, looks_like, union
+from services.verifier.formats.xml_input import (
+    DS,
+    Source,
+    XmlError,
+    XmlLimit,
+    children,
+    local_name,
+    looks_like,
+    union,
+)
 from services.verifier.formats.xml_keys import Keys
 from services.verifier.formats.xml_references import MANIFEST, OBJECT, Reference, Resolve, Resolver, State
 from services.verifier.ports import Fault, Findings, FoundSignature, Proof, SubmittedDocument
@@ -52,9 +64,13 @@ _VERDICTS = {
 
 
 class XmlFormat:
-    """Finds the signatures of an XML document. Time-stamps in unsigned properties are not judged."""
+    """Finds the signatures of an XML document, and their time-stamps."""
 
     name = "XML"
+
+    def __init__(self, keys: Mapping[str, PublicKeyTypes] | None = None) -> None:
+        """`keys` are known by these names to whoever asks, for signatures whose KeyInfo only names its key."""
+        self._keys = dict(keys or {})
 
     def recognises(self, data: bytes) -> bool:
         """XML in UTF-8 or UTF-16, signed or not."""
@@ -63,7 +79,7 @@ class XmlFormat:
     def find(self, document: SubmittedDocument) -> Findings:
         """One finding for each Signature element; content handed in beside it answers references to the outside."""
         used: set[str] = set()
-        named = document.named or ({"": document.detached} if document.detached is not None else {})
+        named = beside.handed_in(document)
 
         def outside(uri: str) -> bytes | None:
             name = next(iter(named), "") if len(named) < 2 else unquote(uri).rpartition("/")[2]
@@ -71,8 +87,7 @@ class XmlFormat:
             return named.get(name)
 
         findings = self.find_with(document.data, outside)
-        spare = sorted(set(named) - used) if used else []
-        return replace(findings, signatures=[_with_spare(one, spare) for one in findings.signatures])
+        return beside.judged(findings, document, used) if used else beside.warned(findings, document)
 
     def find_with(self, data: bytes, outside: Resolve) -> Findings:
         """As `find`, with content outside the document by the name that a reference gives (a container's files)."""
@@ -81,16 +96,24 @@ class XmlFormat:
             signatures = list(source.root.iter(f"{DS}Signature"))
             if len(signatures) > MAX_SIGNATURES:
                 raise XmlLimit(f"more than {MAX_SIGNATURES} signatures")
-            resolver = Resolver(source, outside)
+            resolver = Resolver(source, outside, keys=self._keys)
             read = [_read(resolver, signature) for signature in signatures]
+            sound = [(one.element, one.references) for one in read if one.fault is None]
+            inside = xml_contents.signed_documents(resolver, sound)
         except XmlLimit as error:
             return Findings(self.name, obstacle=Notice(Code.LIMIT_REACHED, str(error)))
         except XmlError as error:
             return Findings(self.name, obstacle=Notice(Code.DOC_MALFORMED, str(error)))
-        signed = union(*(one.intervals for each in read for one in each.references))
-        left = xml_coverage.leftover(source, signatures, signed)
+        if inside:
+            within = union(source.numbers[one.element] for one in inside)
+            read = [one for one in read if not source.within(one.element, within)]
+        covered = union(*(one.intervals for each in read for one in each.references))
+        left = xml_coverage.leftover(source, signatures, covered)
+        values = Counter(each.method.value for each in read if each.method is not None)
         found = [_found(source, each, left, index) for index, each in enumerate(read)]
-        return Findings(self.name, found)
+        found = [_told_apart(one, values) for one in found]
+        signed = ((one.name, each.element, each.references) for one, each in zip(found, read, strict=True))
+        return Findings(self.name, found, contents=xml_contents.of(resolver, signed, inside))
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +126,7 @@ class _Read:
     method: Method | None = None
     keys: Keys = field(default_factory=Keys)
     properties: Properties = field(default_factory=Properties)
+    evidence: Evidence = field(default_factory=Evidence)
     fault: Fault | None = None
 
 
@@ -127,20 +151,23 @@ def _understood(
     resolver: Resolver, signature: etree._Element, references: list[Reference], method: Method
 ) -> _Read:
     source = resolver.source
-    keys = xml_keys.read(source, signature)
+    keys = xml_keys.read(source, signature, resolver.keys)
     qualifying = xades.qualifying(signature)
-    properties = Properties()
+    properties, evidence = Properties(), Evidence()
     if qualifying is None and any(one.type.endswith("#SignedProperties") for one in references):
         raise XmlError("signed properties are referred to, and none are where XAdES has them")
     if qualifying is not None:
-        properties = xades.read(qualifying, is_signed=_is_signed(source, qualifying, references))
+        is_signed = _is_signed(source, qualifying, references)
+        properties = xades.read(qualifying, is_signed=is_signed)
+        own = tuple(references)
+        evidence = xades_stamps.read(xades_stamps.Signature(resolver, signature, own, qualifying, is_signed))
     references += _manifests(resolver, signature, references)
     data = xml_coverage.data_references(source, references, signature)
     fault = _fault_of(references) or _misplaced(signature, references)
     if fault is None and not data:
         detail = "the signature covers nothing but itself"
         fault = Fault(Indication.TOTAL_FAILED, SubIndication.FORMAT_FAILURE, detail)
-    return _Read(signature, tuple(references), tuple(data), method, keys, properties, fault)
+    return _Read(signature, tuple(references), tuple(data), method, keys, properties, evidence, fault)
 
 
 def _members(signature: etree._Element) -> tuple[etree._Element, bytes]:
@@ -209,13 +236,13 @@ def _fault_of(references: Sequence[Reference]) -> Fault | None:
     return None
 
 
-def _with_spare(found: FoundSignature, spare: Sequence[str]) -> FoundSignature:
-    """Content that was handed in and that no signature names must not look signed."""
-    if not spare or found.fault is not None:
+def _told_apart(found: FoundSignature, values: Mapping[bytes, int]) -> FoundSignature:
+    """Nobody signs the same twice: a second copy was put there by another hand, to be found by somebody."""
+    count = values.get(found.signer.signature, 0) if found.signer is not None else 0
+    if count < 2:
         return found
-    detail = f"content that was handed in is not signed: {', '.join(spare)[:120] or 'the detached content'}"
-    fault = Fault(Indication.INDETERMINATE, SubIndication.SIGNED_DATA_NOT_FOUND, detail)
-    return replace(found, fault=fault, coverage=CoverageReport(Coverage.UNKNOWN))
+    detail = f"the same signature stands in the document {count} times"
+    return replace(found, notices=(*found.notices, Notice(Code.WRAPPING, detail)))
 
 
 def _misplaced(signature: etree._Element, references: Sequence[Reference]) -> Fault | None:
@@ -254,9 +281,12 @@ def _is_apart(element: etree._Element) -> bool:
 
 
 def _in_own_object(signature: etree._Element, element: etree._Element) -> bool:
-    """True for what stands in an Object of this very signature, or is one."""
+    """True for what stands in an Object of this very signature, or is one; SignedProperties only at their own place."""
     line = [element, *element.iterancestors()]
-    return signature in line and line[line.index(signature) - 1].tag == f"{DS}Object"
+    if signature not in line or line[line.index(signature) - 1].tag != f"{DS}Object":
+        return False
+    inside = [local_name(one) for one in line[: line.index(signature)]]
+    return inside[0] != "SignedProperties" or inside == ["SignedProperties", "QualifyingProperties", "Object"]
 
 
 def _found(source: Source, read: _Read, left: xml_coverage.Leftover, index: int) -> FoundSignature:
@@ -274,10 +304,14 @@ def _found(source: Source, read: _Read, left: xml_coverage.Leftover, index: int)
         signer=signer,
         digest=None,
         certificates=(*chosen, *read.keys.certificates, *read.properties.certificates),
+        crls=read.evidence.crls,
+        ocsps=read.evidence.ocsps,
+        time_stamps=read.evidence.time_stamps,
+        unjudged_time_stamps=read.evidence.unjudged,
         claimed_time=read.properties.claimed_time,
         notices=(*intact, *notices),
         fault=read.fault,
-        proof=Proof(read.method.scheme, read.method.holds, _weak(read), read.keys.key),
+        proof=Proof(read.method.scheme, read.method.holds, key=read.keys.key, digests=_digests(read)),
     )
 
 
@@ -290,9 +324,8 @@ def _level(properties: Properties) -> str:
     return "XAdES-B-B" if properties.claimed_time is not None else "XAdES"
 
 
-def _weak(read: _Read) -> tuple[Notice, ...]:
-    labels = {one.digest for one in read.references if one.digest}
-    return tuple(notice for label in sorted(labels) for notice in algorithms.weaknesses(None, "", label))
+def _digests(read: _Read) -> tuple[str, ...]:
+    return tuple(sorted({one.digest for one in read.references if one.digest}))
 
 
 def _signer(read: _Read, method: Method) -> tuple[SignerInfo, tuple[bytes, ...]]:
@@ -322,7 +355,7 @@ def _signer(read: _Read, method: Method) -> tuple[SignerInfo, tuple[bytes, ...]]
         signing_time=properties.claimed_time,
         references=reference,
         has_reference_attribute=bool(properties.references),
-        has_timestamp=properties.has_time_stamp,
+        has_timestamp=bool(read.evidence.time_stamps),
     )
     return info, (certificate.der,) if certificate is not None else ()
 

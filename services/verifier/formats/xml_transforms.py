@@ -34,7 +34,8 @@ MAX_EXPRESSION = 300
 # A step is a name or *, down one level or to any; nothing that can take more than one pass over the document.
 _NAME = r"(?:[A-Za-z_][\w.-]*:)?[A-Za-z_][\w.-]*"
 _STEPS = re.compile(rf"(?:/|//|/descendant::|/descendant-or-self::)(?:{_NAME}|\*)(?:/(?:{_NAME}|\*)){{0,8}}")
-_ANCESTOR = re.compile(rf"(not\()?\s*ancestor-or-self::({_NAME})\s*(?(1)\))")
+_WITH_ID = r"""\[\s*@(Id|ID|id)\s*=\s*(?:'([^']*)'|"([^"]*)")\s*\]"""
+_ANCESTOR = re.compile(rf"(not\()?\s*ancestor-or-self::({_NAME})\s*(?:{_WITH_ID})?\s*(?(1)\))")
 _OWN = re.compile(rf"here\(\)/ancestor::{_NAME}\[1\]")
 
 Data = bytes | NodeSet
@@ -115,7 +116,7 @@ def _decoded(data: Data) -> bytes:
 
 
 def _xpath(nodes: NodeSet, transform: etree._Element) -> NodeSet:
-    """XPath 1.0 as a filter: only "has (or has not) such an ancestor", which every signer of this kind uses."""
+    """XPath 1.0 as a filter: only "has (or has not) such an ancestor", also one of that id, as signers of this kind ask."""
     expressions = transform.findall(f"{DS}XPath")
     if len(expressions) != 1:
         raise XmlError("an XPath transform has exactly one expression")
@@ -125,6 +126,9 @@ def _xpath(nodes: NodeSet, transform: etree._Element) -> NodeSet:
     if match is None:
         raise UnsupportedTransform(f"an XPath expression is not supported: {text[:80]}")
     named = _located(nodes.source, f"//{match.group(2)}", expression)
+    if match.group(3):
+        identifier = match.group(4) if match.group(4) is not None else match.group(5)
+        named = [one for one in named if one.get(match.group(3)) == identifier]
     if match.group(1):
         return _subtracted(nodes, named)
     return replace(nodes, intervals=common(nodes.intervals, _numbers(nodes, named)), cuts=None)

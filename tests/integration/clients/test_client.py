@@ -84,7 +84,10 @@ def test_documents_are_verified(kyso: KysoClient, door: Door) -> None:
     report = kyso.verify(CONTENT, integrity_only=True)
     assert (report.verdict, report.clean, report.document["integrity_only"]) == ("valid", True, True)
     kyso.verify(b"cms", detached=CONTENT)
-    assert (door.services.verifier.document, door.services.verifier.detached) == (b"cms", CONTENT)
+    assert (door.services.verifier.document, door.services.verifier.contents) == (
+        b"cms",
+        {"document": CONTENT},
+    )
 
 
 def test_credentials_are_read(kyso: KysoClient) -> None:

@@ -68,10 +68,43 @@ class Verifier(verifier_pb2_grpc.VerifierServiceServicer):
     def __init__(self) -> None:
         self.header: verifier.VerifyDocumentHeader | None = None
         self.document = b""
-        self.detached = b""
+        self.contents: dict[str, bytes] = {}
+        self.originals: list[tuple[str, bytes]] = [("thư.pdf", b"%PDF-original")]
 
-    async def VerifyDocument(self, request_iterator: Any, context: Any) -> verifier.VerifyDocumentResponse:
-        self.header, self.document, self.detached = None, b"", b""
+    async def ExamineDocument(self, request_iterator: Any, context: Any) -> Any:
+        report = await self._judged(request_iterator)
+        header = self.header
+        assert header is not None
+        kinds = verifier.ExaminationFileKind
+        files: list[tuple[Any, str, str, bytes]] = []
+        if header.report_form:
+            files.append(
+                (kinds.EXAMINATION_FILE_KIND_REPORT, "", "text/html; charset=utf-8", b"<p>report</p>")
+            )
+        if header.include_evidence:
+            files.append((kinds.EXAMINATION_FILE_KIND_CERTIFICATE, "", "application/pkix-cert", b"leaf"))
+            files.append((kinds.EXAMINATION_FILE_KIND_CRL, "", "application/pkix-crl", bytes(300_000)))
+        if header.include_originals:
+            report.originals = len(self.originals)
+            files += [
+                (kinds.EXAMINATION_FILE_KIND_ORIGINAL, n, "application/pdf", d) for n, d in self.originals
+            ]
+        if header.keep_evidence:
+            report.evidence_id = "evd_1"
+        yield verifier.ExamineDocumentResponse(report=report)
+        for kind, name, media_type, data in files:
+            digest = hashlib.sha256(data).digest()
+            yield verifier.ExamineDocumentResponse(
+                file=verifier.ExaminationFile(
+                    kind=kind, name=name, media_type=media_type, size=len(data), sha256=digest
+                )
+            )
+            for offset in range(0, len(data), 100_000):
+                yield verifier.ExamineDocumentResponse(chunk=data[offset : offset + 100_000])
+
+    async def _judged(self, request_iterator: Any) -> verifier.VerifyDocumentResponse:
+        self.header, self.document, self.contents = None, b"", {}
+        name = ""
         async for request in request_iterator:
             match request.WhichOneof("part"):
                 case "header":
@@ -79,15 +112,17 @@ class Verifier(verifier_pb2_grpc.VerifierServiceServicer):
                     assert not self.document
                     self.header = request.header
                 case "chunk":
-                    assert not self.detached
+                    assert not self.contents
                     self.document += request.chunk
                 case "detached_chunk":
-                    self.detached += request.detached_chunk
+                    self.contents[name] += request.detached_chunk
+                case "content":
+                    name = request.content.name
+                    self.contents[name] = b""
         assert self.header is not None
-        assert self.header.detached == bool(self.detached)
         certificate = verifier.CertificateSummary(
             subject="CN=UBND xã", issuer="CN=CA", serial_number="0a", sha256=b"\x02" * 32, not_before=stamp(),
-            identifiers=[verifier.SubjectIdentifier(type="tax", value="0106489944-001")],
+            identifiers=[verifier.SubjectIdentifier(type="tax", value="0106489944-001", prefix="MST")],
         )  # fmt: skip
         report = verifier.SignatureReport(
             name="Signature1", format="PAdES-B-B", indication=verifier.INDICATION_TOTAL_PASSED, integrity="intact",
@@ -217,6 +252,47 @@ class Registry(registry_pb2_grpc.RegistryServiceServicer):
         return registry.ListAuditEventsResponse(events=[event])
 
 
+class Evidence(registry_pb2_grpc.EvidenceServiceServicer):
+    """Keeps one verification's evidence; remembers what was asked."""
+
+    def __init__(self) -> None:
+        self.last: Any = None
+        self.deleted: list[str] = []
+        self.crl = bytes(300_000)
+
+    def _kept(self) -> registry.Evidence:
+        file = registry.EvidenceFile(
+            kind=registry.EVIDENCE_FILE_KIND_CRL,
+            sha256=hashlib.sha256(self.crl).digest(),
+            size=len(self.crl),
+        )
+        return registry.Evidence(
+            id="evd_1", agency_id="ag_1", client_id=CLIENT, document_sha256=bytes(32), verdict="valid",
+            validated_at=stamp(), kept_at=stamp(), reference="HS-1", files=[file],
+        )  # fmt: skip
+
+    async def GetEvidence(self, request: Any, context: Any) -> registry.Evidence:
+        if request.id != "evd_1":
+            raise NotFound("no such evidence")
+        return self._kept()
+
+    async def ListEvidence(self, request: Any, context: Any) -> registry.ListEvidenceResponse:
+        self.last = request
+        return registry.ListEvidenceResponse(evidence=[self._kept()])
+
+    async def FetchEvidenceFile(self, request: Any, context: Any) -> Any:
+        (file,) = self._kept().files
+        if request.sha256 != file.sha256:
+            raise NotFound("no such file")
+        yield registry.FetchEvidenceFileResponse(file=file)
+        for offset in range(0, len(self.crl), 200_000):
+            yield registry.FetchEvidenceFileResponse(chunk=self.crl[offset : offset + 200_000])
+
+    async def DeleteEvidence(self, request: Any, context: Any) -> registry.DeleteEvidenceResponse:
+        self.deleted.append(request.id)
+        return registry.DeleteEvidenceResponse()
+
+
 class Pki(registry_pb2_grpc.PkiServiceServicer):
     """Publishes a CRL whose bytes are its number."""
 
@@ -243,12 +319,14 @@ class StandIns:
         self.signer = Signer()  # type: ignore[abstract]
         self.pki = Pki()  # type: ignore[abstract]
         self.verifier = Verifier()  # type: ignore[abstract]
+        self.evidence = Evidence()  # type: ignore[abstract]
         self.tokens, self.registry = Tokens(), Registry()
 
     def add(self, server: grpc.aio.Server) -> None:
         registry_pb2_grpc.add_TokenServiceServicer_to_server(self.tokens, server)
         registry_pb2_grpc.add_RegistryServiceServicer_to_server(self.registry, server)
         registry_pb2_grpc.add_PkiServiceServicer_to_server(self.pki, server)
+        registry_pb2_grpc.add_EvidenceServiceServicer_to_server(self.evidence, server)
         signer_pb2_grpc.add_SignerServiceServicer_to_server(self.signer, server)
         verifier_pb2_grpc.add_VerifierServiceServicer_to_server(self.verifier, server)
 

@@ -14,7 +14,9 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 ROUTES = {
     "POST /oauth2/token", "POST /v1/hashes:sign", "POST /v1/signatures", "GET /v1/signatures/{id}",
     "POST /v1/signatures:batch", "POST /v1/documents:extend", "POST /v1/documents:prepare",
-    "POST /v1/documents:complete", "GET /v1/signatures/{id}/document", "POST /v1/uploads", "POST /v1/verifications", "GET /v1/credentials",
+    "POST /v1/documents:complete", "GET /v1/signatures/{id}/document", "POST /v1/uploads", "POST /v1/verifications",
+    "POST /v1/documents:extract", "GET /v1/evidence", "GET /v1/evidence/{id}", "DELETE /v1/evidence/{id}",
+    "GET /v1/evidence/{id}/files/{digest}", "GET /v1/credentials",
     "POST /v1/credentials", "GET /v1/credentials/{id}", "POST /v1/credentials/{id}:hold",
     "POST /v1/credentials/{id}:release", "POST /v1/credentials/{id}:revoke",
     "GET /v1/credentials/{id}/certification-request", "POST /v1/credentials/{id}/certificate",

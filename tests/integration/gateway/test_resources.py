@@ -1,9 +1,8 @@
-"""The other resources: tokens, verifications, the register, PKI, and what the gateway says about itself."""
+"""The other resources: tokens, the register, PKI, and what the gateway says about itself."""
 
 from __future__ import annotations
 
 import base64
-import hashlib
 import io
 import sys
 from typing import Any
@@ -84,65 +83,6 @@ async def test_a_wrong_token_request_gets_the_standards_own_error(
 async def test_a_json_token_request_is_refused(door: Door) -> None:
     answer = await door.http.post("/oauth2/token", json=GRANT)
     assert (answer.status_code, answer.json()["error"]) == (400, "invalid_request")
-
-
-async def test_a_pdf_is_verified_raw_and_as_a_part(door: Door) -> None:
-    content = b"%PDF-1.7 " + bytes(100_000)
-    raw = await door.http.post(
-        "/v1/verifications?integrity_only=true&file_name=a.pdf",
-        content=content,
-        headers=door.headers("verify", Content_Type="application/pdf"),
-    )
-    assert raw.status_code == 200, raw.text
-    report = raw.json()
-    assert (report["verdict"], report["clean"], report["integrity_only"]) == ("valid", True, True)
-    assert report["document_sha256"] == hashlib.sha256(content).hexdigest()
-    (signature,) = report["signatures"]
-    assert signature["indication"] == "TOTAL-PASSED"
-    assert signature["sub_indication"] is None
-    assert signature["signer"]["identifiers"] == [
-        {"type": "tax", "value": "0106489944-001", "malformed": False}
-    ]
-    assert signature["claimed_signing_time"] == "2026-11-22T08:00:00Z"
-    part = await door.http.post(
-        "/v1/verifications", files={"document": ("b.pdf", content)}, headers=door.headers("verify")
-    )
-    assert part.json()["document_sha256"] == report["document_sha256"]
-    assert door.services.verifier.header is not None
-    assert door.services.verifier.header.file_name == "b.pdf"
-    assert not door.services.verifier.header.detached
-
-
-async def test_a_detached_signature_is_verified_with_its_content(door: Door) -> None:
-    content = bytes(range(256)) * 8000
-    files = [("document", ("letter.p7s", b"\x30\x03cms")), ("detached", ("letter.pdf", content))]
-    answer = await door.http.post("/v1/verifications", files=files, headers=door.headers("verify"))
-    assert answer.status_code == 200, answer.text
-    assert door.services.verifier.document == b"\x30\x03cms"
-    assert door.services.verifier.detached == content
-
-
-async def test_a_large_document_streams_before_its_end_is_known(door: Door) -> None:
-    content = bytes(1_600_000)
-    answer = await door.http.post(
-        "/v1/verifications", files={"document": ("a.pdf", content)}, headers=door.headers("verify")
-    )
-    assert answer.status_code == 200, answer.text
-    assert door.services.verifier.document == content
-
-
-@pytest.mark.parametrize(
-    "files",
-    [
-        [("detached", ("a", b"x")), ("document", ("b", b"y"))],
-        [("document", ("b", b"y")), ("other", ("a", b"x"))],
-        [("document", ("b", b"y")), ("detached", ("a", b"x")), ("detached", ("a", b"x"))],
-        [("document", ("b", bytes(1_200_000))), ("detached", ("a", b"x"))],
-    ],
-)
-async def test_parts_to_verify_have_one_order(door: Door, files: list[Any]) -> None:
-    answer = await door.http.post("/v1/verifications", files=files, headers=door.headers("verify"))
-    assert (answer.status_code, answer.json()["code"]) == (400, "PART_ORDER")
 
 
 async def test_a_credential_is_made_and_read(door: Door) -> None:

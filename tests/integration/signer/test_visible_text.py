@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from services.kernel.errors import FieldInvalid, ImageInvalid, PlaceInvalid
+from services.kernel.typeface import VIETNAMESE
 from services.signer.formats import visible
 from services.signer.formats.parameters import Place, Visible
-from services.signer.formats.visible.font import VIETNAMESE
 from tests.support import pdfs
 from tests.support.document_signers import pdfsig
 from tests.support.pictures import (

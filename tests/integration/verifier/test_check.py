@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 import subprocess
 import sys
@@ -11,6 +13,8 @@ from typing import Any
 
 import pytest
 
+from services.verifier import algorithm_policy
+from services.verifier.anchors import AnchorTerms
 from tests.support.pdfs import one_page_pdf
 from tests.unit.verifier.authority import Authority, Hierarchy
 
@@ -40,9 +44,21 @@ def folder(tmp_path_factory: pytest.TempPathFactory, hierarchy: Hierarchy) -> Pa
     (path / "root.der").write_bytes(hierarchy.root.der)
     (path / "ca.der").write_bytes(hierarchy.issuing.der)
     fresh: dict[str, Any] = {"this_update": NOW - timedelta(hours=1), "next_update": NOW + timedelta(hours=1)}
+    (path / "list.json").write_text(json.dumps(trust_list(hierarchy.root.der, None)), "utf-8")
+    (path / "ended.json").write_text(json.dumps(trust_list(hierarchy.root.der, NOW)), "utf-8")
+    policy = algorithm_policy.SHIPPED.read_text("utf-8")
+    # Without elliptic curves, which sign here.
+    (path / "policy.toml").write_text(policy.replace('"ECDSA", "ECDSA-plain"', '"ECDSA-plain"'), "utf-8")
     (path / "root.crl").write_bytes(hierarchy.root.crl(**fresh))
     (path / "ca.crl").write_bytes(hierarchy.issuing.crl(**fresh))
     return path
+
+
+def trust_list(anchor: bytes, until: datetime | None) -> dict[str, Any]:
+    """A list with one anchor, as the command trust-list writes it."""
+    terms = AnchorTerms(hashlib.sha256(anchor).hexdigest(), "public", None, until)
+    listed = terms.fields() | {"certificate": base64.b64encode(anchor).decode(), "name": "Service"}
+    return {"kind": "kyso-trust-list", "anchors": [listed]}
 
 
 def check(folder: Path, *arguments: str) -> tuple[int, dict[str, Any]]:
@@ -63,6 +79,10 @@ TRUST = ("--anchor", "root.der", "--intermediate", "ca.der", "--crl", "root.crl"
     ("arguments", "status", "verdict"),
     [
         (("signed.pdf", *TRUST), 0, "valid"),
+        (("signed.pdf", "--trust-list", "list.json", *TRUST[2:]), 0, "valid"),
+        (("signed.pdf", "--trust-list", "ended.json", *TRUST[2:]), 2, "indeterminate"),
+        (("signed.pdf", "--trust-list", "ended.json", *TRUST), 0, "valid"),
+        (("signed.pdf", "--algorithms", "policy.toml", *TRUST), 2, "indeterminate"),
         (("signed.pdf", "--integrity"), 0, "valid"),
         (("signed.pdf",), 2, "indeterminate"),
         (("signed.pdf", *TRUST[:4]), 2, "indeterminate"),
@@ -99,6 +119,16 @@ def test_a_missing_file_is_a_clear_message(folder: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 66
     assert "nowhere.pdf" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(("option", "said"), [("--trust-list", "no trust list"), ("--algorithms", "no TOML")])
+def test_a_file_of_another_kind_is_a_clear_message(folder: Path, option: str, said: str) -> None:
+    files = [str(folder / "signed.pdf"), option, str(folder / "root.der")]
+    command = [sys.executable, "-m", "services.verifier", "check", *files]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 66
+    assert said in done.stderr
     assert "Traceback" not in done.stderr
 
 

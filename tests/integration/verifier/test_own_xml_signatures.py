@@ -222,3 +222,65 @@ def _rearrange(root: etree._Element, parent: etree._Element, element: etree._Ele
             root.append(element)
         case _:
             parent.insert(0, element)
+
+
+@pytest.mark.parametrize("qualified", [True, False])
+def test_what_an_enveloping_signature_carries_is_handed_over(qualified: bool) -> None:
+    """XML as it is signed, anything else octet by octet; with properties or without."""
+    for content in (DECLARATION, b"%PDF-1.7 \x00 not XML"):
+        out = sign(content, "ENVELOPING", qualified=qualified)
+        findings = XmlFormat().find(SubmittedDocument(out))
+        (carried,) = findings.contents
+        assert carried.signed_by == (findings.signatures[0].name,)
+        if content is DECLARATION:
+            root = etree.fromstring(content)
+            written = etree.tostring(root, method="c14n", exclusive=True, with_comments=False)
+            assert carried.data == written
+        else:
+            assert carried.data == content
+    broken = sign(DECLARATION, "ENVELOPING", qualified=qualified).replace(b"1.000.000", b"9.000.000")
+    assert XmlFormat().find(SubmittedDocument(broken)).contents == []
+    for packaging in ("ENVELOPED", "DETACHED"):
+        out = sign(DECLARATION, packaging, qualified=qualified)
+        assert XmlFormat().find(SubmittedDocument(out, DECLARATION)).contents == []
+
+
+def test_a_signed_document_that_is_signed_once_more_is_judged_as_the_document_it_was(
+    service: VerificationService,
+) -> None:
+    """Inside the new signature, "the whole document" would mean another one."""
+    plain = re.sub(rb"<\?to-khai.*?\?>", b"", DECLARATION)
+    for packaging, target in (("ENVELOPED", ""), ("ENVELOPED", "ID_1"), ("ENVELOPING", "")):
+        once = sign(plain, packaging, xml_target_id=target)
+        twice = sign(once, "ENVELOPING", algorithm=ALGORITHMS[-1])
+        report = verify(service, twice, "ENVELOPING")
+        assert report.clean, (packaging, report.notices)
+        assert len(report.signatures) == 1
+        (inner,) = report.inner
+        assert inner.report.clean
+        assert inner.report.signatures[0].coverage.coverage is Coverage.WHOLE
+        (carried,) = XmlFormat().find(SubmittedDocument(twice)).contents
+        assert carried.data in once
+        # Where the new signature does not hold, nothing inside it is left out of the verdict.
+        broken = twice.replace(b"1.000.000", b"9.000.000")
+        if b"1.000.000" in twice:
+            assert len(verify(service, broken, "ENVELOPING").signatures) == 2
+
+
+def test_a_broken_signature_inside_takes_clean_away(service: VerificationService) -> None:
+    once = sign(DECLARATION, "ENVELOPED", xml_target_id="ID_1").replace(b"1.000.000", b"9.000.000")
+    report = verify(service, sign(once, "ENVELOPING", algorithm=ALGORITHMS[-1]), "ENVELOPING")
+    assert report.signatures[0].indication is Indication.TOTAL_PASSED
+    assert not report.clean
+
+
+def test_a_second_copy_of_a_signature_is_told(service: VerificationService) -> None:
+    """A signature that leaves all signatures out of what it signs holds wherever a copy of it stands."""
+    data = sign(DECLARATION, "ENVELOPED", qualified=False)
+    (mark,) = re.findall(rb"<ds:Signature .*</ds:Signature>", data, re.DOTALL)
+    named = re.sub(rb' Id="[^"]*"', b"", mark)
+    doubled = data.replace(b"</HSoThueDTu>", named + b"</HSoThueDTu>")
+    report = verify(service, doubled, "ENVELOPED")
+    assert len(report.signatures) == 2
+    assert not report.clean
+    assert all(Code.WRAPPING in {n.code for n in one.notices} for one in report.signatures)

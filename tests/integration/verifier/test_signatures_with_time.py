@@ -9,14 +9,16 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from services.signer.formats.cades import CadesBaseline
-from services.signer.formats.format import Document, Signed
+from services.signer.formats.format import Document, SignatureFormat, Signed
 from services.signer.formats.pades import PadesBaseline
 from services.signer.formats.parameters import Level
+from services.signer.formats.xades import XmlSignature
 from services.verifier import rendering
 from services.verifier.config import LimitSettings
 from services.verifier.domain import Code, DocumentReport, Indication, SignatureKind, SubIndication
 from services.verifier.formats.cms_file import CmsFormat
 from services.verifier.formats.pdf import PdfFormat
+from services.verifier.formats.xml_signature import XmlFormat
 from services.verifier.ports import SubmittedDocument, TrustMaterial
 from services.verifier.service import VerificationService
 from services.verifier.workers import WorkerPool
@@ -25,25 +27,42 @@ from tests.support.document_signers import authority, signed
 from tests.support.pdfs import one_page_pdf
 from tests.support.stamping import TimeStampUnit
 from tests.support.time_world import START, brief_signer, days, unit
+from tests.support.xml_tools import DECLARATION
 
 CONTENT = "Nghị quyết số 57".encode()
-FORMATS = (PdfFormat(), CmsFormat())
+FORMATS = (PdfFormat(), CmsFormat(), XmlFormat())
 LEVELS = list(Level)
-KINDS = ["PADES", "CADES"]
-NAMES = {"PADES": "PAdES", "CADES": "CAdES"}
+PACKAGINGS = ["ENVELOPED", "ENVELOPING", "DETACHED"]
+KINDS = ["PADES", "CADES", *PACKAGINGS]
+FORMS: dict[str, SignatureFormat] = {
+    "PADES": PadesBaseline(),
+    "CADES": CadesBaseline(),
+    **dict.fromkeys(PACKAGINGS, XmlSignature(qualified=True)),
+}
+NAMES = {"PADES": "PAdES", "CADES": "CAdES", **dict.fromkeys(PACKAGINGS, "XAdES")}
+
+
+def content(kind: str) -> bytes:
+    """What is signed."""
+    return {"PADES": one_page_pdf(), "CADES": CONTENT}.get(kind, DECLARATION)
+
+
+def submitted(kind: str, made: bytes) -> SubmittedDocument:
+    """A finished signature as it is handed in."""
+    return SubmittedDocument(made, content(kind) if kind in ("CADES", "DETACHED") else None)
 
 
 def make(kind: str, level: Level, stamping_unit: TimeStampUnit | None = None) -> SubmittedDocument:
     """Sign by the brief signer at START and raise to a level."""
-    form = PadesBaseline() if kind == "PADES" else CadesBaseline()
-    who = brief_signer()
-    document = one_page_pdf() if kind == "PADES" else CONTENT
-    options = who.parameters(form=kind, level=level)  # type: ignore[arg-type]
+    form, who, document = FORMS[kind], brief_signer(), content(kind)
+    packaging = {"packaging": kind} if kind in PACKAGINGS else {}
+    name = "XADES" if kind in PACKAGINGS else kind
+    options = who.parameters(form=name, level=level, **packaging)  # type: ignore[arg-type]
     addition = signed(form, document, who, options)
     raised = stamping.raise_to(
         form, Signed(Document.of(document), addition), level, at=START, unit=stamping_unit or unit()
     )
-    return SubmittedDocument(document + raised) if kind == "PADES" else SubmittedDocument(raised, CONTENT)
+    return submitted(kind, document + raised if kind == "PADES" else raised)
 
 
 def verify(document: SubmittedDocument, at: datetime, *crls: bytes) -> DocumentReport:
@@ -151,11 +170,9 @@ def _archived(
     if kind == "PADES":
         sent = Signed(Document.of(document.data))
         added = stamping.raise_to(PadesBaseline(), sent, Level.B_LTA, at=at, unit=stamping_unit)
-        return SubmittedDocument(document.data + added)
-    sent = Signed(Document.of(CONTENT), document.data)
-    return SubmittedDocument(
-        stamping.raise_to(CadesBaseline(), sent, Level.B_LTA, at=at, unit=stamping_unit), CONTENT
-    )
+        return submitted(kind, document.data + added)
+    sent = Signed(Document.of(content(kind)), document.data)
+    return submitted(kind, stamping.raise_to(FORMS[kind], sent, Level.B_LTA, at=at, unit=stamping_unit))
 
 
 def test_a_document_time_stamp_is_judged_for_itself() -> None:

@@ -227,6 +227,17 @@ def test_content_stamped_after_the_signature_contradicts_itself() -> None:
     assert verify(with_token(data, token)).signatures[0].indication is Indication.TOTAL_PASSED
 
 
+def test_nobody_can_state_a_time_at_which_the_signature_did_not_exist() -> None:
+    anchor = authority()[1].public_bytes(Encoding.DER)
+    lists = stamping.crl(START), stamping.crl(days(1), revoked=(brief_signer().chain[0],))
+    service = VerificationService((CmsFormat(),), TrustMaterial((anchor,), (), lists))
+    stated = days(0.5)
+    for at, expected in ((days(0.2), None), (days(1.2), SubIndication.TIMESTAMP_ORDER_FAILURE)):
+        document = SubmittedDocument(_with_content_stamp(at), CONTENT)
+        report = service.examine(document, AT, stated).report
+        assert report.signatures[0].sub_indication is expected
+
+
 def _with_content_stamp(at: datetime) -> bytes:
     """A container whose signer signed a content time-stamp too (EN 319 122-1 clause 5.2.8)."""
     stamp = stamping.token(stamping.imprint(CONTENT), SHA256, at, unit())

@@ -61,24 +61,27 @@ class Signer:
     certificate: x509.Certificate
     chain: list[x509.Certificate] = field(default_factory=list)
 
-    def pdf(self, data: bytes | None = None, name: str = "Signature1", **metadata: Any) -> bytes:
-        """Sign a PDF (a fresh one where none is given) as PAdES B-B, in a further revision."""
+    def pyhanko(self) -> signers.Signer:
+        """The same signer for pyHanko."""
         key = self.key.private_bytes(
             serialization.Encoding.DER, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )
         store = SimpleCertificateStore()  # type: ignore[no-untyped-call]
         store.register_multiple([_asn1(c) for c in self.chain])
-        signer = signers.SimpleSigner(
+        return signers.SimpleSigner(
             signing_cert=_asn1(self.certificate),
             signing_key=asn1_keys.PrivateKeyInfo.load(key),
             cert_registry=store,
         )
+
+    def pdf(self, data: bytes | None = None, name: str = "Signature1", **metadata: Any) -> bytes:
+        """Sign a PDF (a fresh one where none is given) as PAdES B-B, in a further revision."""
         options: dict[str, Any] = {"md_algorithm": "sha256", "subfilter": SigSeedSubFilter.PADES} | metadata
         out = BytesIO()
         signers.sign_pdf(
             IncrementalPdfFileWriter(BytesIO(data if data is not None else one_page_pdf())),
             PdfSignatureMetadata(field_name=name, **options),
-            signer=signer,
+            signer=self.pyhanko(),
             new_field_spec=fields.SigFieldSpec(name),
             output=out,
         )

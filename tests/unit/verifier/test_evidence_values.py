@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.verifier import certificates
+from services.verifier.algorithm_policy import AlgorithmPolicy, Row
 from services.verifier.certificates import Certificate
 from services.verifier.config import EvidenceSettings
 from services.verifier.evidence_values import (
@@ -23,6 +24,7 @@ from services.verifier.evidence_values import (
     Crl,
     OcspQuestion,
     OcspValue,
+    Reliance,
     read_certificates,
 )
 from services.verifier.ocsp import needs_no_status
@@ -133,6 +135,35 @@ def test_rsa_authorities_may_sign_either_way(*, pss: bool) -> None:
     builder = builder.last_update(START - HOUR).next_update(START + HOUR)
     data = builder.sign(key, hashes.SHA256(), rsa_padding=scheme).public_bytes(Encoding.DER)
     Crl.read(data).require(loaded(LEAF), loaded(ca), START, SKEW)
+
+
+def with_sha1(crl: Crl, key: rsa.RSAPrivateKey) -> bytes:
+    """The same list, signed over SHA-1: no library here writes one any more."""
+    sha256, sha1 = (bytes.fromhex("06092a864886f70d0101") + last for last in (b"\x0b", b"\x05"))
+    old = key.sign(crl.parsed.tbs_certlist_bytes, padding.PKCS1v15(), hashes.SHA256())
+    body = crl.parsed.tbs_certlist_bytes.replace(sha256, sha1)
+    signature = key.sign(body, padding.PKCS1v15(), hashes.SHA1())  # noqa: S303 - that it is refused is the test
+    assert old in crl.der
+    return crl.der.replace(sha256, sha1).replace(old, signature)
+
+
+def test_a_list_that_sha1_signs_counts_only_where_sha1_links_are_pinned() -> None:
+    key = rsa.generate_private_key(65537, 2048)
+    name = subject(common_name="RSA CA")
+    ca = loaded(authority().issue(name, key.public_key(), extensions=[], **VALID))
+    builder = x509.CertificateRevocationListBuilder().issuer_name(name)
+    builder = builder.last_update(START - HOUR).next_update(START + HOUR)
+    new = Crl.read(builder.sign(key, hashes.SHA256()).public_bytes(Encoding.DER))
+    old = Crl.read(with_sha1(new, key))
+    leaf = loaded(LEAF)
+    with pytest.raises(BadValue, match="does not count"):
+        old.require(leaf, ca, START, SKEW)
+    old.require(leaf, ca, START, SKEW, Reliance(sha1_lists=True))
+    # An algorithm that has ended counts no more either.
+    ended = Reliance(AlgorithmPolicy("test", (Row(frozenset({"SHA-256"}), START),), ()))
+    new.require(leaf, ca, START, SKEW)
+    with pytest.raises(BadValue, match="does not count"):
+        new.require(leaf, ca, START, SKEW, ended)
 
 
 @pytest.mark.parametrize("by_name", [True, False])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from cryptography import x509
@@ -14,13 +14,16 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from services.verifier import algorithms, certificates, wire
-from services.verifier.algorithms import DATED, UNRESTRICTED
+from services.verifier.algorithm_policy import Purpose
+from services.verifier.algorithms import UNRESTRICTED
 from services.verifier.certificates import Certificate
 from services.verifier.domain import Code, SubIndication, Verdict
 from services.verifier.formats import ber
 from services.verifier.formats.cms_file import CmsFormat
+from services.verifier.past import ChainJudge, Material
 from services.verifier.path import PathResult, PathValidator
 from services.verifier.path_rules import LegacyLinks, PathRules
+from services.verifier.poe import Proofs
 from services.verifier.policy_graph import ANY_POLICY, CertificatePolicy, PolicyError, PolicyGraph
 from services.verifier.ports import SubmittedDocument, TrustMaterial
 from services.verifier.service import VerificationService
@@ -249,9 +252,10 @@ def test_a_link_signed_with_sha1_is_borne_where_it_is_pinned(
     assert Code.ALG_SHA1 in {n.code for n in result.notices}
 
 
-def test_the_dated_table_allows_what_was_allowed_then() -> None:
-    assert not algorithms.weaknesses(None, "RSA", "SHA-1", DATED, NOW.replace(year=2010))
-    assert algorithms.weaknesses(None, "RSA", "SHA-1", DATED, NOW)
+def test_the_policy_allows_what_was_allowed_then() -> None:
+    dated = algorithms.default_policy().with_digest("SHA-1", datetime(2012, 8, 1, tzinfo=UTC), set(Purpose))
+    assert not algorithms.weaknesses(None, "RSA", "SHA-1", dated, NOW.replace(year=2010))
+    assert algorithms.weaknesses(None, "RSA", "SHA-1", dated, NOW)
     assert not algorithms.weaknesses(None, "RSA", "MD5", UNRESTRICTED, NOW)
     assert algorithms.weaknesses(None, "RSA", "SHA-1", at=NOW.replace(year=2010))
 
@@ -268,3 +272,20 @@ def test_documents_are_judged_by_the_links_that_the_settings_name() -> None:
     report = VerificationService((CmsFormat(),), named).verify(document, NOW)
     assert report.verdict is Verdict.VALID
     assert Code.ALG_SHA1 in {n.code for n in report.signatures[0].notices}
+
+
+@pytest.mark.parametrize(("cutoff", "proved", "holds"), [(-1, -2, True), (-2, -1, False), (None, -2, False)])
+def test_a_leaf_that_sha1_signs_is_borne_where_it_is_proved_to_be_older_than_the_cutoff(
+    cutoff: int | None, proved: int, holds: bool
+) -> None:
+    root = Authority("Root CA")
+    issuing = Authority("Issuing CA", root)
+    link = with_sha1(issuing.certificate, root.key)
+    leaf = with_sha1(issuing.signer().certificate, issuing.key)
+    legacy = LegacyLinks(frozenset({link.sha256}), None if cutoff is None else NOW + timedelta(days=cutoff))
+    judge = ChainJudge(
+        [certificates.load(root.der)], [link], (root.crl(), issuing.crl()), PathRules(legacy=legacy)
+    )
+    result = judge.judge(leaf, Material(), Proofs(NOW), NOW + timedelta(days=proved), NOW)
+    assert result.failure is (None if holds else SubIndication.CRYPTO_CONSTRAINTS_FAILURE_NO_POE)
+    assert Code.ALG_SHA1 in {n.code for n in result.notices}

@@ -24,7 +24,7 @@ from services.verifier.domain import (
 )
 from services.verifier.formats.pdf import PdfFormat
 from services.verifier.ports import SubmittedDocument
-from tests.support.pdfs import encrypted_pdf, one_page_pdf
+from tests.support.pdfs import assemble, encrypted_pdf, one_page_pdf, page_objects
 from tests.unit.verifier.authority import Hierarchy
 from tests.unit.verifier.conftest import Verify
 
@@ -146,6 +146,12 @@ def test_two_signatures_each_over_its_own_revision(
     assert second.coverage.coverage is Coverage.WHOLE
     assert [(c.kind, c.allowed) for c in first.coverage.later] == [(ChangeKind.SIGNATURE, True)]
     assert first.integrity is Integrity.EXTENDED
+
+
+def test_one_list_may_serve_the_form_and_a_page(verify: Verify, hierarchy: Hierarchy) -> None:
+    objects = page_objects(page=b"/Annots 10 0 R", catalog=b"/AcroForm <</Fields 10 0 R>>") | {10: b"[]"}
+    once = hierarchy.signer.pdf(assemble(objects))
+    assert verify(hierarchy.signer.pdf(once, "Signature2")).clean
 
 
 def test_the_document_is_as_bad_as_its_worst_signature(verify: Verify, signed_pdf: bytes) -> None:

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from math import isnan
+from pathlib import Path
+from typing import Any
 
 import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
+from prometheus_client import CollectorRegistry
 
 from kyso.v1 import registry_pb2
 from services.kernel.errors import ServiceUnavailable
+from services.verifier import algorithm_policy, freshness
+from services.verifier.algorithm_policy import PolicyFileError, Purpose
+from services.verifier.anchors import by_anchor
 from services.verifier.config import TrustSettings
+from services.verifier.ports import TrustMaterial
 from services.verifier.trust import RegistryTrust
-from tests.unit.verifier.authority import NOW
+from tests.unit.verifier.authority import NOW, Hierarchy
 
 
 class Registry:
@@ -94,3 +105,104 @@ async def test_readiness_says_that_trust_is_missing(trust: RegistryTrust, regist
     assert await trust.check() == "the registry does not answer GetTrust (SERVICE_UNAVAILABLE)"
     registry.away, registry.anchors = False, []
     assert await trust.check() == "the registry knows no trust anchor"
+
+
+def stamp(at: datetime) -> Timestamp:
+    """A time as the registry sends it."""
+    sent = Timestamp()
+    sent.FromDatetime(at)
+    return sent
+
+
+def anchor(name: bytes, scope: str = "public", **terms: Any) -> registry_pb2.TrustAnchor:
+    """An anchor as the registry sends it."""
+    return registry_pb2.TrustAnchor(certificate=name, scope=scope, **terms)
+
+
+async def material(
+    *anchors: registry_pb2.TrustAnchor, crls: Sequence[bytes] = (), **lists: datetime
+) -> tuple[RegistryTrust, TrustMaterial]:
+    """What becomes of an answer of the registry."""
+    states = [
+        registry_pb2.TrustListState(name=name, sequence_number=1, next_update=stamp(until))
+        for name, until in lists.items()
+    ]
+
+    class Answering:
+        async def GetTrust(self, request: registry_pb2.GetTrustRequest) -> registry_pb2.GetTrustResponse:
+            assert request == registry_pb2.GetTrustRequest()
+            return registry_pb2.GetTrustResponse(anchors=anchors, crls=crls, trust_lists=states)
+
+    trust = RegistryTrust(Answering(), TrustSettings(), lambda: NOW)
+    return trust, await trust.current()
+
+
+async def test_terms_come_with_the_anchors_that_have_any() -> None:
+    until = NOW + timedelta(days=1)
+    _, found = await material(
+        anchor(b"unlimited", "own"),
+        anchor(b"limited", trusted_from=stamp(NOW), trusted_until=stamp(until), purposes=["signature"]),
+        anchor(b"limited", purposes=["time-stamp"]),
+        anchor(b"both ways", trusted_until=stamp(NOW)),
+        anchor(b"both ways"),
+        anchor(b"foreign", "foreign"),
+        anchor(b"of tomorrow", purposes=["what this code does not know"]),
+    )
+    assert found.anchors == (b"unlimited", b"limited", b"both ways", b"foreign", b"of tomorrow")
+    terms = by_anchor(found.terms)
+    assert set(terms) == {sha256(one).hexdigest() for one in (b"limited", b"foreign", b"of tomorrow")}
+    first, second = terms[sha256(b"limited").hexdigest()]
+    assert (first.trusted_from, first.trusted_until, first.purposes) == (
+        NOW,
+        until,
+        frozenset({Purpose.SIGNATURE}),
+    )
+    assert (second.trusted_from, second.trusted_until, second.purposes) == (
+        None,
+        None,
+        frozenset({Purpose.TIME_STAMP}),
+    )
+    (unknown,) = terms[sha256(b"of tomorrow").hexdigest()]
+    # It is for something, and that is nothing of what is judged here.
+    assert unknown.purposes == frozenset()
+
+
+async def test_readiness_names_what_should_have_been_replaced(hierarchy: Hierarchy) -> None:
+    old = hierarchy.issuing.crl(this_update=NOW - timedelta(days=3), next_update=NOW - timedelta(days=2))
+    fresh, root = hierarchy.issuing.crl(), hierarchy.root.crl(next_update=NOW - timedelta(hours=1))
+    for crls, said in (
+        ([fresh, old], None),
+        ([old, fresh], None),
+        ([old], "the revocation list of Issuing CA was to be replaced by"),
+        ([fresh, root], "the revocation list of Root CA"),
+        ([b"no list", fresh], None),
+    ):
+        trust, _ = await material(anchor(b"a"), crls=crls)
+        reason = await trust.check()
+        assert (reason is None) == (said is None)
+        assert said is None or said in str(reason)
+    trust, _ = await material(anchor(b"a"), neac=NOW - timedelta(days=1), other=NOW + timedelta(days=1))
+    assert str(await trust.check()).startswith("the trust list neac was to be replaced by")
+    registry = CollectorRegistry()
+    freshness.measure(registry, lambda: trust.freshness, lambda: NOW)
+    assert registry.get_sample_value("kyso_verifier_trust_list_remaining_seconds") == -86_400
+    assert isnan(registry.get_sample_value("kyso_verifier_crl_remaining_seconds") or 0)
+
+
+async def test_anchors_that_have_all_ended_are_none() -> None:
+    ended = anchor(b"a", trusted_until=stamp(NOW))
+    trust, _ = await material(ended)
+    assert await trust.check() == "no trust anchor is trusted any more"
+    trust, _ = await material(ended, anchor(b"a", trusted_from=stamp(NOW + timedelta(days=1))))
+    assert await trust.check() is None
+
+
+async def test_the_settings_may_name_a_policy_of_their_own(tmp_path: Path, registry: Registry) -> None:
+    path = tmp_path / "policy.toml"
+    path.write_text(algorithm_policy.SHIPPED.read_text("utf-8").replace("2029-01-01", "2027-01-01"), "utf-8")
+    trust = RegistryTrust(registry, TrustSettings(algorithm_policy_file=path), lambda: NOW)
+    policy = (await trust.current()).algorithms
+    assert policy.signature_end({"RSA"}, 2048, Purpose.SIGNATURE) == datetime(2027, 1, 1, tzinfo=UTC)
+    path.write_text("", "utf-8")
+    with pytest.raises(PolicyFileError, match=r"policy\.toml"):
+        RegistryTrust(registry, TrustSettings(algorithm_policy_file=path), lambda: NOW)

@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import base64
 from dataclasses import replace
+from typing import Any
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric import mldsa, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from services.verifier.algorithms import AlgorithmError, SignatureAlgorithm
 from services.verifier.domain import (
     Code,
+    Coverage,
     DocumentReport,
     Indication,
     SignatureReport,
     SubIndication,
     Verdict,
 )
+from services.verifier.formats import xml_keys
+from services.verifier.formats.xml_algorithms import Method
+from services.verifier.formats.xml_input import XmlError
 from services.verifier.formats.xml_signature import XmlFormat
 from services.verifier.ports import SubmittedDocument
 from services.verifier.service import VerificationService
@@ -151,6 +158,35 @@ def test_detached_content_is_taken_as_it_is_handed_in(hierarchy: Hierarchy) -> N
     assert only(verify(hierarchy, mark, b"%PDF+")).sub_indication is SubIndication.HASH_FAILURE
 
 
+_FILTER = "http://www.w3.org/2002/06/xmldsig-filter2"
+
+
+def _without(path: str) -> str:
+    """A transform that leaves these elements out of what is signed."""
+    expression = f'<dsf:XPath xmlns:dsf="{_FILTER}" Filter="subtract">{path}</dsf:XPath>'
+    return f'<ds:Transform Algorithm="{_FILTER}">{expression}</ds:Transform>'
+
+
+def test_detached_content_of_which_nothing_is_signed_is_not_signed(hierarchy: Hierarchy) -> None:
+    mark = signature(hierarchy.signer, Target("don.xml", b"", _without("/")))
+    for content in (BODY, BODY.replace("An", "Binh")):
+        report = verify(hierarchy, mark, content.encode())
+        assert only(report).sub_indication is SubIndication.FORMAT_FAILURE
+
+
+def test_detached_content_of_which_a_part_is_signed_is_not_whole(hierarchy: Hierarchy) -> None:
+    part = "<don><ten>An</ten></don>"
+    content = part.replace("</don>", "<tien>5</tien></don>")
+    report = verify(
+        hierarchy,
+        signature(hierarchy.signer, Target("don.xml", part.encode(), _without("//tien"))),
+        content.encode(),
+    )
+    assert only(report).indication is Indication.TOTAL_PASSED
+    assert only(report).coverage.coverage is Coverage.PARTIAL
+    assert {Code.PARTLY_SIGNED} == {n.code for n in only(report).notices} - {Code.TS_NONE}
+
+
 def test_an_id_that_two_elements_have_is_a_fault(hierarchy: Hierarchy) -> None:
     signed = '<ten Id="a">An</ten>'
     mark = signature(hierarchy.signer, Target("#a", signed.encode()))
@@ -254,3 +290,53 @@ def test_a_certificate_authoritys_certificate_alone_names_no_signer(hierarchy: H
     issuer = base64.b64encode(hierarchy.issuing.der).decode()
     found = only(verify(hierarchy, document[:start] + issuer + document[end:], integrity=True))
     assert found.sub_indication is SubIndication.NO_SIGNING_CERTIFICATE_FOUND
+
+
+def test_a_key_that_is_only_named_is_taken_from_whoever_asks(hierarchy: Hierarchy) -> None:
+    """XMLDSig 4.5.1: the name alone shows nothing; with the key of that name it shows integrity, and no signer."""
+    marked = signature(hierarchy.signer, WHOLE, bare_key=True)
+    start, end = marked.index("<ds:KeyInfo>"), marked.index("</ds:KeyInfo>")
+    named = marked[:start] + "<ds:KeyInfo><ds:KeyName> Khóa 1 </ds:KeyName>" + marked[end:]
+    key, other = hierarchy.signer.key.public_key(), rsa.generate_private_key(65537, 2048).public_key()
+    for keys, verdict in (
+        ({}, Verdict.INDETERMINATE),
+        ({"Khóa 2": key}, Verdict.INDETERMINATE),
+        ({"Khóa 1": key}, Verdict.VALID),
+        ({"Khóa 1": other}, Verdict.INVALID),
+    ):
+        format_, document = XmlFormat(keys), SubmittedDocument(enveloped(named).encode())
+        service = VerificationService((format_,), hierarchy.trust(), integrity_only=True)
+        assert service.verify(document, NOW).verdict is verdict, keys
+        trusting = VerificationService((format_,), hierarchy.trust())
+        assert trusting.verify(document, NOW).verdict is not Verdict.VALID
+
+
+def test_public_keys_are_read_from_pem_der_and_xml(hierarchy: Hierarchy) -> None:
+    key = hierarchy.signer.key.public_key()
+    for encoding in (Encoding.PEM, Encoding.DER):
+        data = key.public_bytes(encoding, PublicFormat.SubjectPublicKeyInfo)
+        assert xml_keys.public_key(data, "any") == key
+    text = signature(hierarchy.signer, WHOLE, bare_key=True)
+    xml = text.replace("<ds:KeyInfo>", "<ds:KeyInfo><ds:KeyName>A</ds:KeyName>").encode()
+    assert xml_keys.public_key(xml, "A") == key
+    for data, name in ((xml, "B"), (b"no key", "A"), (b"<a", "A"), (b"-----BEGIN X-----", "A")):
+        with pytest.raises(XmlError):
+            xml_keys.public_key(data, name)
+
+
+@pytest.mark.parametrize("size", [44, 65, 87])
+def test_ml_dsa_holds_for_its_own_key_and_size_only(size: int) -> None:
+    makers: dict[int, Any] = {
+        44: mldsa.MLDSA44PrivateKey,
+        65: mldsa.MLDSA65PrivateKey,
+        87: mldsa.MLDSA87PrivateKey,
+    }
+    key = makers[size].generate()
+    for named in makers:
+        method = Method(SignatureAlgorithm(f"ML-DSA-{named}", ""), b"octets", key.sign(b"octets"))
+        if named == size:
+            assert method.holds(key.public_key())
+            assert not replace(method, octets=b"others").holds(key.public_key())
+        else:
+            with pytest.raises(AlgorithmError):
+                method.holds(key.public_key())

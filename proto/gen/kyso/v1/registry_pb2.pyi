@@ -45,6 +45,15 @@ class RevocationGround(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     REVOCATION_GROUND_LEFT_SERVICE: _ClassVar[RevocationGround]
     REVOCATION_GROUND_ORGANIZATION_ENDED: _ClassVar[RevocationGround]
     REVOCATION_GROUND_SERVICE_STOPPED: _ClassVar[RevocationGround]
+
+class EvidenceFileKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    EVIDENCE_FILE_KIND_UNSPECIFIED: _ClassVar[EvidenceFileKind]
+    EVIDENCE_FILE_KIND_REPORT: _ClassVar[EvidenceFileKind]
+    EVIDENCE_FILE_KIND_CERTIFICATE: _ClassVar[EvidenceFileKind]
+    EVIDENCE_FILE_KIND_CRL: _ClassVar[EvidenceFileKind]
+    EVIDENCE_FILE_KIND_OCSP_RESPONSE: _ClassVar[EvidenceFileKind]
+    EVIDENCE_FILE_KIND_TIME_STAMP: _ClassVar[EvidenceFileKind]
 SUBSCRIBER_KIND_UNSPECIFIED: SubscriberKind
 SUBSCRIBER_KIND_PERSON: SubscriberKind
 SUBSCRIBER_KIND_ORGANIZATION: SubscriberKind
@@ -68,6 +77,12 @@ REVOCATION_GROUND_POST_CHANGED: RevocationGround
 REVOCATION_GROUND_LEFT_SERVICE: RevocationGround
 REVOCATION_GROUND_ORGANIZATION_ENDED: RevocationGround
 REVOCATION_GROUND_SERVICE_STOPPED: RevocationGround
+EVIDENCE_FILE_KIND_UNSPECIFIED: EvidenceFileKind
+EVIDENCE_FILE_KIND_REPORT: EvidenceFileKind
+EVIDENCE_FILE_KIND_CERTIFICATE: EvidenceFileKind
+EVIDENCE_FILE_KIND_CRL: EvidenceFileKind
+EVIDENCE_FILE_KIND_OCSP_RESPONSE: EvidenceFileKind
+EVIDENCE_FILE_KIND_TIME_STAMP: EvidenceFileKind
 
 class Agency(_message.Message):
     __slots__ = ("id", "parent_id", "name", "organ_id", "created_at")
@@ -564,24 +579,44 @@ class GetTrustRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class TrustAnchor(_message.Message):
-    __slots__ = ("certificate", "scope")
+    __slots__ = ("certificate", "scope", "trusted_from", "trusted_until", "purposes", "trust_list")
     CERTIFICATE_FIELD_NUMBER: _ClassVar[int]
     SCOPE_FIELD_NUMBER: _ClassVar[int]
+    TRUSTED_FROM_FIELD_NUMBER: _ClassVar[int]
+    TRUSTED_UNTIL_FIELD_NUMBER: _ClassVar[int]
+    PURPOSES_FIELD_NUMBER: _ClassVar[int]
+    TRUST_LIST_FIELD_NUMBER: _ClassVar[int]
     certificate: bytes
     scope: str
-    def __init__(self, certificate: _Optional[bytes] = ..., scope: _Optional[str] = ...) -> None: ...
+    trusted_from: _timestamp_pb2.Timestamp
+    trusted_until: _timestamp_pb2.Timestamp
+    purposes: _containers.RepeatedScalarFieldContainer[str]
+    trust_list: str
+    def __init__(self, certificate: _Optional[bytes] = ..., scope: _Optional[str] = ..., trusted_from: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., trusted_until: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., purposes: _Optional[_Iterable[str]] = ..., trust_list: _Optional[str] = ...) -> None: ...
+
+class TrustListState(_message.Message):
+    __slots__ = ("name", "sequence_number", "next_update")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    SEQUENCE_NUMBER_FIELD_NUMBER: _ClassVar[int]
+    NEXT_UPDATE_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    sequence_number: int
+    next_update: _timestamp_pb2.Timestamp
+    def __init__(self, name: _Optional[str] = ..., sequence_number: _Optional[int] = ..., next_update: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class GetTrustResponse(_message.Message):
-    __slots__ = ("anchors", "intermediates", "crls", "read_at")
+    __slots__ = ("anchors", "intermediates", "crls", "read_at", "trust_lists")
     ANCHORS_FIELD_NUMBER: _ClassVar[int]
     INTERMEDIATES_FIELD_NUMBER: _ClassVar[int]
     CRLS_FIELD_NUMBER: _ClassVar[int]
     READ_AT_FIELD_NUMBER: _ClassVar[int]
+    TRUST_LISTS_FIELD_NUMBER: _ClassVar[int]
     anchors: _containers.RepeatedCompositeFieldContainer[TrustAnchor]
     intermediates: _containers.RepeatedScalarFieldContainer[bytes]
     crls: _containers.RepeatedScalarFieldContainer[bytes]
     read_at: _timestamp_pb2.Timestamp
-    def __init__(self, anchors: _Optional[_Iterable[_Union[TrustAnchor, _Mapping]]] = ..., intermediates: _Optional[_Iterable[bytes]] = ..., crls: _Optional[_Iterable[bytes]] = ..., read_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    trust_lists: _containers.RepeatedCompositeFieldContainer[TrustListState]
+    def __init__(self, anchors: _Optional[_Iterable[_Union[TrustAnchor, _Mapping]]] = ..., intermediates: _Optional[_Iterable[bytes]] = ..., crls: _Optional[_Iterable[bytes]] = ..., read_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., trust_lists: _Optional[_Iterable[_Union[TrustListState, _Mapping]]] = ...) -> None: ...
 
 class GetTimeStampCertificateRequest(_message.Message):
     __slots__ = ("name",)
@@ -594,3 +629,111 @@ class GetTimeStampCertificateResponse(_message.Message):
     CERTIFICATE_CHAIN_FIELD_NUMBER: _ClassVar[int]
     certificate_chain: _containers.RepeatedScalarFieldContainer[bytes]
     def __init__(self, certificate_chain: _Optional[_Iterable[bytes]] = ...) -> None: ...
+
+class EvidenceFile(_message.Message):
+    __slots__ = ("kind", "sha256", "size")
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    SHA256_FIELD_NUMBER: _ClassVar[int]
+    SIZE_FIELD_NUMBER: _ClassVar[int]
+    kind: EvidenceFileKind
+    sha256: bytes
+    size: int
+    def __init__(self, kind: _Optional[_Union[EvidenceFileKind, str]] = ..., sha256: _Optional[bytes] = ..., size: _Optional[int] = ...) -> None: ...
+
+class KeepEvidenceHeader(_message.Message):
+    __slots__ = ("document_sha256", "verdict", "validated_at", "outcome_sha256", "reference")
+    DOCUMENT_SHA256_FIELD_NUMBER: _ClassVar[int]
+    VERDICT_FIELD_NUMBER: _ClassVar[int]
+    VALIDATED_AT_FIELD_NUMBER: _ClassVar[int]
+    OUTCOME_SHA256_FIELD_NUMBER: _ClassVar[int]
+    REFERENCE_FIELD_NUMBER: _ClassVar[int]
+    document_sha256: bytes
+    verdict: str
+    validated_at: _timestamp_pb2.Timestamp
+    outcome_sha256: bytes
+    reference: str
+    def __init__(self, document_sha256: _Optional[bytes] = ..., verdict: _Optional[str] = ..., validated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., outcome_sha256: _Optional[bytes] = ..., reference: _Optional[str] = ...) -> None: ...
+
+class KeepEvidenceRequest(_message.Message):
+    __slots__ = ("header", "file", "chunk")
+    HEADER_FIELD_NUMBER: _ClassVar[int]
+    FILE_FIELD_NUMBER: _ClassVar[int]
+    CHUNK_FIELD_NUMBER: _ClassVar[int]
+    header: KeepEvidenceHeader
+    file: EvidenceFile
+    chunk: bytes
+    def __init__(self, header: _Optional[_Union[KeepEvidenceHeader, _Mapping]] = ..., file: _Optional[_Union[EvidenceFile, _Mapping]] = ..., chunk: _Optional[bytes] = ...) -> None: ...
+
+class Evidence(_message.Message):
+    __slots__ = ("id", "agency_id", "client_id", "document_sha256", "verdict", "validated_at", "kept_at", "reference", "files")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    AGENCY_ID_FIELD_NUMBER: _ClassVar[int]
+    CLIENT_ID_FIELD_NUMBER: _ClassVar[int]
+    DOCUMENT_SHA256_FIELD_NUMBER: _ClassVar[int]
+    VERDICT_FIELD_NUMBER: _ClassVar[int]
+    VALIDATED_AT_FIELD_NUMBER: _ClassVar[int]
+    KEPT_AT_FIELD_NUMBER: _ClassVar[int]
+    REFERENCE_FIELD_NUMBER: _ClassVar[int]
+    FILES_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    agency_id: str
+    client_id: str
+    document_sha256: bytes
+    verdict: str
+    validated_at: _timestamp_pb2.Timestamp
+    kept_at: _timestamp_pb2.Timestamp
+    reference: str
+    files: _containers.RepeatedCompositeFieldContainer[EvidenceFile]
+    def __init__(self, id: _Optional[str] = ..., agency_id: _Optional[str] = ..., client_id: _Optional[str] = ..., document_sha256: _Optional[bytes] = ..., verdict: _Optional[str] = ..., validated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., kept_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., reference: _Optional[str] = ..., files: _Optional[_Iterable[_Union[EvidenceFile, _Mapping]]] = ...) -> None: ...
+
+class GetEvidenceRequest(_message.Message):
+    __slots__ = ("id",)
+    ID_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    def __init__(self, id: _Optional[str] = ...) -> None: ...
+
+class ListEvidenceRequest(_message.Message):
+    __slots__ = ("document_sha256", "reference", "page_size", "page_token")
+    DOCUMENT_SHA256_FIELD_NUMBER: _ClassVar[int]
+    REFERENCE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    document_sha256: bytes
+    reference: str
+    page_size: int
+    page_token: str
+    def __init__(self, document_sha256: _Optional[bytes] = ..., reference: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+
+class ListEvidenceResponse(_message.Message):
+    __slots__ = ("evidence", "next_page_token")
+    EVIDENCE_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    evidence: _containers.RepeatedCompositeFieldContainer[Evidence]
+    next_page_token: str
+    def __init__(self, evidence: _Optional[_Iterable[_Union[Evidence, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class FetchEvidenceFileRequest(_message.Message):
+    __slots__ = ("id", "sha256")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    SHA256_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    sha256: bytes
+    def __init__(self, id: _Optional[str] = ..., sha256: _Optional[bytes] = ...) -> None: ...
+
+class FetchEvidenceFileResponse(_message.Message):
+    __slots__ = ("file", "chunk")
+    FILE_FIELD_NUMBER: _ClassVar[int]
+    CHUNK_FIELD_NUMBER: _ClassVar[int]
+    file: EvidenceFile
+    chunk: bytes
+    def __init__(self, file: _Optional[_Union[EvidenceFile, _Mapping]] = ..., chunk: _Optional[bytes] = ...) -> None: ...
+
+class DeleteEvidenceRequest(_message.Message):
+    __slots__ = ("id",)
+    ID_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    def __init__(self, id: _Optional[str] = ...) -> None: ...
+
+class DeleteEvidenceResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...

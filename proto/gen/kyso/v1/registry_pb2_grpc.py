@@ -1017,6 +1017,262 @@ class TokenService:
             _registered_method=True)
 
 
+class EvidenceServiceStub:
+    """Evidence of verifications (VR-06, SR-10). A client sees what its own agency has kept, nobody else's. Every call carries
+    the client's access token as metadata "authorization: Bearer <token>", with scope verify.
+    """
+
+    def __init__(self, channel):
+        """Constructor.
+
+        Args:
+            channel: A grpc.Channel.
+        """
+        self.KeepEvidence = channel.stream_unary(
+                '/kyso.v1.EvidenceService/KeepEvidence',
+                request_serializer=kyso_dot_v1_dot_registry__pb2.KeepEvidenceRequest.SerializeToString,
+                response_deserializer=kyso_dot_v1_dot_registry__pb2.Evidence.FromString,
+                _registered_method=True)
+        self.GetEvidence = channel.unary_unary(
+                '/kyso.v1.EvidenceService/GetEvidence',
+                request_serializer=kyso_dot_v1_dot_registry__pb2.GetEvidenceRequest.SerializeToString,
+                response_deserializer=kyso_dot_v1_dot_registry__pb2.Evidence.FromString,
+                _registered_method=True)
+        self.ListEvidence = channel.unary_unary(
+                '/kyso.v1.EvidenceService/ListEvidence',
+                request_serializer=kyso_dot_v1_dot_registry__pb2.ListEvidenceRequest.SerializeToString,
+                response_deserializer=kyso_dot_v1_dot_registry__pb2.ListEvidenceResponse.FromString,
+                _registered_method=True)
+        self.FetchEvidenceFile = channel.unary_stream(
+                '/kyso.v1.EvidenceService/FetchEvidenceFile',
+                request_serializer=kyso_dot_v1_dot_registry__pb2.FetchEvidenceFileRequest.SerializeToString,
+                response_deserializer=kyso_dot_v1_dot_registry__pb2.FetchEvidenceFileResponse.FromString,
+                _registered_method=True)
+        self.DeleteEvidence = channel.unary_unary(
+                '/kyso.v1.EvidenceService/DeleteEvidence',
+                request_serializer=kyso_dot_v1_dot_registry__pb2.DeleteEvidenceRequest.SerializeToString,
+                response_deserializer=kyso_dot_v1_dot_registry__pb2.DeleteEvidenceResponse.FromString,
+                _registered_method=True)
+
+
+class EvidenceServiceServicer:
+    """Evidence of verifications (VR-06, SR-10). A client sees what its own agency has kept, nobody else's. Every call carries
+    the client's access token as metadata "authorization: Bearer <token>", with scope verify.
+    """
+
+    def KeepEvidence(self, request_iterator, context):
+        """Keeps what a verification went by. Caller: verifier. The same evidence for the same document with the same outcome and
+        reference is kept once, however often it is sent.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetEvidence(self, request, context):
+        """Answers what is kept under an id. Caller: gateway.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListEvidence(self, request, context):
+        """Lists what is kept, in no promised order. Caller: gateway.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def FetchEvidenceFile(self, request, context):
+        """Answers one kept file. Caller: gateway.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteEvidence(self, request, context):
+        """Deletes what is kept, for good. Caller: gateway.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+
+def add_EvidenceServiceServicer_to_server(servicer, server):
+    rpc_method_handlers = {
+            'KeepEvidence': grpc.stream_unary_rpc_method_handler(
+                    servicer.KeepEvidence,
+                    request_deserializer=kyso_dot_v1_dot_registry__pb2.KeepEvidenceRequest.FromString,
+                    response_serializer=kyso_dot_v1_dot_registry__pb2.Evidence.SerializeToString,
+            ),
+            'GetEvidence': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetEvidence,
+                    request_deserializer=kyso_dot_v1_dot_registry__pb2.GetEvidenceRequest.FromString,
+                    response_serializer=kyso_dot_v1_dot_registry__pb2.Evidence.SerializeToString,
+            ),
+            'ListEvidence': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListEvidence,
+                    request_deserializer=kyso_dot_v1_dot_registry__pb2.ListEvidenceRequest.FromString,
+                    response_serializer=kyso_dot_v1_dot_registry__pb2.ListEvidenceResponse.SerializeToString,
+            ),
+            'FetchEvidenceFile': grpc.unary_stream_rpc_method_handler(
+                    servicer.FetchEvidenceFile,
+                    request_deserializer=kyso_dot_v1_dot_registry__pb2.FetchEvidenceFileRequest.FromString,
+                    response_serializer=kyso_dot_v1_dot_registry__pb2.FetchEvidenceFileResponse.SerializeToString,
+            ),
+            'DeleteEvidence': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteEvidence,
+                    request_deserializer=kyso_dot_v1_dot_registry__pb2.DeleteEvidenceRequest.FromString,
+                    response_serializer=kyso_dot_v1_dot_registry__pb2.DeleteEvidenceResponse.SerializeToString,
+            ),
+    }
+    generic_handler = grpc.method_handlers_generic_handler(
+            'kyso.v1.EvidenceService', rpc_method_handlers)
+    server.add_generic_rpc_handlers((generic_handler,))
+    server.add_registered_method_handlers('kyso.v1.EvidenceService', rpc_method_handlers)
+
+
+ # This class is part of an EXPERIMENTAL API.
+class EvidenceService:
+    """Evidence of verifications (VR-06, SR-10). A client sees what its own agency has kept, nobody else's. Every call carries
+    the client's access token as metadata "authorization: Bearer <token>", with scope verify.
+    """
+
+    @staticmethod
+    def KeepEvidence(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_unary(
+            request_iterator,
+            target,
+            '/kyso.v1.EvidenceService/KeepEvidence',
+            kyso_dot_v1_dot_registry__pb2.KeepEvidenceRequest.SerializeToString,
+            kyso_dot_v1_dot_registry__pb2.Evidence.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetEvidence(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/kyso.v1.EvidenceService/GetEvidence',
+            kyso_dot_v1_dot_registry__pb2.GetEvidenceRequest.SerializeToString,
+            kyso_dot_v1_dot_registry__pb2.Evidence.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListEvidence(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/kyso.v1.EvidenceService/ListEvidence',
+            kyso_dot_v1_dot_registry__pb2.ListEvidenceRequest.SerializeToString,
+            kyso_dot_v1_dot_registry__pb2.ListEvidenceResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def FetchEvidenceFile(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/kyso.v1.EvidenceService/FetchEvidenceFile',
+            kyso_dot_v1_dot_registry__pb2.FetchEvidenceFileRequest.SerializeToString,
+            kyso_dot_v1_dot_registry__pb2.FetchEvidenceFileResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteEvidence(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/kyso.v1.EvidenceService/DeleteEvidence',
+            kyso_dot_v1_dot_registry__pb2.DeleteEvidenceRequest.SerializeToString,
+            kyso_dot_v1_dot_registry__pb2.DeleteEvidenceResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+
 class DirectoryServiceStub:
     """What the signer asks before it signs.
     """

@@ -328,6 +328,97 @@ class TokenServiceServicer(metaclass=_abc_1.ABCMeta):
 
 def add_TokenServiceServicer_to_server(servicer: TokenServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
 
+class EvidenceServiceStub:
+    """Evidence of verifications (VR-06, SR-10). A client sees what its own agency has kept, nobody else's. Every call carries
+    the client's access token as metadata "authorization: Bearer <token>", with scope verify.
+    """
+
+    @_typing.overload
+    def __new__(cls, channel: _grpc.Channel) -> _Self: ...
+    @_typing.overload
+    def __new__(cls, channel: _aio.Channel) -> EvidenceServiceAsyncStub: ...
+    KeepEvidence: _grpc.StreamUnaryMultiCallable[_registry_pb2.KeepEvidenceRequest, _registry_pb2.Evidence]
+    """Keeps what a verification went by. Caller: verifier. The same evidence for the same document with the same outcome and
+    reference is kept once, however often it is sent.
+    """
+    GetEvidence: _grpc.UnaryUnaryMultiCallable[_registry_pb2.GetEvidenceRequest, _registry_pb2.Evidence]
+    """Answers what is kept under an id. Caller: gateway."""
+    ListEvidence: _grpc.UnaryUnaryMultiCallable[_registry_pb2.ListEvidenceRequest, _registry_pb2.ListEvidenceResponse]
+    """Lists what is kept, in no promised order. Caller: gateway."""
+    FetchEvidenceFile: _grpc.UnaryStreamMultiCallable[_registry_pb2.FetchEvidenceFileRequest, _registry_pb2.FetchEvidenceFileResponse]
+    """Answers one kept file. Caller: gateway."""
+    DeleteEvidence: _grpc.UnaryUnaryMultiCallable[_registry_pb2.DeleteEvidenceRequest, _registry_pb2.DeleteEvidenceResponse]
+    """Deletes what is kept, for good. Caller: gateway."""
+
+@_typing.type_check_only
+class EvidenceServiceAsyncStub(EvidenceServiceStub):
+    """Evidence of verifications (VR-06, SR-10). A client sees what its own agency has kept, nobody else's. Every call carries
+    the client's access token as metadata "authorization: Bearer <token>", with scope verify.
+    """
+
+    def __init__(self, channel: _aio.Channel) -> None: ...
+    KeepEvidence: _aio.StreamUnaryMultiCallable[_registry_pb2.KeepEvidenceRequest, _registry_pb2.Evidence]  # type: ignore[assignment]
+    """Keeps what a verification went by. Caller: verifier. The same evidence for the same document with the same outcome and
+    reference is kept once, however often it is sent.
+    """
+    GetEvidence: _aio.UnaryUnaryMultiCallable[_registry_pb2.GetEvidenceRequest, _registry_pb2.Evidence]  # type: ignore[assignment]
+    """Answers what is kept under an id. Caller: gateway."""
+    ListEvidence: _aio.UnaryUnaryMultiCallable[_registry_pb2.ListEvidenceRequest, _registry_pb2.ListEvidenceResponse]  # type: ignore[assignment]
+    """Lists what is kept, in no promised order. Caller: gateway."""
+    FetchEvidenceFile: _aio.UnaryStreamMultiCallable[_registry_pb2.FetchEvidenceFileRequest, _registry_pb2.FetchEvidenceFileResponse]  # type: ignore[assignment]
+    """Answers one kept file. Caller: gateway."""
+    DeleteEvidence: _aio.UnaryUnaryMultiCallable[_registry_pb2.DeleteEvidenceRequest, _registry_pb2.DeleteEvidenceResponse]  # type: ignore[assignment]
+    """Deletes what is kept, for good. Caller: gateway."""
+
+class EvidenceServiceServicer(metaclass=_abc_1.ABCMeta):
+    """Evidence of verifications (VR-06, SR-10). A client sees what its own agency has kept, nobody else's. Every call carries
+    the client's access token as metadata "authorization: Bearer <token>", with scope verify.
+    """
+
+    @_abc_1.abstractmethod
+    def KeepEvidence(
+        self,
+        request_iterator: _MaybeAsyncIterator[_registry_pb2.KeepEvidenceRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_registry_pb2.Evidence, _abc.Awaitable[_registry_pb2.Evidence]]:
+        """Keeps what a verification went by. Caller: verifier. The same evidence for the same document with the same outcome and
+        reference is kept once, however often it is sent.
+        """
+
+    @_abc_1.abstractmethod
+    def GetEvidence(
+        self,
+        request: _registry_pb2.GetEvidenceRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_registry_pb2.Evidence, _abc.Awaitable[_registry_pb2.Evidence]]:
+        """Answers what is kept under an id. Caller: gateway."""
+
+    @_abc_1.abstractmethod
+    def ListEvidence(
+        self,
+        request: _registry_pb2.ListEvidenceRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_registry_pb2.ListEvidenceResponse, _abc.Awaitable[_registry_pb2.ListEvidenceResponse]]:
+        """Lists what is kept, in no promised order. Caller: gateway."""
+
+    @_abc_1.abstractmethod
+    def FetchEvidenceFile(
+        self,
+        request: _registry_pb2.FetchEvidenceFileRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_registry_pb2.FetchEvidenceFileResponse], _abc.AsyncIterator[_registry_pb2.FetchEvidenceFileResponse]]:
+        """Answers one kept file. Caller: gateway."""
+
+    @_abc_1.abstractmethod
+    def DeleteEvidence(
+        self,
+        request: _registry_pb2.DeleteEvidenceRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_registry_pb2.DeleteEvidenceResponse, _abc.Awaitable[_registry_pb2.DeleteEvidenceResponse]]:
+        """Deletes what is kept, for good. Caller: gateway."""
+
+def add_EvidenceServiceServicer_to_server(servicer: EvidenceServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
+
 class DirectoryServiceStub:
     """What the signer asks before it signs."""
 

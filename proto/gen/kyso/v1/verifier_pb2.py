@@ -25,17 +25,23 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16kyso/v1/verifier.proto\x12\x07kyso.v1\x1a\x1fgoogle/protobuf/timestamp.proto\".\n\x16\x43ollectEvidenceRequest\x12\x14\n\x0c\x63\x65rtificates\x18\x01 \x03(\x0c\"M\n\x0fMissingEvidence\x12\x1a\n\x12\x63\x65rtificate_sha256\x18\x01 \x01(\x0c\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x03 \x01(\t\"\x80\x01\n\x17\x43ollectEvidenceResponse\x12\x14\n\x0c\x63\x65rtificates\x18\x01 \x03(\x0c\x12\x0c\n\x04\x63rls\x18\x02 \x03(\x0c\x12\x16\n\x0eocsp_responses\x18\x03 \x03(\x0c\x12)\n\x07missing\x18\x04 \x03(\x0b\x32\x18.kyso.v1.MissingEvidence\"=\n\x17RequestTimeStampRequest\x12\x11\n\tauthority\x18\x01 \x01(\t\x12\x0f\n\x07request\x18\x02 \x01(\x0c\",\n\x18RequestTimeStampResponse\x12\x10\n\x08response\x18\x01 \x01(\x0c\"S\n\x14VerifyDocumentHeader\x12\x11\n\tfile_name\x18\x01 \x01(\t\x12\x10\n\x08\x64\x65tached\x18\x02 \x01(\x08\x12\x16\n\x0eintegrity_only\x18\x03 \x01(\x08\"{\n\x15VerifyDocumentRequest\x12/\n\x06header\x18\x01 \x01(\x0b\x32\x1d.kyso.v1.VerifyDocumentHeaderH\x00\x12\x0f\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00\x12\x18\n\x0e\x64\x65tached_chunk\x18\x03 \x01(\x0cH\x00\x42\x06\n\x04part\"/\n\x07Warning\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\n\n\x02vi\x18\x02 \x01(\t\x12\n\n\x02\x65n\x18\x03 \x01(\t\"C\n\x11SubjectIdentifier\x12\x0c\n\x04type\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t\x12\x11\n\tmalformed\x18\x03 \x01(\x08\"\xb5\x02\n\x12\x43\x65rtificateSummary\x12\x0f\n\x07subject\x18\x01 \x01(\t\x12\x0e\n\x06issuer\x18\x02 \x01(\t\x12\x13\n\x0b\x63ommon_name\x18\x03 \x01(\t\x12\x14\n\x0corganization\x18\x04 \x01(\t\x12\r\n\x05title\x18\x05 \x01(\t\x12\r\n\x05\x65mail\x18\x06 \x01(\t\x12/\n\x0bidentifiers\x18\x07 \x03(\x0b\x32\x1a.kyso.v1.SubjectIdentifier\x12\x15\n\rserial_number\x18\x08 \x01(\t\x12\x0e\n\x06sha256\x18\t \x01(\x0c\x12.\n\nnot_before\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\tnot_after\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"Z\n\x0cStatusSource\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12/\n\x0bproduced_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0b\n\x03url\x18\x03 \x01(\t\"V\n\x08\x43overage\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\x15\n\rcovered_bytes\x18\x02 \x01(\x03\x12\x13\n\x0btotal_bytes\x18\x03 \x01(\x03\x12\x10\n\x08revision\x18\x04 \x01(\x05\"S\n\x0bLaterChange\x12\x10\n\x08revision\x18\x01 \x01(\x05\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\x0f\n\x07\x61llowed\x18\x03 \x01(\x08\x12\x13\n\x0b\x64\x65scription\x18\x04 \x01(\t\"\xbc\x04\n\x0fSignatureReport\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06\x66ormat\x18\x02 \x01(\t\x12\'\n\nindication\x18\x03 \x01(\x0e\x32\x13.kyso.v1.Indication\x12\x16\n\x0esub_indication\x18\x04 \x01(\t\x12\x11\n\tintegrity\x18\x05 \x01(\t\x12+\n\x06signer\x18\x06 \x01(\x0b\x32\x1b.kyso.v1.CertificateSummary\x12)\n\x04path\x18\x07 \x03(\x0b\x32\x1b.kyso.v1.CertificateSummary\x12\x38\n\x14\x63laimed_signing_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x35\n\x11\x62\x65st_signing_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\talgorithm\x18\n \x01(\t\x12#\n\x08\x63overage\x18\x0b \x01(\x0b\x32\x11.kyso.v1.Coverage\x12+\n\rlater_changes\x18\x0c \x03(\x0b\x32\x14.kyso.v1.LaterChange\x12,\n\rstatus_source\x18\r \x01(\x0b\x32\x15.kyso.v1.StatusSource\x12\"\n\x08warnings\x18\x0e \x03(\x0b\x32\x10.kyso.v1.Warning\x12\x13\n\x0bsentence_vi\x18\x0f \x01(\t\x12\x13\n\x0bsentence_en\x18\x10 \x01(\t\x12\r\n\x05\x63lean\x18\x11 \x01(\x08\"\x85\x02\n\x16VerifyDocumentResponse\x12!\n\x07verdict\x18\x01 \x01(\x0e\x32\x10.kyso.v1.Verdict\x12\r\n\x05\x63lean\x18\x02 \x01(\x08\x12,\n\nsignatures\x18\x03 \x03(\x0b\x32\x18.kyso.v1.SignatureReport\x12\x17\n\x0f\x64ocument_sha256\x18\x04 \x01(\x0c\x12\x30\n\x0cvalidated_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0bsentence_vi\x18\x06 \x01(\t\x12\x13\n\x0bsentence_en\x18\x07 \x01(\t\x12\x16\n\x0eintegrity_only\x18\x08 \x01(\x08*\x80\x01\n\nIndication\x12\x1a\n\x16INDICATION_UNSPECIFIED\x10\x00\x12\x1b\n\x17INDICATION_TOTAL_PASSED\x10\x01\x12\x1b\n\x17INDICATION_TOTAL_FAILED\x10\x02\x12\x1c\n\x18INDICATION_INDETERMINATE\x10\x03*\x92\x01\n\x07Verdict\x12\x17\n\x13VERDICT_UNSPECIFIED\x10\x00\x12\x11\n\rVERDICT_VALID\x10\x01\x12\x13\n\x0fVERDICT_INVALID\x10\x02\x12\x19\n\x15VERDICT_INDETERMINATE\x10\x03\x12\x15\n\x11VERDICT_MALFORMED\x10\x04\x12\x14\n\x10VERDICT_UNSIGNED\x10\x05\x32\x95\x02\n\x0fVerifierService\x12S\n\x0eVerifyDocument\x12\x1e.kyso.v1.VerifyDocumentRequest\x1a\x1f.kyso.v1.VerifyDocumentResponse(\x01\x12T\n\x0f\x43ollectEvidence\x12\x1f.kyso.v1.CollectEvidenceRequest\x1a .kyso.v1.CollectEvidenceResponse\x12W\n\x10RequestTimeStamp\x12 .kyso.v1.RequestTimeStampRequest\x1a!.kyso.v1.RequestTimeStampResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16kyso/v1/verifier.proto\x12\x07kyso.v1\x1a\x1fgoogle/protobuf/timestamp.proto\".\n\x16\x43ollectEvidenceRequest\x12\x14\n\x0c\x63\x65rtificates\x18\x01 \x03(\x0c\"M\n\x0fMissingEvidence\x12\x1a\n\x12\x63\x65rtificate_sha256\x18\x01 \x01(\x0c\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x03 \x01(\t\"\x80\x01\n\x17\x43ollectEvidenceResponse\x12\x14\n\x0c\x63\x65rtificates\x18\x01 \x03(\x0c\x12\x0c\n\x04\x63rls\x18\x02 \x03(\x0c\x12\x16\n\x0eocsp_responses\x18\x03 \x03(\x0c\x12)\n\x07missing\x18\x04 \x03(\x0b\x32\x18.kyso.v1.MissingEvidence\"=\n\x17RequestTimeStampRequest\x12\x11\n\tauthority\x18\x01 \x01(\t\x12\x0f\n\x07request\x18\x02 \x01(\x0c\",\n\x18RequestTimeStampResponse\x12\x10\n\x08response\x18\x01 \x01(\x0c\"\xeb\x02\n\x14VerifyDocumentHeader\x12\x11\n\tfile_name\x18\x01 \x01(\t\x12\x10\n\x08\x64\x65tached\x18\x02 \x01(\x08\x12\x16\n\x0eintegrity_only\x18\x03 \x01(\x08\x12,\n\x08valid_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12$\n\x05owner\x18\x05 \x01(\x0b\x32\x15.kyso.v1.DossierOwner\x12(\n\x0breport_form\x18\x06 \x01(\x0e\x32\x13.kyso.v1.ReportForm\x12\x30\n\x0freport_language\x18\x07 \x01(\x0e\x32\x17.kyso.v1.ReportLanguage\x12\x18\n\x10include_evidence\x18\x08 \x01(\x08\x12\x15\n\rkeep_evidence\x18\t \x01(\x08\x12\x1a\n\x12\x65vidence_reference\x18\n \x01(\t\x12\x19\n\x11include_originals\x18\x0b \x01(\x08\"~\n\x0c\x44ossierOwner\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08tax_code\x18\x02 \x01(\t\x12\x12\n\ncitizen_id\x18\x03 \x01(\t\x12\x10\n\x08passport\x18\x04 \x01(\t\x12\x0c\n\x04\x63ode\x18\x05 \x01(\t\x12\x1a\n\x12head_office_counts\x18\x06 \x01(\x08\"\x1f\n\x0f\x44\x65tachedContent\x12\x0c\n\x04name\x18\x01 \x01(\t\"\xa8\x01\n\x15VerifyDocumentRequest\x12/\n\x06header\x18\x01 \x01(\x0b\x32\x1d.kyso.v1.VerifyDocumentHeaderH\x00\x12\x0f\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00\x12\x18\n\x0e\x64\x65tached_chunk\x18\x03 \x01(\x0cH\x00\x12+\n\x07\x63ontent\x18\x04 \x01(\x0b\x32\x18.kyso.v1.DetachedContentH\x00\x42\x06\n\x04part\"?\n\x07Warning\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\n\n\x02vi\x18\x02 \x01(\t\x12\n\n\x02\x65n\x18\x03 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x04 \x01(\t\"S\n\x11SubjectIdentifier\x12\x0c\n\x04type\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t\x12\x11\n\tmalformed\x18\x03 \x01(\x08\x12\x0e\n\x06prefix\x18\x04 \x01(\t\"\xe7\x02\n\x12\x43\x65rtificateSummary\x12\x0f\n\x07subject\x18\x01 \x01(\t\x12\x0e\n\x06issuer\x18\x02 \x01(\t\x12\x13\n\x0b\x63ommon_name\x18\x03 \x01(\t\x12\x14\n\x0corganization\x18\x04 \x01(\t\x12\r\n\x05title\x18\x05 \x01(\t\x12\r\n\x05\x65mail\x18\x06 \x01(\t\x12/\n\x0bidentifiers\x18\x07 \x03(\x0b\x32\x1a.kyso.v1.SubjectIdentifier\x12\x15\n\rserial_number\x18\x08 \x01(\t\x12\x0e\n\x06sha256\x18\t \x01(\x0c\x12.\n\nnot_before\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\tnot_after\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1b\n\x13organizational_unit\x18\x0c \x01(\t\x12\x13\n\x0bissuer_name\x18\r \x01(\t\"\xcb\x01\n\x0cStatusSource\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12/\n\x0bproduced_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0b\n\x03url\x18\x03 \x01(\t\x12/\n\x0bnext_update\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nrevoked_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06reason\x18\x06 \x01(\t\"D\n\nOwnerMatch\x12\x0e\n\x06result\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\n\n\x02vi\x18\x03 \x01(\t\x12\n\n\x02\x65n\x18\x04 \x01(\t\"i\n\x08\x43overage\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\x15\n\rcovered_bytes\x18\x02 \x01(\x03\x12\x13\n\x0btotal_bytes\x18\x03 \x01(\x03\x12\x10\n\x08revision\x18\x04 \x01(\x05\x12\x11\n\trevisions\x18\x05 \x01(\x05\"S\n\x0bLaterChange\x12\x10\n\x08revision\x18\x01 \x01(\x05\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\x0f\n\x07\x61llowed\x18\x03 \x01(\x08\x12\x13\n\x0b\x64\x65scription\x18\x04 \x01(\t\"\xd3\x05\n\x0fSignatureReport\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06\x66ormat\x18\x02 \x01(\t\x12\'\n\nindication\x18\x03 \x01(\x0e\x32\x13.kyso.v1.Indication\x12\x16\n\x0esub_indication\x18\x04 \x01(\t\x12\x11\n\tintegrity\x18\x05 \x01(\t\x12+\n\x06signer\x18\x06 \x01(\x0b\x32\x1b.kyso.v1.CertificateSummary\x12)\n\x04path\x18\x07 \x03(\x0b\x32\x1b.kyso.v1.CertificateSummary\x12\x38\n\x14\x63laimed_signing_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x35\n\x11\x62\x65st_signing_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\talgorithm\x18\n \x01(\t\x12#\n\x08\x63overage\x18\x0b \x01(\x0b\x32\x11.kyso.v1.Coverage\x12+\n\rlater_changes\x18\x0c \x03(\x0b\x32\x14.kyso.v1.LaterChange\x12,\n\rstatus_source\x18\r \x01(\x0b\x32\x15.kyso.v1.StatusSource\x12\"\n\x08warnings\x18\x0e \x03(\x0b\x32\x10.kyso.v1.Warning\x12\x13\n\x0bsentence_vi\x18\x0f \x01(\t\x12\x13\n\x0bsentence_en\x18\x10 \x01(\t\x12\r\n\x05\x63lean\x18\x11 \x01(\x08\x12\x0c\n\x04kind\x18\x12 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x13 \x01(\t\x12\x1b\n\x13signing_time_source\x18\x14 \x01(\t\x12\x1c\n\x14time_stamp_authority\x18\x15 \x01(\t\x12\x18\n\x10\x64igest_algorithm\x18\x16 \x01(\t\x12\"\n\x05owner\x18\x17 \x01(\x0b\x32\x13.kyso.v1.OwnerMatch\"\xf5\x03\n\x16VerifyDocumentResponse\x12!\n\x07verdict\x18\x01 \x01(\x0e\x32\x10.kyso.v1.Verdict\x12\r\n\x05\x63lean\x18\x02 \x01(\x08\x12,\n\nsignatures\x18\x03 \x03(\x0b\x32\x18.kyso.v1.SignatureReport\x12\x17\n\x0f\x64ocument_sha256\x18\x04 \x01(\x0c\x12\x30\n\x0cvalidated_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0bsentence_vi\x18\x06 \x01(\t\x12\x13\n\x0bsentence_en\x18\x07 \x01(\t\x12\x16\n\x0eintegrity_only\x18\x08 \x01(\x08\x12,\n\x08valid_at\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\"\n\x08warnings\x18\n \x03(\x0b\x32\x10.kyso.v1.Warning\x12\x0e\n\x06\x66ormat\x18\x0b \x01(\t\x12\x13\n\x0b\x65vidence_id\x18\x0c \x01(\t\x12\x19\n\x11\x65vidence_left_out\x18\r \x01(\x05\x12\"\n\x05owner\x18\x0e \x01(\x0b\x32\x13.kyso.v1.OwnerMatch\x12\x11\n\toriginals\x18\x0f \x01(\x05\x12%\n\x05inner\x18\x10 \x03(\x0b\x32\x16.kyso.v1.InnerDocument\"N\n\rInnerDocument\x12\x0c\n\x04name\x18\x01 \x01(\t\x12/\n\x06report\x18\x02 \x01(\x0b\x32\x1f.kyso.v1.VerifyDocumentResponse\"\x90\x01\n\x0f\x45xaminationFile\x12*\n\x04kind\x18\x01 \x01(\x0e\x32\x1c.kyso.v1.ExaminationFileKind\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x12\n\nmedia_type\x18\x03 \x01(\t\x12\x0c\n\x04size\x18\x04 \x01(\x03\x12\x0e\n\x06sha256\x18\x05 \x01(\x0c\x12\x11\n\tsigned_by\x18\x06 \x03(\t\"\x8f\x01\n\x17\x45xamineDocumentResponse\x12\x31\n\x06report\x18\x01 \x01(\x0b\x32\x1f.kyso.v1.VerifyDocumentResponseH\x00\x12(\n\x04\x66ile\x18\x02 \x01(\x0b\x32\x18.kyso.v1.ExaminationFileH\x00\x12\x0f\n\x05\x63hunk\x18\x03 \x01(\x0cH\x00\x42\x06\n\x04part*j\n\nReportForm\x12\x1b\n\x17REPORT_FORM_UNSPECIFIED\x10\x00\x12\x14\n\x10REPORT_FORM_ETSI\x10\x01\x12\x14\n\x10REPORT_FORM_HTML\x10\x02\x12\x13\n\x0fREPORT_FORM_PDF\x10\x03*{\n\x0eReportLanguage\x12\x1f\n\x1bREPORT_LANGUAGE_UNSPECIFIED\x10\x00\x12\x16\n\x12REPORT_LANGUAGE_VI\x10\x01\x12\x16\n\x12REPORT_LANGUAGE_EN\x10\x02\x12\x18\n\x14REPORT_LANGUAGE_BOTH\x10\x03*\x80\x01\n\nIndication\x12\x1a\n\x16INDICATION_UNSPECIFIED\x10\x00\x12\x1b\n\x17INDICATION_TOTAL_PASSED\x10\x01\x12\x1b\n\x17INDICATION_TOTAL_FAILED\x10\x02\x12\x1c\n\x18INDICATION_INDETERMINATE\x10\x03*\x92\x01\n\x07Verdict\x12\x17\n\x13VERDICT_UNSPECIFIED\x10\x00\x12\x11\n\rVERDICT_VALID\x10\x01\x12\x13\n\x0fVERDICT_INVALID\x10\x02\x12\x19\n\x15VERDICT_INDETERMINATE\x10\x03\x12\x15\n\x11VERDICT_MALFORMED\x10\x04\x12\x14\n\x10VERDICT_UNSIGNED\x10\x05*\x97\x02\n\x13\x45xaminationFileKind\x12%\n!EXAMINATION_FILE_KIND_UNSPECIFIED\x10\x00\x12 \n\x1c\x45XAMINATION_FILE_KIND_REPORT\x10\x01\x12%\n!EXAMINATION_FILE_KIND_CERTIFICATE\x10\x02\x12\x1d\n\x19\x45XAMINATION_FILE_KIND_CRL\x10\x03\x12\'\n#EXAMINATION_FILE_KIND_OCSP_RESPONSE\x10\x04\x12$\n EXAMINATION_FILE_KIND_TIME_STAMP\x10\x05\x12\"\n\x1e\x45XAMINATION_FILE_KIND_ORIGINAL\x10\x06\x32\xee\x02\n\x0fVerifierService\x12S\n\x0eVerifyDocument\x12\x1e.kyso.v1.VerifyDocumentRequest\x1a\x1f.kyso.v1.VerifyDocumentResponse(\x01\x12W\n\x0f\x45xamineDocument\x12\x1e.kyso.v1.VerifyDocumentRequest\x1a .kyso.v1.ExamineDocumentResponse(\x01\x30\x01\x12T\n\x0f\x43ollectEvidence\x12\x1f.kyso.v1.CollectEvidenceRequest\x1a .kyso.v1.CollectEvidenceResponse\x12W\n\x10RequestTimeStamp\x12 .kyso.v1.RequestTimeStampRequest\x1a!.kyso.v1.RequestTimeStampResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'kyso.v1.verifier_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_INDICATION']._serialized_start=2180
-  _globals['_INDICATION']._serialized_end=2308
-  _globals['_VERDICT']._serialized_start=2311
-  _globals['_VERDICT']._serialized_end=2457
+  _globals['_REPORTFORM']._serialized_start=3716
+  _globals['_REPORTFORM']._serialized_end=3822
+  _globals['_REPORTLANGUAGE']._serialized_start=3824
+  _globals['_REPORTLANGUAGE']._serialized_end=3947
+  _globals['_INDICATION']._serialized_start=3950
+  _globals['_INDICATION']._serialized_end=4078
+  _globals['_VERDICT']._serialized_start=4081
+  _globals['_VERDICT']._serialized_end=4227
+  _globals['_EXAMINATIONFILEKIND']._serialized_start=4230
+  _globals['_EXAMINATIONFILEKIND']._serialized_end=4509
   _globals['_COLLECTEVIDENCEREQUEST']._serialized_start=68
   _globals['_COLLECTEVIDENCEREQUEST']._serialized_end=114
   _globals['_MISSINGEVIDENCE']._serialized_start=116
@@ -46,26 +52,38 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_REQUESTTIMESTAMPREQUEST']._serialized_end=387
   _globals['_REQUESTTIMESTAMPRESPONSE']._serialized_start=389
   _globals['_REQUESTTIMESTAMPRESPONSE']._serialized_end=433
-  _globals['_VERIFYDOCUMENTHEADER']._serialized_start=435
-  _globals['_VERIFYDOCUMENTHEADER']._serialized_end=518
-  _globals['_VERIFYDOCUMENTREQUEST']._serialized_start=520
-  _globals['_VERIFYDOCUMENTREQUEST']._serialized_end=643
-  _globals['_WARNING']._serialized_start=645
-  _globals['_WARNING']._serialized_end=692
-  _globals['_SUBJECTIDENTIFIER']._serialized_start=694
-  _globals['_SUBJECTIDENTIFIER']._serialized_end=761
-  _globals['_CERTIFICATESUMMARY']._serialized_start=764
-  _globals['_CERTIFICATESUMMARY']._serialized_end=1073
-  _globals['_STATUSSOURCE']._serialized_start=1075
-  _globals['_STATUSSOURCE']._serialized_end=1165
-  _globals['_COVERAGE']._serialized_start=1167
-  _globals['_COVERAGE']._serialized_end=1253
-  _globals['_LATERCHANGE']._serialized_start=1255
-  _globals['_LATERCHANGE']._serialized_end=1338
-  _globals['_SIGNATUREREPORT']._serialized_start=1341
-  _globals['_SIGNATUREREPORT']._serialized_end=1913
-  _globals['_VERIFYDOCUMENTRESPONSE']._serialized_start=1916
-  _globals['_VERIFYDOCUMENTRESPONSE']._serialized_end=2177
-  _globals['_VERIFIERSERVICE']._serialized_start=2460
-  _globals['_VERIFIERSERVICE']._serialized_end=2737
+  _globals['_VERIFYDOCUMENTHEADER']._serialized_start=436
+  _globals['_VERIFYDOCUMENTHEADER']._serialized_end=799
+  _globals['_DOSSIEROWNER']._serialized_start=801
+  _globals['_DOSSIEROWNER']._serialized_end=927
+  _globals['_DETACHEDCONTENT']._serialized_start=929
+  _globals['_DETACHEDCONTENT']._serialized_end=960
+  _globals['_VERIFYDOCUMENTREQUEST']._serialized_start=963
+  _globals['_VERIFYDOCUMENTREQUEST']._serialized_end=1131
+  _globals['_WARNING']._serialized_start=1133
+  _globals['_WARNING']._serialized_end=1196
+  _globals['_SUBJECTIDENTIFIER']._serialized_start=1198
+  _globals['_SUBJECTIDENTIFIER']._serialized_end=1281
+  _globals['_CERTIFICATESUMMARY']._serialized_start=1284
+  _globals['_CERTIFICATESUMMARY']._serialized_end=1643
+  _globals['_STATUSSOURCE']._serialized_start=1646
+  _globals['_STATUSSOURCE']._serialized_end=1849
+  _globals['_OWNERMATCH']._serialized_start=1851
+  _globals['_OWNERMATCH']._serialized_end=1919
+  _globals['_COVERAGE']._serialized_start=1921
+  _globals['_COVERAGE']._serialized_end=2026
+  _globals['_LATERCHANGE']._serialized_start=2028
+  _globals['_LATERCHANGE']._serialized_end=2111
+  _globals['_SIGNATUREREPORT']._serialized_start=2114
+  _globals['_SIGNATUREREPORT']._serialized_end=2837
+  _globals['_VERIFYDOCUMENTRESPONSE']._serialized_start=2840
+  _globals['_VERIFYDOCUMENTRESPONSE']._serialized_end=3341
+  _globals['_INNERDOCUMENT']._serialized_start=3343
+  _globals['_INNERDOCUMENT']._serialized_end=3421
+  _globals['_EXAMINATIONFILE']._serialized_start=3424
+  _globals['_EXAMINATIONFILE']._serialized_end=3568
+  _globals['_EXAMINEDOCUMENTRESPONSE']._serialized_start=3571
+  _globals['_EXAMINEDOCUMENTRESPONSE']._serialized_end=3714
+  _globals['_VERIFIERSERVICE']._serialized_start=4512
+  _globals['_VERIFIERSERVICE']._serialized_end=4878
 # @@protoc_insertion_point(module_scope)

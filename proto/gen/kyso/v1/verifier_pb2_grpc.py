@@ -40,6 +40,11 @@ class VerifierServiceStub:
                 request_serializer=kyso_dot_v1_dot_verifier__pb2.VerifyDocumentRequest.SerializeToString,
                 response_deserializer=kyso_dot_v1_dot_verifier__pb2.VerifyDocumentResponse.FromString,
                 _registered_method=True)
+        self.ExamineDocument = channel.stream_stream(
+                '/kyso.v1.VerifierService/ExamineDocument',
+                request_serializer=kyso_dot_v1_dot_verifier__pb2.VerifyDocumentRequest.SerializeToString,
+                response_deserializer=kyso_dot_v1_dot_verifier__pb2.ExamineDocumentResponse.FromString,
+                _registered_method=True)
         self.CollectEvidence = channel.unary_unary(
                 '/kyso.v1.VerifierService/CollectEvidence',
                 request_serializer=kyso_dot_v1_dot_verifier__pb2.CollectEvidenceRequest.SerializeToString,
@@ -58,6 +63,15 @@ class VerifierServiceServicer:
 
     def VerifyDocument(self, request_iterator, context):
         """Verifies every signature of one document. Callers: gateway, with scope verify; signer, before an agency's seal (VS-42).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ExamineDocument(self, request_iterator, context):
+        """The same, and beside the report what was asked for: the report in another form, the evidence used, the documents that
+        were signed. Caller: gateway, with scope verify. With keep_evidence it carries the client's access token as metadata
+        "authorization: Bearer <token>", which the registry checks: the verifier itself keeps nothing.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -84,6 +98,11 @@ def add_VerifierServiceServicer_to_server(servicer, server):
                     servicer.VerifyDocument,
                     request_deserializer=kyso_dot_v1_dot_verifier__pb2.VerifyDocumentRequest.FromString,
                     response_serializer=kyso_dot_v1_dot_verifier__pb2.VerifyDocumentResponse.SerializeToString,
+            ),
+            'ExamineDocument': grpc.stream_stream_rpc_method_handler(
+                    servicer.ExamineDocument,
+                    request_deserializer=kyso_dot_v1_dot_verifier__pb2.VerifyDocumentRequest.FromString,
+                    response_serializer=kyso_dot_v1_dot_verifier__pb2.ExamineDocumentResponse.SerializeToString,
             ),
             'CollectEvidence': grpc.unary_unary_rpc_method_handler(
                     servicer.CollectEvidence,
@@ -124,6 +143,33 @@ class VerifierService:
             '/kyso.v1.VerifierService/VerifyDocument',
             kyso_dot_v1_dot_verifier__pb2.VerifyDocumentRequest.SerializeToString,
             kyso_dot_v1_dot_verifier__pb2.VerifyDocumentResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExamineDocument(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/kyso.v1.VerifierService/ExamineDocument',
+            kyso_dot_v1_dot_verifier__pb2.VerifyDocumentRequest.SerializeToString,
+            kyso_dot_v1_dot_verifier__pb2.ExamineDocumentResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -35,6 +35,11 @@ class VerifierServiceStub:
     def __new__(cls, channel: _aio.Channel) -> VerifierServiceAsyncStub: ...
     VerifyDocument: _grpc.StreamUnaryMultiCallable[_verifier_pb2.VerifyDocumentRequest, _verifier_pb2.VerifyDocumentResponse]
     """Verifies every signature of one document. Callers: gateway, with scope verify; signer, before an agency's seal (VS-42)."""
+    ExamineDocument: _grpc.StreamStreamMultiCallable[_verifier_pb2.VerifyDocumentRequest, _verifier_pb2.ExamineDocumentResponse]
+    """The same, and beside the report what was asked for: the report in another form, the evidence used, the documents that
+    were signed. Caller: gateway, with scope verify. With keep_evidence it carries the client's access token as metadata
+    "authorization: Bearer <token>", which the registry checks: the verifier itself keeps nothing.
+    """
     CollectEvidence: _grpc.UnaryUnaryMultiCallable[_verifier_pb2.CollectEvidenceRequest, _verifier_pb2.CollectEvidenceResponse]
     """Collects what is needed to validate certificates later: issuers and revocation values. Caller: signer."""
     RequestTimeStamp: _grpc.UnaryUnaryMultiCallable[_verifier_pb2.RequestTimeStampRequest, _verifier_pb2.RequestTimeStampResponse]
@@ -47,6 +52,11 @@ class VerifierServiceAsyncStub(VerifierServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     VerifyDocument: _aio.StreamUnaryMultiCallable[_verifier_pb2.VerifyDocumentRequest, _verifier_pb2.VerifyDocumentResponse]  # type: ignore[assignment]
     """Verifies every signature of one document. Callers: gateway, with scope verify; signer, before an agency's seal (VS-42)."""
+    ExamineDocument: _aio.StreamStreamMultiCallable[_verifier_pb2.VerifyDocumentRequest, _verifier_pb2.ExamineDocumentResponse]  # type: ignore[assignment]
+    """The same, and beside the report what was asked for: the report in another form, the evidence used, the documents that
+    were signed. Caller: gateway, with scope verify. With keep_evidence it carries the client's access token as metadata
+    "authorization: Bearer <token>", which the registry checks: the verifier itself keeps nothing.
+    """
     CollectEvidence: _aio.UnaryUnaryMultiCallable[_verifier_pb2.CollectEvidenceRequest, _verifier_pb2.CollectEvidenceResponse]  # type: ignore[assignment]
     """Collects what is needed to validate certificates later: issuers and revocation values. Caller: signer."""
     RequestTimeStamp: _aio.UnaryUnaryMultiCallable[_verifier_pb2.RequestTimeStampRequest, _verifier_pb2.RequestTimeStampResponse]  # type: ignore[assignment]
@@ -62,6 +72,17 @@ class VerifierServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_verifier_pb2.VerifyDocumentResponse, _abc.Awaitable[_verifier_pb2.VerifyDocumentResponse]]:
         """Verifies every signature of one document. Callers: gateway, with scope verify; signer, before an agency's seal (VS-42)."""
+
+    @_abc_1.abstractmethod
+    def ExamineDocument(
+        self,
+        request_iterator: _MaybeAsyncIterator[_verifier_pb2.VerifyDocumentRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_verifier_pb2.ExamineDocumentResponse], _abc.AsyncIterator[_verifier_pb2.ExamineDocumentResponse]]:
+        """The same, and beside the report what was asked for: the report in another form, the evidence used, the documents that
+        were signed. Caller: gateway, with scope verify. With keep_evidence it carries the client's access token as metadata
+        "authorization: Bearer <token>", which the registry checks: the verifier itself keeps nothing.
+        """
 
     @_abc_1.abstractmethod
     def CollectEvidence(

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     from pyhanko.pdf_utils import generic
 
+    from services.kernel.typeface import Face, Subset
     from services.signer.formats.pdf_update import IncrementalUpdate
-    from services.signer.formats.visible.font import Face, Subset
     from services.signer.formats.visible.image import Picture
     from services.signer.formats.visible.page import Box, Page
     from services.signer.formats.visible.pdfa import Claim

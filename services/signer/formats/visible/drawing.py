@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import UTC
 from typing import TYPE_CHECKING
 
+from services.kernel.typeface import Face
 from services.signer.formats.visible import Drawn, appearance, image_profiles, pdfa, text_profiles
-from services.signer.formats.visible.font import Face
 from services.signer.formats.visible.request import Request
 
 if TYPE_CHECKING:

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
     from pyhanko.pdf_utils.reader import PdfFileReader
 
+    from services.kernel.typeface import Face
     from services.signer.formats.format import Document
     from services.signer.formats.parameters import SignatureParameters, Visible
-    from services.signer.formats.visible.font import Face
     from services.signer.formats.visible.image import Picture
     from services.signer.formats.visible.page import Page
     from services.signer.formats.visible.pdfa import Claim

@@ -17,7 +17,7 @@ from services.signer.formats.visible.page import Box
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from services.signer.formats.visible.font import Face
+    from services.kernel.typeface import Face
 
 SIZE = 10.0
 LINE_HEIGHT = 11.5

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.signer.formats.visible.font import VIETNAMESE
+from services.kernel.typeface import VIETNAMESE
 from services.signer.formats.visible.positions import _normal, _quick
 
 TEXTS = st.text(alphabet=VIETNAMESE + "abc \n\u00a0\u200b", max_size=60)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.kernel.errors import FieldInvalid
-from services.signer.formats.visible.font import VIETNAMESE, Face
+from services.kernel.typeface import VIETNAMESE, Face
 from services.signer.formats.visible.words import SIZE, clean, time_text, wrap
 from tests.support.pictures import font_file
 

@@ -9,7 +9,7 @@ import pytest
 from fontTools.pens.recordingPen import DecomposingRecordingPen
 from fontTools.ttLib import TTFont
 
-from services.signer.formats.visible.font import VIETNAMESE, Face, FontUnfit
+from services.kernel.typeface import VIETNAMESE, Face, FontUnfit
 from tests.support.pictures import font_file
 
 FACE = Face.read(font_file())

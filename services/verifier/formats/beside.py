@@ -1,0 +1,65 @@
+"""Content that is handed in beside a file whose signatures are not over it: it must not look signed."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+
+from services.verifier.domain import Code, Coverage, CoverageReport, Indication, Notice, SubIndication
+from services.verifier.ports import Fault, Findings, FoundSignature, SubmittedDocument
+
+MAX_NAMED = 5
+
+
+def handed_in(document: SubmittedDocument) -> Mapping[str, bytes]:
+    """All contents beside a document by name, "" for one without."""
+    if document.named:
+        return document.named
+    return {"": document.detached} if document.detached is not None else {}
+
+
+def judged(findings: Findings, document: SubmittedDocument, used: Collection[str] = ()) -> Findings:
+    """The findings, none of which holds where a content is neither used nor what the file itself carries signed.
+
+    `used` are the names of contents that the signatures were held against.
+    """
+    detail = _spare(findings, document, used)
+    if not detail:
+        return findings
+    fault = Fault(Indication.INDETERMINATE, SubIndication.SIGNED_DATA_NOT_FOUND, detail)
+    unknown = CoverageReport(Coverage.UNKNOWN)
+    signatures = [
+        one if one.fault is not None else replace(one, fault=fault, coverage=unknown)
+        for one in findings.signatures
+    ]
+    return replace(findings, signatures=signatures)
+
+
+def warned(findings: Findings, document: SubmittedDocument) -> Findings:
+    """The findings with a warning of such content.
+
+    For a file that holds all that its signatures are over: they hold for it, whatever lies beside it.
+    """
+    detail = _spare(findings, document, ())
+    if not detail:
+        return findings
+    return replace(findings, signatures=[_warned(one, detail) for one in findings.signatures])
+
+
+def _warned(found: FoundSignature, detail: str) -> FoundSignature:
+    coverage = found.coverage
+    if coverage.coverage is Coverage.WHOLE:
+        coverage = replace(coverage, coverage=Coverage.PARTIAL)
+    notices = [notice for notice in found.notices if notice.code is not Code.DOC_INTACT]
+    return replace(found, notices=(*notices, Notice(Code.PARTLY_SIGNED, detail)), coverage=coverage)
+
+
+def _spare(findings: Findings, document: SubmittedDocument, used: Collection[str]) -> str:
+    """Which contents are not signed, in words; "" where all are."""
+    carried = {content.data for content in findings.contents if content.signed_by}
+    contents = handed_in(document).items()
+    spare = sorted(name for name, data in contents if name not in used and data not in carried)
+    if not spare:
+        return ""
+    named = ", ".join(repr(name[:60]) for name in spare[:MAX_NAMED] if name) or "the detached content"
+    return f"content that was handed in is not signed: {named}"

@@ -1,0 +1,186 @@
+"""One signature of a PDF file: the encodings of ISO 32000-2 12.8.3, with the older ones, bound to the bytes they sign."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
+
+from services.verifier import algorithms, certificates
+from services.verifier.algorithms import AlgorithmError
+from services.verifier.certificates import CertificateError
+from services.verifier.domain import Code, CoverageReport, Indication, Notice, SignatureKind, SubIndication
+from services.verifier.formats import ber, cms
+from services.verifier.formats.ber import BerError
+from services.verifier.formats.cms import AlgorithmIdentifier, SignedData, SignerInfo
+from services.verifier.formats.pdf_bytes import SignedRange
+from services.verifier.formats.pdf_file import View
+from services.verifier.formats.pdf_syntax import Value
+from services.verifier.ports import Fault, FoundSignature
+
+MAX_CERTIFICATES = 50
+"""In the /Cert of an adbe.x509.rsa_sha1 signature."""
+_DETACHED = {"ETSI.CAdES.detached": "PAdES", "adbe.pkcs7.detached": "PDF (adbe.pkcs7.detached)"}
+_SHA1 = "adbe.pkcs7.sha1"
+_TIMESTAMP = "ETSI.RFC3161"
+_X509 = "adbe.x509.rsa_sha1"
+_NAMES = {
+    _SHA1: "PDF (adbe.pkcs7.sha1)",
+    _TIMESTAMP: "PDF document time-stamp",
+    _X509: "PDF (adbe.x509.rsa_sha1)",
+}
+SUPPORTED = frozenset({*_DETACHED, *_NAMES})
+_RSA = "1.2.840.113549.1.1.1"
+_SHA1_OID = "1.3.14.3.2.26"
+_DATE = re.compile(r"D:(\d{4})(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)?(?:(Z)|([+-])(\d\d)'?(\d\d)?'?)?")
+
+Digests = Callable[[SignedRange, str], bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """A signature as its dictionary holds it. `message` is None where that is no CMS."""
+
+    found: FoundSignature
+    span: SignedRange
+    message: SignedData | None
+    container: bytes
+
+
+def read(
+    view: View, signature: dict[str, Value], span: SignedRange, name: str, coverage: CoverageReport
+) -> Read:
+    """What the signature's dictionary and container say, not yet bound to the file. Raises BerError."""
+    subfilter = str(view.entry(signature, "SubFilter"))
+    if subfilter == _X509:
+        return _bare(view, signature, span, name, coverage)
+    message, rest = cms.parse(span.contents)
+    if rest.strip(b"\0"):
+        raise BerError("octets other than zero padding follow the signature in /Contents")
+    if len(message.signers) != 1:
+        raise BerError(f"a PDF signature must have exactly one signer, this one has {len(message.signers)}")
+    signer = message.signers[0]
+    if isinstance(signer, BerError):
+        raise signer
+    if subfilter in _DETACHED and message.content is not None:
+        raise BerError("a detached PDF signature must not carry content of its own")
+    if subfilter not in _DETACHED and message.content is None:
+        raise BerError("the signature carries no content, but its encoding needs one")
+    found = FoundSignature(
+        name=name,
+        format=_level(subfilter, signer),
+        coverage=coverage,
+        signer=signer,
+        content_type=message.content_type,
+        certificates=message.certificates,
+        crls=message.crls,
+        claimed_time=signer.signing_time or date(view.entry(signature, "M")),
+    )
+    if subfilter == _TIMESTAMP and message.content is not None:
+        time = cms.timestamp_info(message.content).time
+        found = replace(found, kind=SignatureKind.DOCUMENT_TIMESTAMP, claimed_time=time)
+    return Read(found, span, message, span.contents[: len(span.contents) - len(rest)])
+
+
+def _level(subfilter: str, signer: SignerInfo) -> str:
+    """Format with its baseline level (EN 319 142-1 6.3): B-B needs the signed reference to the certificate."""
+    if subfilter == "ETSI.CAdES.detached" and signer.has_reference_attribute:
+        return "PAdES-B-B"
+    return _DETACHED.get(subfilter) or _NAMES[subfilter]
+
+
+def bound(one: Read, digests: Digests) -> FoundSignature:
+    """The signature bound to the bytes of the file, in the way of its encoding. Raises BerError, AlgorithmError."""
+    found, span = one.found, one.span
+    content = one.message.content if one.message is not None else None
+    if content is None:
+        return replace(found, digest=lambda label: digests(span, label))
+    if found.kind is SignatureKind.DOCUMENT_TIMESTAMP:
+        info = cms.timestamp_info(content)
+        stated, actual = info.digest, digests(span, algorithms.digest_label(info.digest_oid))
+    else:
+        # ISO 32000-1 12.8.3.3.1: what is signed is the SHA-1 digest of the byte range.
+        stated, actual = content, digests(span, "SHA-1")
+        found = replace(found, notices=(*found.notices, Notice(Code.ALG_SHA1, "digest of the document")))
+    if stated != actual:
+        detail = "the digest in the signature is not that of the document"
+        return replace(found, fault=Fault(Indication.TOTAL_FAILED, SubIndication.HASH_FAILURE, detail))
+    return replace(found, digest=lambda label: algorithms.digest(label, content))
+
+
+def _bare(
+    view: View, signature: dict[str, Value], span: SignedRange, name: str, coverage: CoverageReport
+) -> Read:
+    """adbe.x509.rsa_sha1 (ISO 32000-1 12.8.3.2): a bare PKCS#1 value, its certificates beside it in /Cert."""
+    node, rest = ber.load(span.contents)
+    if rest.strip(b"\0"):
+        raise BerError("octets other than zero padding follow the signature in /Contents")
+    value = ber.octets(node)
+    stated = view.entry(signature, "Cert")
+    items = stated[:MAX_CERTIFICATES] if isinstance(stated, list) else [stated]
+    chain = tuple(one for one in map(view.resolve, items) if isinstance(one, bytes))
+    if not chain:
+        raise BerError("the signature names no certificate in /Cert")
+    try:
+        certificate = certificates.load(chain[0])
+    except CertificateError as error:
+        raise BerError("the signer's certificate in /Cert cannot be read") from error
+    signer = SignerInfo(
+        issuer=certificate.parsed.issuer.public_bytes(),
+        serial=certificate.serial,
+        subject_key_id=None,
+        digest=AlgorithmIdentifier(_digest_oid(chain[0], value), None),
+        signature_algorithm=AlgorithmIdentifier(_RSA, None),
+        signature=value,
+        signed_octets=b"",
+        content_type=None,
+        message_digest=None,
+        signing_time=None,
+        references=(),
+        has_reference_attribute=False,
+        has_timestamp=False,
+    )
+    found = FoundSignature(
+        name,
+        _NAMES[_X509],
+        coverage,
+        signer=signer,
+        certificates=chain,
+        claimed_time=date(view.entry(signature, "M")),
+    )
+    return Read(found, span, None, span.contents[: node.end])
+
+
+def _digest_oid(der: bytes, value: bytes) -> str:
+    """The digest algorithm that the value itself states (RFC 8017 9.2); SHA-1, as the encoding's name has it, else.
+
+    Nothing is believed here: the value is checked with that algorithm like any other.
+    """
+    try:
+        key = certificates.load(der).public_key()
+        if isinstance(key, rsa.RSAPublicKey):
+            stated = key.recover_data_from_signature(value, padding.PKCS1v15(), None)
+            oid = cms.algorithm(ber.load(stated)[0].children()[0]).oid
+            algorithms.digest_label(oid)
+            return oid
+    except (CertificateError, InvalidSignature, UnsupportedAlgorithm, AlgorithmError, BerError, IndexError):
+        pass
+    return _SHA1_OID
+
+
+def date(value: object) -> datetime | None:
+    """A PDF date (ISO 32000-2 7.9.4); None when there is none that can be read."""
+    match = _DATE.match(value.decode("latin-1")) if isinstance(value, bytes) else None
+    if match is None:
+        return None
+    try:
+        shift = timedelta(hours=int(match.group(9) or 0), minutes=int(match.group(10) or 0))
+        year, month, day, hour, minute, second = (int(match.group(i) or 0) for i in range(1, 7))
+        moment = datetime(year, month, day, hour, minute, second, tzinfo=UTC)
+        return moment - shift if match.group(8) != "-" else moment + shift
+    except (ValueError, OverflowError):
+        return None

@@ -1,0 +1,121 @@
+"""Time-stamp tokens in containers, and members of every kind that are rubbish or a burden."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from services.kernel.values import DigestAlgorithm
+from services.verifier.domain import Code, Indication, SignatureKind, SubIndication, Verdict
+from services.verifier.formats import zip_members
+from tests.support import stamping
+from tests.support.containers import FILES, KINDS, listing, made, members, packed, subs, verify
+
+
+def stamped(manifest: bytes | None = None, content: bytes = FILES["to-trinh.txt"]) -> dict[str, bytes]:
+    """ASiC-S with a time-stamp in place of a signature; with a manifest, ASiC-E."""
+    over = content if manifest is None else manifest
+    token = stamping.token(hashlib.sha256(over).digest(), DigestAlgorithm.SHA256)
+    files = {"to-trinh.txt": content, "META-INF/timestamp.tst": token}
+    return files if manifest is None else {**files, "META-INF/ASiCManifest.xml": manifest}
+
+
+@pytest.mark.parametrize("form", ["ASIC_S", "ASIC_E"])
+def test_a_time_stamp_alone_is_judged_and_signs_nothing(form: str) -> None:
+    text = FILES["to-trinh.txt"]
+    manifest = None if form == "ASIC_S" else listing("META-INF/timestamp.tst", {"to-trinh.txt": text})
+    mimetype = {"mimetype": b"application/vnd.etsi.asic-%b+zip" % form[-1].lower().encode()}
+    files = {**mimetype, **stamped(manifest)}
+    report = verify(packed(files))
+    assert report.verdict is Verdict.UNSIGNED
+    (token,) = report.signatures
+    assert token.kind is SignatureKind.DOCUMENT_TIMESTAMP
+    assert token.indication is Indication.TOTAL_PASSED, token.detail
+    broken = verify(packed({**files, "to-trinh.txt": b"To trinh so 16"}))
+    assert (broken.verdict, subs(broken)) == (Verdict.INVALID, [SubIndication.HASH_FAILURE])
+    for rubbish in (b"", b"\x30\x00", b"x" * 100):
+        report = verify(packed({**files, "META-INF/timestamp.tst": rubbish}))
+        assert report.verdict is Verdict.MALFORMED
+    if manifest is not None:
+        del files["META-INF/ASiCManifest.xml"]
+        assert subs(verify(packed(files))) == [SubIndication.FORMAT_FAILURE]
+
+
+def test_a_token_over_a_signature_file_is_an_archive_time_stamp_of_its_signatures() -> None:
+    """Also of XAdES signatures, which have archive time-stamps of their own."""
+    files = members(made("ASIC_E", "XADES"))
+    listed = {n: d for n, d in files.items() if n == "META-INF/signatures001.xml" or n in FILES}
+    listed = {n.replace(" ", "%20"): d for n, d in listed.items()}
+    manifest = listing("META-INF/timestamp001.tst", listed)
+    token = stamping.token(hashlib.sha256(manifest).digest(), DigestAlgorithm.SHA256)
+    more = {"META-INF/ASiCArchiveManifest.xml": manifest, "META-INF/timestamp001.tst": token}
+    report = verify(packed({**files, **more}))
+    assert report.clean, [s.detail for s in report.signatures]
+    assert report.signatures[0].signing_time.source.value == "archive_time_stamp"
+    assert report.signatures[1].kind is SignatureKind.DOCUMENT_TIMESTAMP
+
+
+OCTETS = st.binary(max_size=200)
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(
+            [
+                "mimetype",
+                "a.txt",
+                "b.xml",
+                "META-INF/signatures.xml",
+                "META-INF/signature.p7s",
+                "META-INF/manifest.xml",
+                "META-INF/timestamp.tst",
+                "META-INF/ASiCManifest.xml",
+                "META-INF/ASiCArchiveManifest1.xml",
+                "META-INF/evidencerecord.xml",
+                "META-INF/x",
+            ]
+        ),
+        st.one_of(
+            OCTETS,
+            st.sampled_from([b"application/vnd.etsi.asic-s+zip", b"application/vnd.etsi.asic-e+zip"]),
+            OCTETS.map(lambda octets: b"<asic:ASiCManifest>" + octets),
+        ),
+    ),
+    st.sampled_from(["ASIC_S", "ASIC_E"]),
+    st.sampled_from(KINDS),
+)
+@settings(max_examples=60, deadline=None)
+def test_no_members_raise_or_pass_beside_the_signed_ones(
+    files: dict[str, bytes], form: str, kind: str
+) -> None:
+    whole = {**members(made(form, kind)), **files}
+    report = verify(packed(whole))
+    if report.clean:
+        objects = {name for name in whole if not name.startswith("META-INF/") and name != "mimetype"}
+        assert objects == {name for name in members(made(form, kind)) if name in FILES}
+        assert all(whole[name] == FILES[name] for name in objects)
+
+
+def test_transforms_do_not_make_one_file_a_hundred_times_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each reference that transforms a member has it parsed anew: what that costs is counted beforehand."""
+    monkeypatch.setattr(zip_members, "MAX_MARKS", 20_000)
+    digest = (
+        '<ds:DigestMethod Algorithm="http://www.w3.org/2001/04/xmlenc#sha256"/>'
+        f"<ds:DigestValue>{base64.b64encode(bytes(32)).decode()}</ds:DigestValue>"
+    )
+    transform = '<ds:Transform Algorithm="http://www.w3.org/TR/2001/REC-xml-c14n-20010315"/>'
+    reference = f'<ds:Reference URI="a.xml"><ds:Transforms>{transform}</ds:Transforms>{digest}</ds:Reference>'
+    signature = (
+        '<ds:Signature xmlns:ds="http://www.w3.org/2000/09/xmldsig#"><ds:SignedInfo>'
+        f'<ds:CanonicalizationMethod Algorithm="http://www.w3.org/TR/2001/REC-xml-c14n-20010315"/>'
+        f'<ds:SignatureMethod Algorithm="http://www.w3.org/2001/04/xmldsig-more#rsa-sha256"/>{reference * 400}'
+        "</ds:SignedInfo><ds:SignatureValue>AAAA</ds:SignatureValue></ds:Signature>"
+    )
+    content = b"<a>" + b"<b/>" * 1000 + b"</a>"
+    report = verify(packed({"a.xml": content, "META-INF/signatures.xml": signature.encode()}))
+    assert report.verdict is Verdict.INDETERMINATE
+    assert report.notices[0].code is Code.LIMIT_REACHED

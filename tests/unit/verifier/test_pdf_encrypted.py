@@ -1,0 +1,93 @@
+"""Signed PDF files that are encrypted and open without a password."""
+
+from __future__ import annotations
+
+from io import BytesIO
+from typing import Any
+
+import pytest
+from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
+from pyhanko.pdf_utils.reader import PdfFileReader
+from pyhanko.pdf_utils.writer import copy_into_new_writer
+from pyhanko.sign import PdfSignatureMetadata, fields, signers
+from pyhanko.sign.fields import SigSeedSubFilter
+
+from services.verifier.domain import Code, SubIndication, Verdict
+from services.verifier.formats.pdf import PdfFormat
+from services.verifier.ports import SubmittedDocument
+from tests.support.pdfs import one_page_pdf
+from tests.unit.verifier.authority import Hierarchy
+from tests.unit.verifier.conftest import Verify
+from tests.unit.verifier.test_pdf_revisions import update
+
+
+def encrypted(password: str, **options: Any) -> bytes:
+    """A file encrypted for a user's password."""
+    writer: Any = copy_into_new_writer(PdfFileReader(BytesIO(one_page_pdf())))
+    writer.encrypt("owner", password, **options)
+    out = BytesIO()
+    writer.write(out)
+    return out.getvalue()
+
+
+def signed(data: bytes, hierarchy: Hierarchy) -> bytes:
+    """The file with one signature, written by its cipher."""
+    writer: Any = IncrementalPdfFileWriter(BytesIO(data))
+    writer.encrypt("")
+    who = hierarchy.signer.pyhanko()
+    metadata = PdfSignatureMetadata(
+        field_name="Chữ ký", md_algorithm="sha256", subfilter=SigSeedSubFilter.PADES
+    )
+    out = BytesIO()
+    signers.sign_pdf(writer, metadata, who, new_field_spec=fields.SigFieldSpec("Chữ ký"), output=out)
+    return out.getvalue()
+
+
+@pytest.fixture(scope="module")
+def document(hierarchy: Hierarchy) -> bytes:
+    """A signed file for everybody to read."""
+    return signed(encrypted(""), hierarchy)
+
+
+def test_a_signature_in_a_file_that_everybody_can_read_is_judged(verify: Verify, document: bytes) -> None:
+    report = verify(document)
+    assert report.verdict is Verdict.VALID
+    assert report.clean
+    assert report.signatures[0].name == "Chữ ký"
+
+
+def test_a_second_signature_leaves_the_first_clean(
+    verify: Verify, document: bytes, hierarchy: Hierarchy
+) -> None:
+    writer: Any = IncrementalPdfFileWriter(BytesIO(document))
+    writer.encrypt("")
+    metadata = PdfSignatureMetadata(field_name="B", md_algorithm="sha256", subfilter=SigSeedSubFilter.PADES)
+    out = BytesIO()
+    new = fields.SigFieldSpec("B")
+    signers.sign_pdf(writer, metadata, hierarchy.signer.pyhanko(), new_field_spec=new, output=out)
+    report = verify(out.getvalue())
+    assert report.verdict is Verdict.VALID
+    assert report.clean
+
+
+def test_an_update_that_takes_the_encryption_away_is_not_clean(verify: Verify, document: bytes) -> None:
+    report = verify(update(document, {77: b"<<>>"}))
+    assert not report.clean
+
+
+def test_a_flipped_bit_is_found(verify: Verify, document: bytes) -> None:
+    broken = bytearray(document)
+    broken[20] ^= 1
+    (signature,) = verify(bytes(broken)).signatures
+    assert signature.sub_indication is SubIndication.HASH_FAILURE
+
+
+def test_a_file_that_needs_a_password_is_not_read(document: bytes) -> None:
+    findings = PdfFormat().find(SubmittedDocument(encrypted("secret")))
+    assert findings.obstacle is not None
+    assert findings.obstacle.code is Code.DOC_ENCRYPTED
+    assert not findings.signatures
+    damaged = document.replace(b"/Standard", b"/Standart")
+    again = PdfFormat().find(SubmittedDocument(damaged))
+    assert again.obstacle is not None
+    assert again.obstacle.code in (Code.DOC_ENCRYPTED, Code.DOC_MALFORMED)
