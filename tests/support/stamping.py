@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 POLICY = "1.3.6.1.4.1.99999.3161.1"
 MAX_STEPS = 50
 """Of `raise_to`: a format that asks more often asks for ever."""
+BEGUN = datetime.now(UTC).replace(microsecond=0)
+"""When stamps and evidence are made, where nobody says another time: no test's "now" lies before it."""
 _serials = itertools.count(1)
 
 
@@ -83,10 +85,10 @@ def time_stamp_unit() -> TimeStampUnit:
 def token(
     imprint: bytes, digest: DigestAlgorithm, at: datetime | None = None, unit: TimeStampUnit | None = None
 ) -> bytes:
-    """Return a TimeStampToken (RFC 3161 section 2.4.2; DER ContentInfo) over an imprint, of `at` or now."""
+    """Return a TimeStampToken (RFC 3161 section 2.4.2; DER ContentInfo) over an imprint, of `at` or BEGUN."""
     unit = unit or time_stamp_unit()
     certificate = asn1_x509.Certificate.load(unit.certificate)
-    moment = (at or datetime.now(UTC)).replace(microsecond=0)
+    moment = (at or BEGUN).replace(microsecond=0)
     hashed = {"algorithm": digest.hashlib_name}
     info = tsp.TSTInfo(
         {
@@ -132,9 +134,9 @@ def token(
 
 
 def crl(at: datetime | None = None, revoked: tuple[bytes, ...] = ()) -> bytes:
-    """Return the CA's CRL (DER) of `at` or now, good for a week."""
+    """Return the CA's CRL (DER) of `at` or BEGUN, good for a week."""
     key, ca = authority()
-    moment = at or datetime.now(UTC)
+    moment = at or BEGUN
     builder = (
         x509.CertificateRevocationListBuilder()
         .issuer_name(ca.subject)
@@ -151,9 +153,9 @@ def crl(at: datetime | None = None, revoked: tuple[bytes, ...] = ()) -> bytes:
 
 
 def ocsp(certificate: bytes, at: datetime | None = None) -> bytes:
-    """Return the CA's own OCSP response (DER) that says a certificate is good, of `at` or now, good for a week."""
+    """Return the CA's own OCSP response (DER) that says a certificate is good, of `at` or BEGUN, good for a week."""
     key, ca = authority()
-    moment = at or datetime.now(UTC)
+    moment = at or BEGUN
     builder = ocsp_builders.OCSPResponseBuilder().add_response(
         cert=x509.load_der_x509_certificate(certificate),
         issuer=ca,
