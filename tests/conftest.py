@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,10 @@ from services.kernel.runtime.config import DatabaseSettings
 from tests.support.nats_server import NatsServer
 from tests.support.pki import MeshCa
 from tests.support.postgres import PostgresServer, running_postgres
+
+# A child that the supervisor starts is forked, as it sets its parent-death signal itself. Here, and only here, gRPC is in
+# the process that forks: its own work in the child, before exec, can end the child by SIGABRT.
+os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"
 
 
 @pytest.fixture(scope="session")
