@@ -124,7 +124,7 @@ def load(der: bytes) -> Certificate:
             _ = parsed.not_valid_before_utc, parsed.not_valid_after_utc
             # Here, where a number below one raises no warning.
             serial = parsed.serial_number
-    except (ValueError, IndexError, x509.InvalidVersion, UnsupportedAlgorithm) as error:
+    except (ValueError, TypeError, IndexError, x509.InvalidVersion, UnsupportedAlgorithm) as error:
         raise CertificateError("the certificate cannot be read") from error
     return Certificate(der, parsed, hashlib.sha256(der).hexdigest(), *keys, key_info, serial, tbs, inherits)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import random
 import re
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -126,7 +126,7 @@ class Judge:
     def failure(self, document: SubmittedDocument, chance: random.Random) -> Failure | None:
         """Judge one; None where it ended as it must."""
         service = self._integrity if chance.random() < 0.1 else self._trusting
-        return self._judged(service, document)
+        return self._judged(lambda: service, document)
 
     def evidence_failure(self, seed: Seed, chance: random.Random) -> Failure | None:
         """Judge a good document by mutated anchors, certificates and revocation lists."""
@@ -142,12 +142,14 @@ class Judge:
                 TrustMaterial(trust.anchors, (certificate,), (crl, *trust.crls)),
             )
         )
-        return self._judged(VerificationService(FORMATS, damaged), seed.document)
+        return self._judged(lambda: VerificationService(FORMATS, damaged), seed.document)
 
-    def _judged(self, service: VerificationService, document: SubmittedDocument) -> Failure | None:
+    def _judged(
+        self, service: Callable[[], VerificationService], document: SubmittedDocument
+    ) -> Failure | None:
         started = time.monotonic()
         try:
-            report = service.verify(document, NOW)
+            report = service().verify(document, NOW)
             rendering.document(report)
         except Exception as error:  # noqa: BLE001 - this is what is looked for
             return Failure(f"raised {error!r}", document)

@@ -289,3 +289,12 @@ def test_a_leaf_that_sha1_signs_is_borne_where_it_is_proved_to_be_older_than_the
     result = judge.judge(leaf, Material(), Proofs(NOW), NOW + timedelta(days=proved), NOW)
     assert result.failure is (None if holds else SubIndication.CRYPTO_CONSTRAINTS_FAILURE_NO_POE)
     assert Code.ALG_SHA1 in {n.code for n in result.notices}
+
+
+@pytest.mark.parametrize("tag", [0x02, 0x03, 0x30])
+def test_a_name_whose_value_is_no_string_is_a_certificate_that_cannot_be_read(tag: int) -> None:
+    der = Authority("Root CA").der
+    value = b"\x0c\x07Root CA"
+    assert value in der
+    with pytest.raises(certificates.CertificateError):
+        certificates.load(der.replace(value, bytes([tag]) + value[1:]))
