@@ -140,12 +140,6 @@ class MultipartBody:
             raise PartOrder(f"part {name!r} was expected where {part.name!r} came: {why}", part=name)
         return part
 
-    async def require_end(self, why: str) -> None:
-        """Raise PartOrder where another part follows."""
-        part = await self.next_part()
-        if part is not None:
-            raise PartOrder(f"part {part.name!r} was not expected: {why}", part=part.name)
-
     async def next_event(self) -> _Event:
         """Return what comes next on the wire; feed the parser for as long as that takes."""
         while not self._events:

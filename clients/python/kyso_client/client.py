@@ -6,7 +6,6 @@ import base64
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any, Unpack
 from urllib.parse import quote
@@ -228,15 +227,8 @@ class KysoClient(Verifying):
 
     def credentials(self) -> Iterator[Credential]:
         """Yield every credential that the client sees."""
-        token: str | None = ""
-        while token is not None:
-            parameters = {"page_size": "200", **({"page_token": token} if token else {})}
-            document = self._again(partial(self._json, "GET", "/v1/credentials", params=parameters))
-            yield from (Credential.of(row) for row in document["credentials"])
-            following = document.get("next_page_token")
-            if following is not None and following == token:
-                raise KysoError("HTTP_ERROR", 200, "the list leads back to the same page")
-            token = following
+        for page in self._pages("/v1/credentials", {"page_size": "200"}):
+            yield from (Credential.of(row) for row in page["credentials"])
 
     def credential(self, credential_id: str) -> Credential:
         """Answer one credential."""

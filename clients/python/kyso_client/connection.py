@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -89,6 +90,18 @@ class Connection:
         if not isinstance(document, dict):
             raise KysoError("HTTP_ERROR", answer.status_code, "the answer is not a JSON object")
         return document
+
+    def _pages(self, path: str, parameters: Mapping[str, str]) -> Iterator[dict[str, Any]]:
+        """Yield a list's pages, each asked for when the one before was taken."""
+        token: str | None = ""
+        while token is not None:
+            asked = {**parameters, **({"page_token": token} if token else {})}
+            page = self._again(partial(self._json, "GET", path, params=asked))
+            yield page
+            following = page.get("next_page_token")
+            if following is not None and following == token:
+                raise KysoError("HTTP_ERROR", 200, "the list leads back to the same page")
+            token = following
 
     def _again(self, send: Callable[[], T]) -> T:
         """Send; where that is safe and may help, send again after a pause. `send` keeps its idempotency key."""

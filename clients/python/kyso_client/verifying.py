@@ -174,17 +174,8 @@ class Verifying(Connection):
         """Yield the evidence that the client's agency keeps; its files only by `evidence`."""
         wanted = {"document_sha256": document_sha256, "reference": reference, "page_size": "200"}
         wanted = {key: value for key, value in wanted.items() if value}
-        token: str | None = ""
-        while token is not None:
-            parameters = {**wanted, **({"page_token": token} if token else {})}
-            page = self._again(
-                lambda asked=parameters: self._json("GET", "/v1/evidence", params=asked)  # type: ignore[misc]
-            )
+        for page in self._pages("/v1/evidence", wanted):
             yield from (Evidence.of(row) for row in page["evidence"])
-            following = page.get("next_page_token")
-            if following is not None and following == token:
-                raise KysoError("HTTP_ERROR", 200, "the list leads back to the same page")
-            token = following
 
     def evidence(self, evidence_id: str) -> Evidence:
         """Answer what is kept under an id."""

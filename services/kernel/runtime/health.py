@@ -70,10 +70,6 @@ class Health:
             raise ValueError(f"a health check named {name!r} is there already")
         self._checks[name] = check
 
-    def unregister(self, name: str) -> None:
-        """Take a check away, for parts that close before the process ends."""
-        self._checks.pop(name, None)
-
     def watch(self, watcher: Callable[[bool], Awaitable[None]]) -> None:
         """Call `watcher(ready)` at every change of readiness, and once soon after now."""
         self._watchers.append(watcher)

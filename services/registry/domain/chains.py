@@ -28,6 +28,7 @@ def require_signed_crl(der: bytes, tbs: bytes, issuer: bytes) -> None:
     try:
         crl = x509.load_der_x509_crl(der)
         key = x509.load_der_x509_certificate(issuer).public_key()
+        # Of a key that cannot sign lists the library raises TypeError, which is caught.
         good = crl.is_signature_valid(key)  # type: ignore[arg-type]
     except _NO_MATCH as error:
         raise Internal("the signer answered a CRL that cannot be read") from error

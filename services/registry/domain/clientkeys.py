@@ -31,6 +31,7 @@ def parse(jwks: str) -> str:
         with warnings.catch_warnings():
             # The library warns of weak keys; here they are refused.
             warnings.simplefilter("error", SecurityWarning)
+            # Typed as a finished set; the library checks each key, and raises what is caught below.
             keys = KeySet.import_key_set(document)  # type: ignore[arg-type]
         public = keys.as_dict(private=False)
     except (ValueError, KeyError, TypeError, RecursionError, JoseError, SecurityWarning):
