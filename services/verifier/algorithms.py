@@ -23,7 +23,7 @@ from services.verifier.algorithm_policy import AlgorithmPolicy, Purpose, Row
 from services.verifier.domain import Code, Notice, SubIndication
 from services.verifier.formats import ber
 from services.verifier.formats.ber import BerError, Node
-from services.verifier.formats.cms import AlgorithmIdentifier, algorithm
+from services.verifier.formats.cms import AlgorithmIdentifier, CertificateReference, algorithm
 
 _DIGESTS: dict[str, tuple[str, str, hashes.HashAlgorithm]] = {
     "1.2.840.113549.2.5": ("MD5", "md5", hashes.MD5()),  # noqa: S303 - recognised in order to be reported
@@ -103,6 +103,11 @@ def digest_label(oid: str) -> str:
 def digest(label: str, *parts: bytes | memoryview) -> bytes:
     """Digest of the parts joined, by label."""
     return digest_all(label, parts)
+
+
+def fits(reference: CertificateReference, der: bytes) -> bool:
+    """True when the digest is this certificate's. Raises AlgorithmError."""
+    return digest(digest_label(reference.digest_oid), der) == reference.digest
 
 
 def hash_algorithm(label: str) -> hashes.HashAlgorithm:

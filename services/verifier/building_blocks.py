@@ -66,14 +66,8 @@ class Signed:
 
 
 def loadable(ders: Iterable[bytes]) -> list[Certificate]:
-    """The certificates among these that can be read; one that cannot is of no use and harms nobody."""
-    found: list[Certificate] = []
-    for der in ders:
-        try:
-            found.append(certificates.load(der))
-        except CertificateError:
-            continue
-    return found
+    """The certificates among these that can be read."""
+    return [one for one in map(certificates.readable, ders) if one is not None]
 
 
 def named_by(signer: SignerInfo, candidates: Iterable[Certificate]) -> Certificate | None:

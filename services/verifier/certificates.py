@@ -129,6 +129,14 @@ def load(der: bytes) -> Certificate:
     return Certificate(der, parsed, hashlib.sha256(der).hexdigest(), *keys, key_info, serial, tbs, inherits)
 
 
+def readable(der: bytes) -> Certificate | None:
+    """The certificate; None where it cannot be read: it is of no use then, and harms nobody."""
+    try:
+        return load(der)
+    except CertificateError:
+        return None
+
+
 def _own_reading(der: bytes) -> tuple[bytes, bytes, bool]:
     """What is signed, the SubjectPublicKeyInfo as encoded, and whether that is a DSA key without parameters.
 

@@ -17,8 +17,8 @@ from typing import Any
 
 from cryptography import x509
 
-from services.verifier import algorithms, certificates
-from services.verifier.certificates import Certificate, CertificateError
+from services.verifier import algorithms, building_blocks, certificates
+from services.verifier.certificates import CertificateError
 from services.verifier.formats.cms_file import CmsFormat
 from services.verifier.formats.smime import SmimeFormat
 from services.verifier.name_constraints import NameConstraintError, matches_host
@@ -60,7 +60,7 @@ def _path(question: _Question) -> dict[str, Any]:
         anchors = [certificates.load(der) for der in question.trust.anchors]
     except CertificateError as error:
         return _verdict("invalid", str(error))
-    pool = _loadable(question.trust.intermediates)
+    pool = building_blocks.loadable(question.trust.intermediates)
     validator = PathValidator(anchors, pool, question.trust.crls, question.rules)
     result = validator.validate(leaf, (), question.at)
     if result.failure is not None:
@@ -75,17 +75,6 @@ def _path(question: _Question) -> dict[str, Any]:
 
 def _verdict(verdict: str, detail: str) -> dict[str, Any]:
     return {"verdict": verdict, "clean": verdict == "valid", "detail": detail}
-
-
-def _loadable(ders: Sequence[bytes]) -> list[Certificate]:
-    found = []
-    for der in ders:
-        try:
-            found.append(certificates.load(der))
-        except CertificateError:
-            # A certificate that cannot be read is of no use for any path.
-            continue
-    return found
 
 
 def _stated(record: Mapping[str, Any], trust: TrustMaterial, now: datetime) -> _Question:

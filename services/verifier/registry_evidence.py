@@ -23,7 +23,6 @@ _KINDS = {
     FileKind.OCSP_RESPONSE: registry_pb2.EVIDENCE_FILE_KIND_OCSP_RESPONSE,
     FileKind.TIME_STAMP: registry_pb2.EVIDENCE_FILE_KIND_TIME_STAMP,
 }
-KINDS = frozenset(_KINDS)
 """What the registry keeps."""
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 from services.verifier.domain import Code, Coverage, CoverageReport, Indication, Notice, SubIndication
@@ -61,5 +61,10 @@ def _spare(findings: Findings, document: SubmittedDocument, used: Collection[str
     spare = sorted(name for name, data in contents if name not in used and data not in carried)
     if not spare:
         return ""
-    named = ", ".join(repr(name[:60]) for name in spare[:MAX_NAMED] if name) or "the detached content"
+    return unsigned(spare)
+
+
+def unsigned(names: Sequence[str]) -> str:
+    """What is said of contents that nothing signs."""
+    named = ", ".join(repr(name[:60]) for name in names[:MAX_NAMED] if name) or "the detached content"
     return f"content that was handed in is not signed: {named}"

@@ -23,7 +23,7 @@ from services.verifier.domain import (
     Notice,
     SubIndication,
 )
-from services.verifier.formats import jades_content, jades_header, jades_stamps, jades_unsigned, jws
+from services.verifier.formats import beside, jades_content, jades_header, jades_stamps, jades_unsigned, jws
 from services.verifier.formats.cms import AlgorithmIdentifier, CertificateReference, SignerInfo
 from services.verifier.formats.jades_content import Contents, Payload, Source
 from services.verifier.formats.jades_header import Header
@@ -166,9 +166,8 @@ def _with_spare(one: _Read, spare: list[str]) -> _Read:
     """Content that was handed in and that no signature names must not look signed."""
     if one.fault is not None:
         return one
-    named = ", ".join(repr(name[:60]) for name in spare[:5])
-    detail = f"content that was handed in is not signed: {named}"
-    return replace(one, fault=Fault(Indication.INDETERMINATE, SubIndication.SIGNED_DATA_NOT_FOUND, detail))
+    missing = SubIndication.SIGNED_DATA_NOT_FOUND
+    return replace(one, fault=Fault(Indication.INDETERMINATE, missing, beside.unsigned(spare)))
 
 
 def _carried(read: list[_Read]) -> tuple[Content, ...]:
@@ -226,7 +225,7 @@ def _signer(header: Header, method: Method, values: Values) -> tuple[SignerInfo,
     """The certificate that the protected header names by digest; without any, the first of x5c (RFC 7515 4.1.6)."""
     certificate, reference = _by_reference(header, method, values)
     if certificate is None:
-        certificate = _loaded(_spare(header)[0]) if _spare(header) else None
+        certificate = certificates.readable(_spare(header)[0]) if _spare(header) else None
         reference = header.references or header.listed[:1]
     info = SignerInfo(
         issuer=certificate.parsed.issuer.public_bytes() if certificate is not None else b"",
@@ -254,26 +253,17 @@ def _by_reference(
         return None, ()
     matched = []
     for der in dict.fromkeys((*_spare(header), *values.certificates)):
-        listed = next((one for one in header.listed if _fits(der, one)), None)
-        if (listed is None and header.listed) or not all(_fits(der, one) for one in header.references):
+        listed = next((one for one in header.listed if algorithms.fits(one, der)), None)
+        if (listed is None and header.listed) or not all(
+            algorithms.fits(one, der) for one in header.references
+        ):
             continue
-        certificate = _loaded(der)
+        certificate = certificates.readable(der)
         if certificate is not None:
             matched.append((certificate, (*header.references, *([listed] if listed else []))))
     # Hashing all that is signed takes its time: where there is no choice, it is left to the procedure.
     by = (pair for pair in matched if len(matched) == 1 or _is_by(method, pair[0]))
     return next(by, matched[0] if matched else (None, ()))
-
-
-def _fits(der: bytes, reference: CertificateReference) -> bool:
-    return algorithms.digest(algorithms.digest_label(reference.digest_oid), der) == reference.digest
-
-
-def _loaded(der: bytes) -> Certificate | None:
-    try:
-        return certificates.load(der)
-    except CertificateError:
-        return None
 
 
 def _is_by(method: Method, certificate: Certificate) -> bool:

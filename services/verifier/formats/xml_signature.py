@@ -26,7 +26,7 @@ from services.verifier.domain import (
     SubIndication,
 )
 from services.verifier.formats import beside, xades, xades_stamps, xml_contents, xml_coverage, xml_keys
-from services.verifier.formats.cms import AlgorithmIdentifier, CertificateReference, SignerInfo
+from services.verifier.formats.cms import AlgorithmIdentifier, SignerInfo
 from services.verifier.formats.xades import Properties
 from services.verifier.formats.xades_stamps import Evidence
 from services.verifier.formats.xml_algorithms import (
@@ -333,11 +333,11 @@ def _signer(read: _Read, method: Method) -> tuple[SignerInfo, tuple[bytes, ...]]
     properties = read.properties
     ders = (*read.keys.certificates, *properties.certificates)
     reference = properties.references[:1]
-    matched = [(der, one) for der in ders for one in properties.references if _fits(der, one)]
+    matched = [(der, one) for der in ders for one in properties.references if algorithms.fits(one, der)]
     fitting = next((pair for pair in matched if _is_by(method, pair[0])), matched[0] if matched else None)
     certificate: Certificate | None = None
     if fitting is not None:
-        certificate, reference = _loaded(fitting[0]), (fitting[1],)
+        certificate, reference = certificates.readable(fitting[0]), (fitting[1],)
     elif not properties.issuer:
         candidates = xml_keys.end_entities(read.keys.certificates)
         by = (one for one in candidates if _is_by(method, one.der))
@@ -360,19 +360,8 @@ def _signer(read: _Read, method: Method) -> tuple[SignerInfo, tuple[bytes, ...]]
     return info, (certificate.der,) if certificate is not None else ()
 
 
-def _fits(der: bytes, reference: CertificateReference) -> bool:
-    return algorithms.digest(algorithms.digest_label(reference.digest_oid), der) == reference.digest
-
-
-def _loaded(der: bytes) -> Certificate | None:
-    try:
-        return certificates.load(der)
-    except CertificateError:
-        return None
-
-
 def _is_by(method: Method, der: bytes) -> bool:
-    certificate = _loaded(der)
+    certificate = certificates.readable(der)
     try:
         return certificate is not None and method.holds(certificate.public_key())
     except (AlgorithmError, CertificateError):
