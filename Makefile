@@ -91,8 +91,8 @@ faults: tools  ## Run the fault tests with their full counts
 FUZZ_SECONDS ?= 3600
 
 .PHONY: fuzz
-fuzz: tools  ## Judge over 20,000 mutants of signed documents, then fuzz for an hour (FUZZ_SECONDS=)
-	KYSO_MUTANTS=350 $(BIN)/pytest -o timeout=1800 -o faulthandler_timeout=1900 tests/integration/verifier/test_mutations.py
+fuzz: tools  ## Judge over 20,000 mutants of signed documents and every bit of some, then fuzz for an hour (FUZZ_SECONDS=)
+	KYSO_MUTANTS=350 KYSO_BIT_STEP=1 $(BIN)/pytest -o timeout=1800 -o faulthandler_timeout=1900 tests/integration/verifier/test_mutations.py
 	CORPORA=$(CORPORA) $(PY) -W ignore -m tests.fuzz --seconds $(FUZZ_SECONDS)
 
 .PHONY: bench
