@@ -37,10 +37,10 @@ from services.kernel.values import KeyAlgorithm
 from services.signer.formats.format import Document, Signed
 from services.signer.formats.pades import PadesBaseline
 from services.signer.formats.parameters import Level
-from services.verifier import rendering
 from services.verifier.domain import Verdict
 from services.verifier.formats.pdf import PdfFormat
 from services.verifier.ports import SubmittedDocument, TrustMaterial
+from services.verifier.reports import rendering
 from services.verifier.service import VerificationService
 from tests.support import stamping
 from tests.support.document_signers import authority, signed, signer

@@ -19,7 +19,7 @@ from bench.verification_pdf import with_signatures
 from services.verifier.config import LimitSettings
 from services.verifier.inquiry import Inquiry
 from services.verifier.ports import SubmittedDocument, TrustMaterial
-from services.verifier.workers import WorkerPool
+from services.verifier.workers.pool import WorkerPool
 from tests.support import stamping
 from tests.support.document_signers import authority
 

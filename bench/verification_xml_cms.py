@@ -17,11 +17,11 @@ from bench.formats import Row
 from services.kernel.values import KeyAlgorithm
 from services.signer.formats.cades import CadesBaseline
 from services.signer.formats.xades import XmlSignature
-from services.verifier import rendering
 from services.verifier.domain import Verdict
 from services.verifier.formats.cms_file import CmsFormat
 from services.verifier.formats.xml_signature import XmlFormat
 from services.verifier.ports import SubmittedDocument, TrustMaterial
+from services.verifier.reports import rendering
 from services.verifier.service import VerificationService
 from tests.support import stamping
 from tests.support.document_signers import authority, signed, signer

@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from services.verifier import originals, owner, rendering, used_evidence, wanted
+from services.verifier import originals, owner
 from services.verifier.domain import DocumentReport
+from services.verifier.evidence import used, wanted
 from services.verifier.inquiry import AnswerFile, Form, Inquiry
 from services.verifier.ports import SignatureFormat, SubmittedDocument, TrustMaterial
-from services.verifier.report_files import ReportPrinter
+from services.verifier.reports import rendering
+from services.verifier.reports.files import ReportPrinter
 from services.verifier.service import VerificationService
 
 _REPORTED_BYTES = 16 << 20
@@ -53,7 +55,7 @@ def examine(
         more = _Files(wanted=wanted.of(examination))
         if inquiry.evidence or inquiry.form is Form.ETSI:
             limit = inquiry.evidence or _REPORTED_BYTES
-            more.evidence, left_out = used_evidence.used(examination, trust, limit)
+            more.evidence, left_out = used.used(examination, trust, limit)
             if inquiry.evidence:
                 more.evidence_left_out = left_out
                 more.files += more.evidence

@@ -16,21 +16,22 @@ from services.kernel.runtime.config import ConfigError
 from services.kernel.runtime.process import Runtime
 from services.kernel.runtime.rpc import open_channel, serve_rpc
 from services.kernel.typeface import Face, FontUnfit
-from services.verifier import freshness, online
+from services.verifier import online
 from services.verifier.algorithm_policy import PolicyFileError
 from services.verifier.config import VerifierSettings
-from services.verifier.egress import Egress, transport_of
-from services.verifier.egress_hosts import Gates
-from services.verifier.egress_metrics import EgressMetrics
-from services.verifier.egress_time_stamps import TimeStampRelay
-from services.verifier.evidence import EvidenceCollector
-from services.verifier.evidence_sources import EvidenceCache, EvidenceSources
+from services.verifier.egress.client import Egress, transport_of
+from services.verifier.egress.hosts import Gates
+from services.verifier.egress.metrics import EgressMetrics
+from services.verifier.egress.time_stamps import TimeStampRelay
+from services.verifier.evidence.collector import EvidenceCollector
+from services.verifier.evidence.keeper import EvidenceKeeper
+from services.verifier.evidence.sources import EvidenceCache, EvidenceSources
 from services.verifier.metrics import VerifierMetrics
 from services.verifier.online import OnlineExaminer
-from services.verifier.registry_evidence import EvidenceKeeper
 from services.verifier.servicer import Outside, VerifierServicer
-from services.verifier.trust import RegistryTrust
-from services.verifier.workers import WorkerPool
+from services.verifier.trust import freshness
+from services.verifier.trust.registry import RegistryTrust
+from services.verifier.workers.pool import WorkerPool
 
 SERVICE = "kyso.v1.VerifierService"
 ALLOW = {

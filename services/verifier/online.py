@@ -14,11 +14,11 @@ from datetime import datetime
 from prometheus_client import CollectorRegistry, Counter
 
 from services.kernel.errors import DomainError
-from services.verifier.evidence import Collected, EvidenceCollector
+from services.verifier.evidence.collector import Collected, EvidenceCollector
 from services.verifier.examination import Answer
 from services.verifier.inquiry import Inquiry
 from services.verifier.ports import SubmittedDocument, TrustMaterial
-from services.verifier.workers import WorkerPool
+from services.verifier.workers.pool import WorkerPool
 
 
 def second_passes(registry: CollectorRegistry) -> Counter:

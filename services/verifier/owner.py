@@ -11,7 +11,6 @@ import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
-from services.verifier import identifiers
 from services.verifier.domain import (
     CertificateSummary,
     Code,
@@ -24,6 +23,7 @@ from services.verifier.domain import (
     SignatureKind,
     SignatureReport,
 )
+from services.verifier.x509 import identifiers
 
 MAX_NAME = 512
 """Characters of an owner's name."""

@@ -11,7 +11,6 @@ from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 
 from services.verifier.algorithm_policy import AlgorithmPolicy, Purpose
 from services.verifier.algorithms import SignatureAlgorithm, default_policy
-from services.verifier.anchors import AnchorTerms, by_anchor
 from services.verifier.domain import (
     CoverageReport,
     Indication,
@@ -21,7 +20,8 @@ from services.verifier.domain import (
     TimeSource,
 )
 from services.verifier.formats.cms import SignerInfo
-from services.verifier.path_rules import LegacyLinks, PathRules
+from services.verifier.x509.anchors import AnchorTerms, by_anchor
+from services.verifier.x509.path_rules import LegacyLinks, PathRules
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """The service: from a document's bytes to its report, by the procedure of ETSI EN 319 102-1 clause 5.
 
 Validation is for a time that is an argument. A verdict starts INDETERMINATE and becomes TOTAL-PASSED at the last step
-only. What is said of one signature is `procedure`'s; here is what all signatures of a document share.
+only. What is said of one signature is `procedure.signature`'s; here is what all signatures of a document share.
 """
 
 from __future__ import annotations
@@ -11,16 +11,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from services.verifier import building_blocks
 from services.verifier.domain import Code, DocumentReport, Notice, SignatureReport, Verdict, worst
 from services.verifier.formats import beside
 from services.verifier.nesting import Nesting
-from services.verifier.past import ChainJudge, Material
-from services.verifier.path_rules import PathRules
-from services.verifier.poe import Proofs
 from services.verifier.ports import Findings, SignatureFormat, SubmittedDocument, TrustMaterial
-from services.verifier.procedure import Procedure
-from services.verifier.timestamps import JudgedTimeStamp, TimeStampJudge
+from services.verifier.procedure import building_blocks
+from services.verifier.procedure.past import ChainJudge, Material
+from services.verifier.procedure.poe import Proofs
+from services.verifier.procedure.signature import Procedure
+from services.verifier.procedure.timestamps import JudgedTimeStamp, TimeStampJudge
+from services.verifier.x509.path_rules import PathRules
 
 _COMPLETE = frozenset({"PDF", "ASiC"})
 """Formats that hold all that their signatures are over."""

@@ -14,16 +14,16 @@ from kyso.v1 import verifier_pb2, verifier_pb2_grpc
 from services.kernel.errors import BodyTooLarge, FieldInvalid, FontMissing, Unauthenticated
 from services.verifier import convert
 from services.verifier.config import LimitSettings
-from services.verifier.egress_time_stamps import TimeStampRelay
-from services.verifier.evidence import EvidenceCollector, sentence
+from services.verifier.egress.time_stamps import TimeStampRelay
+from services.verifier.evidence.collector import EvidenceCollector, sentence
+from services.verifier.evidence.keeper import EvidenceKeeper, ToKeep
 from services.verifier.examination import Answer
 from services.verifier.inquiry import FileKind, Inquiry
 from services.verifier.intake import Intake, Received
 from services.verifier.metrics import VerifierMetrics
 from services.verifier.online import OnlineExaminer
 from services.verifier.ports import SubmittedDocument, TrustMaterial, TrustSource
-from services.verifier.registry_evidence import EvidenceKeeper, ToKeep
-from services.verifier.workers import WorkerPool
+from services.verifier.workers.pool import WorkerPool
 
 _EVIDENCE = frozenset({FileKind.CERTIFICATE, FileKind.CRL, FileKind.OCSP_RESPONSE, FileKind.TIME_STAMP})
 

@@ -15,7 +15,7 @@ import pytest
 from services.verifier.domain import Code, DocumentReport
 from services.verifier.ports import SubmittedDocument, TrustMaterial
 from services.verifier.service import VerificationService
-from services.verifier.worker import FORMATS
+from services.verifier.workers.worker import FORMATS
 
 CORPORA = Path(os.environ["CORPORA"])
 REFUSED = {

@@ -13,13 +13,14 @@ from typing import Any
 
 import pytest
 
-from services.verifier import certificates, check
 from services.verifier.algorithm_policy import Purpose
 from services.verifier.algorithms import default_policy
-from services.verifier.certificates import Certificate
+from services.verifier.commands import check
 from services.verifier.domain import Code, SubIndication
-from services.verifier.path import PathResult, PathValidator
-from services.verifier.path_rules import GOVERNMENT_G1_LINKS, LegacyLinks, PathRules
+from services.verifier.x509 import certificates
+from services.verifier.x509.certificates import Certificate
+from services.verifier.x509.path import PathResult, PathValidator
+from services.verifier.x509.path_rules import GOVERNMENT_G1_LINKS, LegacyLinks, PathRules
 
 CORPORA = Path(os.environ["CORPORA"]).resolve()
 PKITS = CORPORA / "files/pkits"

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from services.registry import trust_lists
 from services.registry.domain.anchors import SIGNATURE, TIME_STAMP
-from services.verifier import trust_list_command
+from services.verifier.commands import trust_list_command
 from tests.support.trust_lists import CA_QC, GRANTED, QTST, WITHDRAWN, List, Service, moment
 from tests.unit.verifier.authority import NOW, Authority
 

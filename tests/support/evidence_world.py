@@ -11,11 +11,11 @@ from typing import Any
 from cryptography import x509
 
 from services.verifier.config import EgressSettings, EvidenceSettings, OutsideHostSettings
-from services.verifier.egress import Egress, transport_of
-from services.verifier.egress_hosts import Gates
-from services.verifier.egress_metrics import EgressMetrics
-from services.verifier.evidence import Collected, EvidenceCollector
-from services.verifier.evidence_sources import EvidenceCache, EvidenceSources
+from services.verifier.egress.client import Egress, transport_of
+from services.verifier.egress.hosts import Gates
+from services.verifier.egress.metrics import EgressMetrics
+from services.verifier.evidence.collector import Collected, EvidenceCollector
+from services.verifier.evidence.sources import EvidenceCache, EvidenceSources
 from services.verifier.ports import TrustMaterial
 from tests.support.outside_authority import START, authority, crl, der
 from tests.support.outside_server import HOST, OutsideServer

@@ -15,11 +15,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from services.verifier import rendering
 from services.verifier.domain import DocumentReport
 from services.verifier.ports import SubmittedDocument, TrustMaterial
+from services.verifier.reports import rendering
 from services.verifier.service import VerificationService
-from services.verifier.worker import FORMATS
+from services.verifier.workers.worker import FORMATS
 from tests.support import mutations, own_documents, stamping
 from tests.support.own_documents import Variant
 

@@ -15,13 +15,14 @@ from services.signer.formats.cades_levels import SIGNATURE_TIME_STAMP
 from services.signer.formats.cms_container import SignedData, SignerInfo
 from services.signer.formats.format import Document, Signed
 from services.signer.formats.parameters import Level
-from services.verifier import algorithms, certificates
+from services.verifier import algorithms
 from services.verifier.algorithm_policy import AlgorithmPolicy, Purpose, Row
-from services.verifier.anchors import AnchorTerms
 from services.verifier.domain import Code, DocumentReport, SubIndication
 from services.verifier.ports import SubmittedDocument, TrustMaterial
 from services.verifier.service import VerificationService
-from services.verifier.worker import FORMATS
+from services.verifier.workers.worker import FORMATS
+from services.verifier.x509 import certificates
+from services.verifier.x509.anchors import AnchorTerms
 from tests.support import stamping
 from tests.support.document_signers import TestSigner, authority, signed
 from tests.support.time_world import START, brief_signer, days, issue, unit

@@ -22,7 +22,7 @@ from services.verifier.domain import Code, DocumentReport, SubIndication
 from services.verifier.owner import Owner
 from services.verifier.ports import SubmittedDocument, TrustMaterial
 from services.verifier.service import VerificationService
-from services.verifier.worker import FORMATS
+from services.verifier.workers.worker import FORMATS
 from tests.support import containers, mail
 from tests.support.document_signers import signed, signer
 from tests.support.pdfs import encrypted_pdf

@@ -10,9 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from services.verifier import algorithms, certificates
+from services.verifier import algorithms
 from services.verifier.algorithms import AlgorithmError
-from services.verifier.certificates import Certificate, CertificateError
 from services.verifier.domain import (
     ChangeKind,
     Code,
@@ -33,6 +32,8 @@ from services.verifier.formats.jws import Jws, JwsSignature
 from services.verifier.formats.jws_algorithms import OIDS, Method, NoSigner, UnknownAlgorithm
 from services.verifier.formats.jws_text import TextError, TextLimit, from_base64url
 from services.verifier.ports import Content, Fault, Findings, FoundSignature, Proof, SubmittedDocument
+from services.verifier.x509 import certificates
+from services.verifier.x509.certificates import Certificate, CertificateError
 
 MAX_COUNTER_SIGNATURES = 100
 """Of one document."""

@@ -10,9 +10,8 @@ from datetime import UTC, datetime, timedelta
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
-from services.verifier import algorithms, certificates
+from services.verifier import algorithms
 from services.verifier.algorithms import AlgorithmError
-from services.verifier.certificates import CertificateError
 from services.verifier.domain import Code, CoverageReport, Indication, Notice, SignatureKind, SubIndication
 from services.verifier.formats import ber, cms
 from services.verifier.formats.ber import BerError
@@ -21,6 +20,8 @@ from services.verifier.formats.pdf_bytes import SignedRange
 from services.verifier.formats.pdf_file import View
 from services.verifier.formats.pdf_syntax import Value
 from services.verifier.ports import Fault, FoundSignature
+from services.verifier.x509 import certificates
+from services.verifier.x509.certificates import CertificateError
 
 MAX_CERTIFICATES = 50
 """In the /Cert of an adbe.x509.rsa_sha1 signature."""

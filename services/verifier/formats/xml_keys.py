@@ -12,10 +12,10 @@ from cryptography.hazmat.primitives.serialization import load_der_public_key, lo
 from cryptography.x509 import BasicConstraints, ExtensionNotFound
 from lxml import etree
 
-from services.verifier import certificates
-from services.verifier.certificates import Certificate, CertificateError
 from services.verifier.formats.xml_algorithms import number_of, octets_of, plain_text
 from services.verifier.formats.xml_input import DS, Source, XmlError, children, looks_like
+from services.verifier.x509 import certificates
+from services.verifier.x509.certificates import Certificate, CertificateError
 
 _DS11 = "{http://www.w3.org/2009/xmldsig11#}"
 MAX_CERTIFICATES = 200

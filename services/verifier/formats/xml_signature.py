@@ -14,9 +14,8 @@ from urllib.parse import unquote
 from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 from lxml import etree
 
-from services.verifier import algorithms, certificates
+from services.verifier import algorithms
 from services.verifier.algorithms import AlgorithmError
-from services.verifier.certificates import Certificate, CertificateError
 from services.verifier.domain import (
     Code,
     Coverage,
@@ -51,6 +50,8 @@ from services.verifier.formats.xml_input import (
 from services.verifier.formats.xml_keys import Keys
 from services.verifier.formats.xml_references import MANIFEST, OBJECT, Reference, Resolve, Resolver, State
 from services.verifier.ports import Fault, Findings, FoundSignature, Proof, SubmittedDocument
+from services.verifier.x509 import certificates
+from services.verifier.x509.certificates import Certificate, CertificateError
 
 MAX_SIGNATURES = 500
 _ORDER = ("SignedInfo", "SignatureValue", "KeyInfo", "Object")

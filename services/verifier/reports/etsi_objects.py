@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 
 from lxml import etree
 
-from services.verifier import timestamps
 from services.verifier.domain import CertificateSummary
 from services.verifier.formats.ber import BerError
+from services.verifier.procedure import timestamps
 
 VR = "http://uri.etsi.org/19102/v1.4.1#"
 """Namespace of TS 119 102-2 version 1.4.1."""

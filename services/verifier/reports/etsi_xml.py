@@ -13,7 +13,6 @@ from urllib.parse import quote
 
 from lxml import etree
 
-from services.verifier import sentences
 from services.verifier.domain import (
     Code,
     Coverage,
@@ -27,6 +26,7 @@ from services.verifier.domain import (
     TimeSource,
     Verdict,
 )
+from services.verifier.reports import sentences
 from services.verifier.reports.etsi_objects import DIGESTS, DS, VR, Objects, element, text, when
 from services.verifier.reports.words import plain
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from services.verifier import owner, sentences
+from services.verifier import owner
 from services.verifier.domain import (
     Code,
     DocumentReport,
@@ -17,7 +17,7 @@ from services.verifier.domain import (
     SignatureReport,
     Verdict,
 )
-from services.verifier.reports import signature_part, words
+from services.verifier.reports import sentences, signature_part, words
 from services.verifier.reports.signature_part import Part, Remark, Row, remarks
 from services.verifier.reports.words import Phrase, Tone, moment, plain
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from services.verifier import identifiers, owner, sentences
+from services.verifier import owner
 from services.verifier.domain import (
     CertificateSummary,
     Code,
@@ -20,8 +20,9 @@ from services.verifier.domain import (
     TimeSource,
     verdict_of,
 )
-from services.verifier.reports import words
+from services.verifier.reports import sentences, words
 from services.verifier.reports.words import Phrase, Tone, moment, plain
+from services.verifier.x509 import identifiers
 
 MAX_LISTED = 20
 """Later changes, warnings or identifiers told of one signature."""

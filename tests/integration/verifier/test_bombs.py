@@ -16,7 +16,7 @@ import pytest
 
 from services.verifier.config import LimitSettings
 from services.verifier.domain import Verdict
-from services.verifier.workers import WorkerPool
+from services.verifier.workers.pool import WorkerPool
 from tests.support import bombs, own_documents
 
 LIMIT_SECONDS = 10

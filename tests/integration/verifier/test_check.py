@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from services.verifier import algorithm_policy
-from services.verifier.anchors import AnchorTerms
+from services.verifier.x509.anchors import AnchorTerms
 from tests.support.pdfs import one_page_pdf
 from tests.unit.verifier.authority import Authority, Hierarchy
 
@@ -141,7 +141,7 @@ def test_help_documents_the_exit_statuses() -> None:
 
 def test_the_command_loads_no_platform(folder: Path) -> None:
     code = (
-        "import sys; from services.verifier.check import main; "
+        "import sys; from services.verifier.commands.check import main; "
         f"main([{str(folder / 'signed.pdf')!r}, '--integrity', '--json']); "
         "print(sorted({'grpc', 'nats', 'sqlalchemy', 'pkcs11', 'structlog'} & set(sys.modules)))"
     )

@@ -15,9 +15,9 @@ from prometheus_client import CollectorRegistry
 
 from services.kernel.runtime.config import ConfigError
 from services.verifier.config import EgressSettings, OutsideHostSettings
-from services.verifier.egress import Egress, Kind, Question, transport_of
-from services.verifier.egress_hosts import EgressError, Gates, Reason
-from services.verifier.egress_metrics import EgressMetrics
+from services.verifier.egress.client import Egress, Kind, Question, transport_of
+from services.verifier.egress.hosts import EgressError, Gates, Reason
+from services.verifier.egress.metrics import EgressMetrics
 from tests.support.outside_server import (
     HOST,
     OutsideServer,

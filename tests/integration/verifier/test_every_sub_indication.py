@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from services.verifier import rendering, sentences
 from services.verifier.domain import Code, DocumentReport, Indication, SubIndication
-from services.verifier.reports import etsi_xml, html
+from services.verifier.reports import etsi_xml, html, rendering, sentences
 from tests.support import timed_documents, verdict_documents
 from tests.support.etsi_report_schema import parsed
 from tests.support.report_json_schema import complaints

@@ -11,7 +11,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
 
 from services.kernel.errors import FieldInvalid
-from services.verifier.evidence import sentence
+from services.verifier.evidence.collector import sentence
 from services.verifier.ports import TrustMaterial
 from tests.support.evidence_world import CA, ROOT, World, running
 from tests.support.outside_authority import (

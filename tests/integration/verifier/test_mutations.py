@@ -18,7 +18,7 @@ import pytest
 from services.verifier.domain import Indication
 from services.verifier.ports import SubmittedDocument
 from services.verifier.service import VerificationService
-from services.verifier.worker import FORMATS
+from services.verifier.workers.worker import FORMATS
 from tests.support import mutations, own_documents, protected_octets
 from tests.support.own_documents import Variant
 

@@ -16,13 +16,13 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from services.signer.formats.asic import Asic
 from services.signer.formats.format import Document, Role, Signed
 from services.signer.formats.parameters import Level
-from services.verifier import rendering
 from services.verifier.config import LimitSettings
 from services.verifier.domain import Code, DocumentReport, Indication, SignatureKind, SubIndication, Verdict
 from services.verifier.formats.asic import AsicFormat
 from services.verifier.ports import SubmittedDocument, TrustMaterial
+from services.verifier.reports import rendering
 from services.verifier.service import VerificationService
-from services.verifier.workers import WorkerPool
+from services.verifier.workers.pool import WorkerPool
 from tests.support import protected_octets, stamping
 from tests.support.document_signers import authority
 from tests.support.own_documents import Variant

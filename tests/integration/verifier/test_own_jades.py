@@ -17,7 +17,7 @@ from services.signer.formats.parameters import Level
 from services.verifier.config import LimitSettings
 from services.verifier.domain import Code, Coverage, Indication, SubIndication
 from services.verifier.ports import SubmittedDocument, TrustMaterial
-from services.verifier.workers import WorkerPool
+from services.verifier.workers.pool import WorkerPool
 from tests.support import stamping
 from tests.support.document_signers import authority, signer
 from tests.support.own_jades import (

@@ -14,12 +14,12 @@ from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 from lxml import etree
 
 from services.signer.formats.parameters import Level
-from services.verifier import timestamps
 from services.verifier.examination import examine
 from services.verifier.inquiry import Form, Inquiry
-from services.verifier.report_files import ReportPrinter
+from services.verifier.procedure import timestamps
 from services.verifier.reports.etsi_objects import DS
-from services.verifier.worker import FORMATS
+from services.verifier.reports.files import ReportPrinter
+from services.verifier.workers.worker import FORMATS
 from tests.support import etsi_foreign_classes
 from tests.support.etsi_report_schema import VR, parsed
 from tests.support.own_documents import Variant, make, trust, variants

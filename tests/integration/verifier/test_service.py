@@ -22,7 +22,7 @@ from services.kernel.errors import (
 )
 from services.verifier.config import LimitSettings
 from services.verifier.ports import SubmittedDocument, TrustMaterial
-from services.verifier.workers import WorkerPool
+from services.verifier.workers.pool import WorkerPool
 from tests.support.pki import MeshCa
 from tests.support.verifier_world import (
     FRESH,

@@ -13,15 +13,15 @@ from services.signer.formats.format import Document, SignatureFormat, Signed
 from services.signer.formats.pades import PadesBaseline
 from services.signer.formats.parameters import Level
 from services.signer.formats.xades import XmlSignature
-from services.verifier import rendering
 from services.verifier.config import LimitSettings
 from services.verifier.domain import Code, DocumentReport, Indication, SignatureKind, SubIndication
 from services.verifier.formats.cms_file import CmsFormat
 from services.verifier.formats.pdf import PdfFormat
 from services.verifier.formats.xml_signature import XmlFormat
 from services.verifier.ports import SubmittedDocument, TrustMaterial
+from services.verifier.reports import rendering
 from services.verifier.service import VerificationService
-from services.verifier.workers import WorkerPool
+from services.verifier.workers.pool import WorkerPool
 from tests.support import stamping
 from tests.support.document_signers import authority, signed
 from tests.support.pdfs import one_page_pdf

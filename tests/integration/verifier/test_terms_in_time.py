@@ -11,13 +11,15 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from services.signer.formats.cades import CadesBaseline
 from services.signer.formats.format import Document, Signed
 from services.signer.formats.parameters import Level
-from services.verifier import algorithms, certificates, wanted
+from services.verifier import algorithms
 from services.verifier.algorithm_policy import AlgorithmPolicy, Purpose, Row
-from services.verifier.anchors import AnchorTerms
 from services.verifier.domain import Code, DocumentReport, Indication, SignatureReport, SubIndication
+from services.verifier.evidence import wanted
 from services.verifier.formats.cms_file import CmsFormat
 from services.verifier.ports import SubmittedDocument, TrustMaterial
 from services.verifier.service import VerificationService
+from services.verifier.x509 import certificates
+from services.verifier.x509.anchors import AnchorTerms
 from tests.support import stamping
 from tests.support.document_signers import authority, signed
 from tests.support.time_world import START, brief_signer, days, unit

@@ -15,13 +15,13 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from services.kernel.values import DigestAlgorithm
 from services.signer.formats.cades import CadesBaseline
-from services.verifier import certificates
 from services.verifier.domain import Code, Indication, SignatureReport, SubIndication
 from services.verifier.formats.cms_file import CmsFormat
-from services.verifier.past import ChainJudge, Material
-from services.verifier.poe import Proofs
 from services.verifier.ports import SubmittedDocument, TrustMaterial
+from services.verifier.procedure.past import ChainJudge, Material
+from services.verifier.procedure.poe import Proofs
 from services.verifier.service import VerificationService
+from services.verifier.x509 import certificates
 from tests.integration.verifier.test_time_stamp_attacks import value_of, with_token
 from tests.support import stamping
 from tests.support.document_signers import TestSigner, authority, signed

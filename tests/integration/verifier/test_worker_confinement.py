@@ -12,11 +12,11 @@ from prometheus_client import CollectorRegistry
 from services.kernel.errors import ServiceUnavailable
 from services.kernel.runtime import confinement
 from services.kernel.runtime.confinement import FILES, NETWORK, TCP, Unconfined
-from services.verifier import workers
 from services.verifier.config import LimitSettings
 from services.verifier.metrics import VerifierMetrics
 from services.verifier.ports import SubmittedDocument, TrustMaterial
-from services.verifier.workers import WorkerPool
+from services.verifier.workers import pool as workers
+from services.verifier.workers.pool import WorkerPool
 from tests.support.confinement import probe
 
 

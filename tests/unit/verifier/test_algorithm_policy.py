@@ -9,11 +9,12 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed25519, rsa
 from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 
-from services.verifier import algorithm_policy, algorithms, wire
+from services.verifier import algorithm_policy, algorithms
 from services.verifier.algorithm_policy import AlgorithmPolicy, PolicyFileError, Purpose, Row
-from services.verifier.anchors import AnchorTerms
 from services.verifier.domain import SubIndication
 from services.verifier.ports import TrustMaterial
+from services.verifier.workers import wire
+from services.verifier.x509.anchors import AnchorTerms
 from tests.unit.verifier.authority import NOW
 
 SHIPPED = algorithms.default_policy()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from services.verifier import check_output, rendering
+from services.verifier.commands import check_output
+from services.verifier.reports import rendering
 from tests.support.report_samples import HOSTILE, certificate, document, hostile, signature
 
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from services.verifier.egress_cache import FAILURE_SECONDS, Kept, ValueCache
-from services.verifier.egress_hosts import EgressError, Reason
+from services.verifier.egress.cache import FAILURE_SECONDS, Kept, ValueCache
+from services.verifier.egress.hosts import EgressError, Reason
 
 
 @dataclass

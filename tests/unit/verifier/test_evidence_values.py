@@ -15,11 +15,9 @@ from cryptography.x509 import ocsp
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.verifier import certificates
 from services.verifier.algorithm_policy import AlgorithmPolicy, Row
-from services.verifier.certificates import Certificate
 from services.verifier.config import EvidenceSettings
-from services.verifier.evidence_values import (
+from services.verifier.evidence.values import (
     BadValue,
     Crl,
     OcspQuestion,
@@ -27,7 +25,9 @@ from services.verifier.evidence_values import (
     Reliance,
     read_certificates,
 )
-from services.verifier.ocsp import needs_no_status
+from services.verifier.x509 import certificates
+from services.verifier.x509.certificates import Certificate
+from services.verifier.x509.ocsp import needs_no_status
 from tests.support.outside_authority import (
     START,
     VALID,

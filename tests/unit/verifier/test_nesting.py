@@ -20,12 +20,13 @@ from services.signer.formats.cades import CadesBaseline
 from services.signer.formats.format import Document
 from services.signer.formats.pades import PadesBaseline
 from services.signer.formats.smime import SmimeMessage
-from services.verifier import nesting, rendering, sentences
+from services.verifier import nesting
 from services.verifier.domain import Code, DocumentReport, Indication, Verdict
 from services.verifier.formats import mime
 from services.verifier.ports import Content, Findings, SubmittedDocument, TrustMaterial
+from services.verifier.reports import rendering, sentences
 from services.verifier.service import VerificationService
-from services.verifier.worker import FORMATS
+from services.verifier.workers.worker import FORMATS
 from tests.support import mail, stamping
 from tests.support.containers import packed
 from tests.support.document_signers import authority, signed, signer

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.verifier import originals, wire
+from services.verifier import originals
 from services.verifier.domain import (
     Coverage,
     CoverageReport,
@@ -29,6 +29,7 @@ from services.verifier.inquiry import AnswerFile, FileKind, Form, Inquiry
 from services.verifier.owner import Owner
 from services.verifier.ports import Content
 from services.verifier.reports.words import Language
+from services.verifier.workers import wire
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
 

@@ -9,8 +9,8 @@ import pytest
 
 from services.kernel.runtime.config import ConfigError, parse
 from services.verifier.config import OutsideHostSettings, VerifierSettings
-from services.verifier.egress_hosts import EgressError, target_of
-from services.verifier.egress_time_stamps import TimeStampRelay
+from services.verifier.egress.hosts import EgressError, target_of
+from services.verifier.egress.time_stamps import TimeStampRelay
 
 TLS = {"certificate_file": "a", "private_key_file": "b", "ca_file": "c"}
 BASE: dict[str, Any] = {

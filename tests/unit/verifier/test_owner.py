@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from services.verifier import owner, rendering
+from services.verifier import owner
 from services.verifier.domain import (
     CertificateSummary,
     Code,
@@ -28,6 +28,7 @@ from services.verifier.domain import (
     Verdict,
 )
 from services.verifier.owner import Owner
+from services.verifier.reports import rendering
 from tests.unit.verifier.authority import NOW
 
 

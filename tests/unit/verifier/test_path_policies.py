@@ -13,20 +13,22 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from services.verifier import algorithms, certificates, wire
+from services.verifier import algorithms
 from services.verifier.algorithm_policy import Purpose
 from services.verifier.algorithms import UNRESTRICTED
-from services.verifier.certificates import Certificate
 from services.verifier.domain import Code, SubIndication, Verdict
 from services.verifier.formats import ber
 from services.verifier.formats.cms_file import CmsFormat
-from services.verifier.past import ChainJudge, Material
-from services.verifier.path import PathResult, PathValidator
-from services.verifier.path_rules import LegacyLinks, PathRules
-from services.verifier.poe import Proofs
-from services.verifier.policy_graph import ANY_POLICY, CertificatePolicy, PolicyError, PolicyGraph
 from services.verifier.ports import SubmittedDocument, TrustMaterial
+from services.verifier.procedure.past import ChainJudge, Material
+from services.verifier.procedure.poe import Proofs
 from services.verifier.service import VerificationService
+from services.verifier.workers import wire
+from services.verifier.x509 import certificates
+from services.verifier.x509.certificates import Certificate
+from services.verifier.x509.path import PathResult, PathValidator
+from services.verifier.x509.path_rules import LegacyLinks, PathRules
+from services.verifier.x509.policy_graph import ANY_POLICY, CertificatePolicy, PolicyError, PolicyGraph
 from tests.unit.verifier.authority import NOW, Authority, subject
 
 P1, P2, P3 = "1.3.6.1.4.1.99999.1", "1.3.6.1.4.1.99999.2", "1.3.6.1.4.1.99999.3"

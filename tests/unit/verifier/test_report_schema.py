@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from services.verifier import domain, owner, rendering
+from services.verifier import domain, owner
 from services.verifier.domain import DocumentReport
 from services.verifier.owner import Owner
+from services.verifier.reports import rendering
 from tests.support.report_json_schema import complaints, schema
 from tests.support.report_samples import AT, FOREVER, document, hostile, many, signature
 

@@ -12,12 +12,12 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from services.verifier import certificates
-from services.verifier.certificates import Certificate
 from services.verifier.domain import Code, SubIndication
 from services.verifier.formats import ber
-from services.verifier.path import PathResult, PathValidator
-from services.verifier.path_rules import LegacyLinks, PathRules
+from services.verifier.x509 import certificates
+from services.verifier.x509.certificates import Certificate
+from services.verifier.x509.path import PathResult, PathValidator
+from services.verifier.x509.path_rules import LegacyLinks, PathRules
 from tests.unit.verifier.authority import NOW, Authority, subject
 
 Reason = x509.ReasonFlags

@@ -15,12 +15,13 @@ from prometheus_client import CollectorRegistry
 
 from kyso.v1 import registry_pb2
 from services.kernel.errors import ServiceUnavailable
-from services.verifier import algorithm_policy, freshness
+from services.verifier import algorithm_policy
 from services.verifier.algorithm_policy import PolicyFileError, Purpose
-from services.verifier.anchors import by_anchor
 from services.verifier.config import TrustSettings
 from services.verifier.ports import TrustMaterial
-from services.verifier.trust import RegistryTrust
+from services.verifier.trust import freshness
+from services.verifier.trust.registry import RegistryTrust
+from services.verifier.x509.anchors import by_anchor
 from tests.unit.verifier.authority import NOW, Hierarchy
 
 

@@ -14,10 +14,12 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from services.verifier import certificates, trust_list, trust_list_command
 from services.verifier.algorithm_policy import Purpose
-from services.verifier.certificates import Certificate
-from services.verifier.trust_list import TrustListError
+from services.verifier.commands import trust_list_command
+from services.verifier.trust import trust_list
+from services.verifier.trust.trust_list import TrustListError
+from services.verifier.x509 import certificates
+from services.verifier.x509.certificates import Certificate
 from tests.support.trust_lists import (
     CA_QC,
     GRANTED,

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from services.verifier import identifiers, sentences
 from services.verifier.domain import Code, Identifier, SubIndication
+from services.verifier.reports import sentences
+from services.verifier.x509 import identifiers
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""The only way out of the verifier: hosts on the list, within limits, counted."""
