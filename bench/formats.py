@@ -22,7 +22,7 @@ from typing import BinaryIO, ParamSpec, TypeVar
 
 from bench.pades import one_page
 from services.kernel.values import DigestAlgorithm, SignatureScheme, SigningAlgorithm
-from services.signer.document_worker import loaded
+from services.signer.documents.worker import loaded
 from services.signer.formats.format import Document, SignatureFormat, Signed, TimeStampNeeded
 from services.signer.formats.parameters import Envelope, Level, SignatureParameters
 from tests.support import mail, stamping

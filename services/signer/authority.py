@@ -23,7 +23,7 @@ from services.kernel.values import KeyAlgorithm, SigningAlgorithm
 from services.signer import authority_profile as profile
 from services.signer import x509_der
 from services.signer.authority_profile import FIELD, require
-from services.signer.hsm_types import KeyLocator
+from services.signer.hsm.types import KeyLocator
 from services.signer.ledger import Entry, Facts
 from services.signer.ports import AuthorityKey, Clock, KeyStore, Signer, SigningStore
 from services.signer.service.selfcheck import make_verify

@@ -19,7 +19,7 @@ from services.kernel.runtime.config import (
 )
 from services.kernel.values import KeyAlgorithm
 from services.signer.failpoints import FailpointName
-from services.signer.hsm import TokenGroupSettings
+from services.signer.hsm.hsm import TokenGroupSettings
 
 DOCUMENT_GROUP = "documents"
 AUTHORITY_GROUP = "authority"

@@ -25,9 +25,9 @@ from services.signer.blobs import FileBlobStore
 from services.signer.config import AUTHORITY_GROUP, DOCUMENT_GROUP, DocumentSettings, SignerSettings
 from services.signer.consumers import DirectoryFeed, JobFeed
 from services.signer.directory import CredentialDirectory, DirectoryLimits
-from services.signer.documents import DocumentWorkers
+from services.signer.documents.documents import DocumentWorkers
 from services.signer.failpoints import BeforePublish, Failpoint
-from services.signer.hsm import Hsm
+from services.signer.hsm.hsm import Hsm
 from services.signer.metrics import SignerMetrics
 from services.signer.reconcile import Keeping, Reconciler
 from services.signer.registry_rpc import RegistryRpc

@@ -21,7 +21,7 @@ from services.signer.formats.format import (
     TimeStampNeeded,
 )
 from services.signer.formats.parameters import FormatName, Level, SignatureParameters
-from services.signer.hsm_types import GeneratedKey, KeyLocator
+from services.signer.hsm.types import GeneratedKey, KeyLocator
 from services.signer.ledger import Entry, Facts, Head, LedgerEntry
 
 CONTENT_KEY_BYTES = 32
@@ -208,7 +208,7 @@ Piece = FileStart | bytes
 
 
 class DocumentSession(Protocol):
-    """One document, with the files that came along, in the document workers (document_session.py)."""
+    """One document, with the files that came along, in the document workers (`documents.session`)."""
 
     @property
     def document_digest(self) -> bytes:

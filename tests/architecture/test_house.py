@@ -87,7 +87,7 @@ def test_only_the_signers_token_worker_imports_pkcs11() -> None:
                     pass
     rooms = {name for name in importers if name.startswith(("services/", "gateway/", "clients/", "deploy/"))}
     assert rooms
-    assert {name for name in rooms if not name.startswith("services/signer/hsm_")} == set()
+    assert {name for name in rooms if not name.startswith("services/signer/hsm/")} == set()
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from services.signer.document_worker import loaded
+from services.signer.documents.worker import loaded
 from services.signer.formats.format import Document, Signed
 from services.signer.formats.parameters import (
     APPENDING_FORMATS,

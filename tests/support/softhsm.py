@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.serialization import load_der_public_key
 from services.kernel.runtime.config import TelemetrySettings
 from services.kernel.runtime.telemetry import Telemetry
 from services.kernel.values import DigestAlgorithm, SignatureScheme, SigningAlgorithm
-from services.signer.hsm import Hsm, TokenGroupSettings
+from services.signer.hsm.hsm import Hsm, TokenGroupSettings
 
 _ROOT = Path(__file__).resolve().parents[2]
 _INSTALL_SOFTHSM = "SoftHSM2 is missing. Install it: apt-get install softhsm2 (or run make install)"

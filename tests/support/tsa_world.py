@@ -19,7 +19,7 @@ from prometheus_client import CollectorRegistry
 
 from services.kernel.errors import DomainError
 from services.kernel.values import KeyAlgorithm, SigningAlgorithm
-from services.signer.hsm_types import KeyLocator
+from services.signer.hsm.types import KeyLocator
 from services.signer.ports import AuthorityKey
 from services.signer.tsa.authority import TimeStampAuthority, TsaParts
 from services.signer.tsa.metrics import TsaMetrics

@@ -11,7 +11,7 @@ from services.kernel.values import DigestAlgorithm, KeyAlgorithm, SigningAlgorit
 from services.signer import x509_der
 from services.signer.domain import Key
 from services.signer.fields import require_id
-from services.signer.hsm_types import KeyLocator
+from services.signer.hsm.types import KeyLocator
 from services.signer.ledger import Entry, Facts
 from services.signer.ports import Clock, KeyStore, Signer, SigningStore
 from services.signer.service.selfcheck import make_verify

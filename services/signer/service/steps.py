@@ -34,7 +34,7 @@ from services.signer.domain import (
     State,
 )
 from services.signer.failpoints import Failpoint
-from services.signer.hsm_types import KeyLocator
+from services.signer.hsm.types import KeyLocator
 from services.signer.ledger import Entry, Facts, Outcome
 from services.signer.metrics import SignerMetrics
 from services.signer.ports import Clock, Directory, Ending, Intent, KeyStore, Recorded, Signer, SigningStore

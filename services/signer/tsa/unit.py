@@ -16,7 +16,7 @@ from structlog.typing import FilteringBoundLogger
 
 from services.kernel.errors import DomainError, TimeStampUnavailable
 from services.kernel.values import SigningAlgorithm, default_scheme
-from services.signer.hsm_types import KeyLocator
+from services.signer.hsm.types import KeyLocator
 from services.signer.ports import AuthorityKey, Clock, KeyStore
 from services.signer.service.keys import authority_digest
 from services.signer.tsa.metrics import TsaMetrics

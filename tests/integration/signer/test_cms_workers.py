@@ -9,7 +9,7 @@ import pytest_asyncio
 
 from services.kernel.errors import BodyTooLarge, DomainError, EvidenceUnavailable, SenderMismatch
 from services.kernel.values import Digest, DigestAlgorithm
-from services.signer.documents import DocumentWorkers
+from services.signer.documents.documents import DocumentWorkers
 from services.signer.formats.format import Evidence, EvidenceNeeded, FileStart, Role, TimeStampNeeded
 from services.signer.formats.parameters import Level
 from tests.support import cades_reference as reference
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
-    from services.signer.document_session import DocumentSession
+    from services.signer.documents.session import DocumentSession
     from services.signer.formats.parameters import SignatureParameters
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

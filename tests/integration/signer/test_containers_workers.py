@@ -12,7 +12,7 @@ import pytest_asyncio
 
 from services.kernel.errors import BodyTooLarge, DocumentDamaged
 from services.kernel.values import DigestAlgorithm
-from services.signer.documents import DocumentWorkers
+from services.signer.documents.documents import DocumentWorkers
 from services.signer.formats.format import FileStart, Role, TimeStampNeeded
 from services.signer.formats.jades import MAX_PAYLOAD_BYTES
 from services.signer.formats.parameters import Level
@@ -22,7 +22,7 @@ from tests.support.document_signers import signer
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from services.signer.document_session import DocumentSession
+    from services.signer.documents.session import DocumentSession
     from services.signer.formats.parameters import FormatName
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

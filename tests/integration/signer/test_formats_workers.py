@@ -23,10 +23,10 @@ from services.kernel.errors import (
     Overloaded,
 )
 from services.kernel.values import DigestAlgorithm
-from services.signer.document_session import CHUNK_BYTES, DocumentSession
-from services.signer.document_spool import MEMORY_SPOOL_BYTES
-from services.signer.document_wire import MAX_BODY_BYTES
-from services.signer.documents import DocumentMetrics, DocumentWorkers
+from services.signer.documents.documents import DocumentMetrics, DocumentWorkers
+from services.signer.documents.session import CHUNK_BYTES, DocumentSession
+from services.signer.documents.spool import MEMORY_SPOOL_BYTES
+from services.signer.documents.wire import MAX_BODY_BYTES
 from services.signer.formats.errors import SelfCheckFailed
 from services.signer.formats.format import TimeStampNeeded
 from services.signer.formats.parameters import Level

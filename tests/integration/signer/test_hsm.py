@@ -16,8 +16,8 @@ import pytest
 
 from services.kernel.errors import CredentialHeld, DomainError, Overloaded
 from services.kernel.values import DigestAlgorithm, KeyAlgorithm, SignatureScheme, SigningAlgorithm
-from services.signer.hsm import Hsm
-from services.signer.hsm_types import GeneratedKey, HsmKeyMismatch, HsmKeyMissing, HsmRefused
+from services.signer.hsm.hsm import Hsm
+from services.signer.hsm.types import GeneratedKey, HsmKeyMismatch, HsmKeyMissing, HsmRefused
 from tests.support.softhsm import SoftHsm, open_hsm, verify
 
 Keys = Mapping[KeyAlgorithm, GeneratedKey]
@@ -309,7 +309,7 @@ def test_a_private_key_is_sensitive_and_cannot_leave_the_token(token: SoftHsm, k
     code = f"""
 import json
 from pkcs11 import Attribute, exceptions
-from services.signer.hsm_token import Token
+from services.signer.hsm.token import Token
 token = Token({hello!r})
 session = token.sessions[0]
 facts = []
@@ -329,7 +329,7 @@ print(json.dumps(facts))
 
 
 def test_a_worker_loads_no_parser_of_documents_and_no_network() -> None:
-    code = "import services.signer.hsm_worker, sys; print('\\n'.join(sys.modules))"
+    code = "import services.signer.hsm.worker, sys; print('\\n'.join(sys.modules))"
     loaded = {name.partition(".")[0] for name in run_python(code).split()}
     assert not loaded & {
         "grpc",

@@ -17,8 +17,8 @@ import pytest
 
 from services.kernel.errors import CredentialHeld, DomainError, HsmTimeout
 from services.kernel.values import DigestAlgorithm, KeyAlgorithm, SignatureScheme, SigningAlgorithm
-from services.signer.hsm import Hsm, TokenGroupSettings
-from services.signer.hsm_types import GeneratedKey
+from services.signer.hsm.hsm import Hsm, TokenGroupSettings
+from services.signer.hsm.types import GeneratedKey
 from tests.support.nats_server import eventually
 from tests.support.softhsm import SoftHsm, open_hsm, verify
 

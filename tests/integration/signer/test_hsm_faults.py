@@ -13,8 +13,8 @@ import pytest
 
 from services.kernel.errors import DomainError, HsmOutcomeUnknown, HsmTimeout, HsmUnavailable
 from services.kernel.values import DigestAlgorithm, KeyAlgorithm, SignatureScheme, SigningAlgorithm
-from services.signer.hsm import Hsm, TokenGroupSettings
-from services.signer.hsm_types import GeneratedKey, HsmKeyMissing, KeyLocator
+from services.signer.hsm.hsm import Hsm, TokenGroupSettings
+from services.signer.hsm.types import GeneratedKey, HsmKeyMissing, KeyLocator
 from tests.support.nats_server import eventually
 from tests.support.softhsm import SoftHsm, open_hsm, verify
 
@@ -292,7 +292,7 @@ async def test_closing_settles_everything_and_leaves_no_process(softhsm: SoftHsm
 _PARENT = """
 import asyncio, sys
 from pathlib import Path
-from services.signer.hsm import TokenGroupSettings
+from services.signer.hsm.hsm import TokenGroupSettings
 from tests.support.softhsm import open_hsm
 
 async def main():

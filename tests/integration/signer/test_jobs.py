@@ -21,7 +21,7 @@ from services.kernel.errors import DomainError, HsmUnavailable, ServiceUnavailab
 from services.kernel.runtime.config import DatabaseSettings
 from services.kernel.values import DigestAlgorithm, KeyAlgorithm
 from services.signer.blobs import FileBlobStore
-from services.signer.documents import DocumentWorkers
+from services.signer.documents.documents import DocumentWorkers
 from services.signer.domain import (
     CertificateChain,
     Client,

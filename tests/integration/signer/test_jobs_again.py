@@ -18,7 +18,7 @@ from services.kernel.errors import (
 )
 from services.kernel.runtime.outbox import MAX_EVENT_BYTES
 from services.kernel.values import DigestAlgorithm, KeyAlgorithm, SignatureScheme, SigningAlgorithm
-from services.signer.document_session import DocumentSession
+from services.signer.documents.session import DocumentSession
 from services.signer.domain import Client, CredentialStatus, DocumentRequest, State
 from services.signer.formats.parameters import Envelope
 from services.signer.ledger import Facts

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from services.kernel.errors import DomainError, FontMissing, ImageInvalid, PlaceInvalid
-from services.signer.documents import DocumentWorkers
+from services.signer.documents.documents import DocumentWorkers
 from services.signer.formats.format import FileStart, Role
 from services.signer.formats.parameters import Place, Visible
 from tests.support import pdfs

@@ -8,8 +8,8 @@ import pytest
 
 from services.kernel.runtime import confinement
 from services.kernel.runtime.confinement import Unconfined
-from services.signer import documents
-from services.signer.documents import DocumentWorkers
+from services.signer.documents import documents
+from services.signer.documents.documents import DocumentWorkers
 from tests.support.confinement import probe
 
 

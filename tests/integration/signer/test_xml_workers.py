@@ -9,7 +9,7 @@ import pytest_asyncio
 
 from services.kernel.errors import DocumentDamaged, DomainError, TargetInvalid
 from services.kernel.values import DigestAlgorithm
-from services.signer.documents import DocumentWorkers
+from services.signer.documents.documents import DocumentWorkers
 from services.signer.formats.format import FileStart, Role, TimeStampNeeded
 from services.signer.formats.parameters import Level
 from tests.support import stamping
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
-    from services.signer.document_session import DocumentSession
+    from services.signer.documents.session import DocumentSession
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 SHA256 = DigestAlgorithm.SHA256

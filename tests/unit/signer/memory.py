@@ -24,7 +24,7 @@ from services.kernel.events import Event
 from services.kernel.values import Digest, KeyAlgorithm, SigningAlgorithm
 from services.signer.domain import Credential, Key, State
 from services.signer.formats.format import Evidence
-from services.signer.hsm_types import GeneratedKey, KeyLocator
+from services.signer.hsm.types import GeneratedKey, KeyLocator
 from services.signer.ledger import Entry, Head, LedgerEntry, event_of
 from services.signer.metrics import SignerMetrics
 from services.signer.ports import AuthorityKey, DocumentPool, Ending, Intent, Recorded

@@ -9,8 +9,8 @@ import pytest
 
 from services.kernel.errors import FieldInvalid, Internal
 from services.kernel.values import Digest, DigestAlgorithm, SignatureScheme, SigningAlgorithm
-from services.signer.document_session import DocumentSession
-from services.signer.document_spool import Spool
+from services.signer.documents.session import DocumentSession
+from services.signer.documents.spool import Spool
 from services.signer.formats.format import FileStart, Role
 from services.signer.formats.parameters import Envelope, Level, SignatureParameters
 from tests.support.document_signers import SIGNING_TIME

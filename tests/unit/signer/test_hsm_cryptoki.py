@@ -8,8 +8,8 @@ from typing import cast
 
 import pytest
 
-from services.signer.hsm_cryptoki import RECIPES, Cryptoki, RawSigner, Refusal
-from services.signer.hsm_wire import NO_DEADLINE, Scheme, Status
+from services.signer.hsm.cryptoki import RECIPES, Cryptoki, RawSigner, Refusal
+from services.signer.hsm.wire import NO_DEADLINE, Scheme, Status
 
 RECIPE = RECIPES[int(Scheme.ECDSA), 1]
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from services.signer import document_session, document_wire, documents
 from services.signer.config import DocumentSettings
+from services.signer.documents import documents, session, wire
 from services.signer.formats import (
     asic,
     cades,
@@ -105,10 +105,8 @@ def test_sizes_are_those_of_the_code() -> None:
     sizes = {cells[0]: cells[1] for cells in rows("Sizes")}
     enveloped = {cades.MAX_CONTENT_BYTES, xades.MAX_ENVELOPED_BYTES, jades.MAX_PAYLOAD_BYTES}
     assert sizes["a request, all its files together"] == mib(settings.max_document_bytes)
-    assert f"the signer takes {document_session.MAX_FILES}" in TEXT
-    assert sizes["what is added to a PDF; the whole result of any other format"] == mib(
-        document_wire.MAX_BODY_BYTES
-    )
+    assert f"the signer takes {session.MAX_FILES}" in TEXT
+    assert sizes["what is added to a PDF; the whole result of any other format"] == mib(wire.MAX_BODY_BYTES)
     assert sizes["time for one step on one document"] == f"{settings.timeout_seconds:g} s"
     assert sizes["memory of a document worker"] == f"{documents.WORKER_MEMORY_BYTES >> 30} GiB"
     assert {sizes["content inside a CMS, XML or JSON signature (`enveloping`)"]} == set(map(mib, enveloped))

@@ -1,4 +1,4 @@
-"""The token as a worker sees it: the module, the login, the sessions and the keys. Imported by `hsm_worker` only.
+"""The token as a worker sees it: the module, the login, the sessions and the keys. Imported by `worker` only.
 
 Blocks, and knows nothing of frames or of the parent.
 """
@@ -19,8 +19,8 @@ from pkcs11.constants import Attribute, MechanismFlag, ObjectClass
 from pkcs11.exceptions import PKCS11Error
 from pkcs11.mechanisms import KeyType, Mechanism
 
-from services.signer import hsm_der
-from services.signer.hsm_cryptoki import (
+from services.signer.hsm import der
+from services.signer.hsm.cryptoki import (
     Cryptoki,
     CryptokiError,
     RawSigner,
@@ -28,8 +28,8 @@ from services.signer.hsm_cryptoki import (
     SigningRecipe,
     require_time,
 )
-from services.signer.hsm_types import CKA_ID_BYTES
-from services.signer.hsm_wire import Status
+from services.signer.hsm.types import CKA_ID_BYTES
+from services.signer.hsm.wire import Status
 
 MAX_PIN_BYTES = 256
 MAX_HANDLES = 4096
@@ -66,7 +66,7 @@ _NOT_EXECUTED = frozenset(
     ["KeyHandleInvalid", "ObjectHandleInvalid", "SessionClosed", "SessionHandleInvalid", "UserNotLoggedIn"]
 )
 """Errors which mean that a signature did not begin."""
-_CURVES = {"ECDSA_P256": hsm_der.P256, "ECDSA_P384": hsm_der.P384}
+_CURVES = {"ECDSA_P256": der.P256, "ECDSA_P384": der.P384}
 
 
 class Signer(Protocol):
@@ -134,7 +134,7 @@ class SigningSession:
             key, spki = self.find(cka_id)
             if hashlib.sha256(spki).digest() != spki_sha256:
                 raise Refusal(Status.KEY_MISMATCH, "KEY_MISMATCH")
-            size = hsm_der.CURVES[key[Attribute.EC_PARAMS]] if key.key_type is KeyType.EC else None
+            size = der.CURVES[key[Attribute.EC_PARAMS]] if key.key_type is KeyType.EC else None
             found = (key if self._cryptoki is None else key.handle), size
             if len(self._keys) >= MAX_HANDLES:
                 del self._keys[next(iter(self._keys))]
@@ -178,10 +178,10 @@ class SigningSession:
 def public_key_info(key: Any) -> bytes:
     """Encode the SubjectPublicKeyInfo of a public key object; raise Refusal for kinds that are not ours."""
     if key.key_type is KeyType.RSA:
-        return hsm_der.rsa_spki(key[Attribute.MODULUS], key[Attribute.PUBLIC_EXPONENT])
+        return der.rsa_spki(key[Attribute.MODULUS], key[Attribute.PUBLIC_EXPONENT])
     if key.key_type is KeyType.EC:
         with contextlib.suppress(ValueError):
-            return hsm_der.ec_spki(key[Attribute.EC_PARAMS], key[Attribute.EC_POINT])
+            return der.ec_spki(key[Attribute.EC_PARAMS], key[Attribute.EC_POINT])
     raise Refusal(Status.REFUSED, "KEY_TYPE_INCONSISTENT")
 
 

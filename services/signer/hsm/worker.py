@@ -1,6 +1,6 @@
 """The PKCS#11 worker: a process of its own that holds the PIN and the module, and parses no document.
 
-`python -m services.signer.hsm_worker FD PARENT_PID`, started by `hsm_process.py`; FD is one end of a socket pair. It
+`python -m services.signer.hsm.worker FD PARENT_PID`, started by `process.py`; FD is one end of a socket pair. It
 logs in once, signs what it is sent, and ends with its parent. It never tries a PIN twice by itself, never uses a
 session after a doubtful answer until it is told to recover, and never signs with a key whose public key is not the one
 that the locator names. Nor does it begin a signature after the item's deadline, however long the item waited here.
@@ -22,10 +22,10 @@ import time
 import traceback
 from typing import Any
 
-from services.signer import hsm_der, hsm_wire
-from services.signer.hsm_cryptoki import RECIPES, STALE_HANDLE, CryptokiError, Refusal, SigningRecipe
-from services.signer.hsm_token import SigningSession, Token, TokenErrors, refusal_of
-from services.signer.hsm_wire import FrameKind, FrameReader, Status
+from services.signer.hsm import der, wire
+from services.signer.hsm.cryptoki import RECIPES, STALE_HANDLE, CryptokiError, Refusal, SigningRecipe
+from services.signer.hsm.token import SigningSession, Token, TokenErrors, refusal_of
+from services.signer.hsm.wire import FrameKind, FrameReader, Status
 
 _RECEIVE_BYTES = 256 * 1024
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE = 1, 4
@@ -57,7 +57,7 @@ class Worker:
 
     def _require_token(self) -> Token:
         if self._token is None:
-            raise hsm_wire.FrameError("work before HELLO")
+            raise wire.FrameError("work before HELLO")
         return self._token
 
     def _thread(self, index: int) -> None:
@@ -73,11 +73,9 @@ class Worker:
     def _serve(self, frame_id: int, kind: int, body: bytes, index: int) -> None:
         if kind == FrameKind.SIGN:
             session = self._require_token().sessions[index]
-            answer = hsm_wire.frame(frame_id, FrameKind.SIGNED, self._sign(session, body))
+            answer = wire.frame(frame_id, FrameKind.SIGNED, self._sign(session, body))
         else:
-            answer = hsm_wire.command(
-                frame_id, FrameKind.ANSWER, self._command(kind, json.loads(body), index)
-            )
+            answer = wire.command(frame_id, FrameKind.ANSWER, self._command(kind, json.loads(body), index))
         with self._writing:
             self._connection.sendall(answer)
 
@@ -118,12 +116,12 @@ class Worker:
             return {"spki": session.find(bytes.fromhex(fields["cka_id"]))[1].hex()}
         if kind == FrameKind.LIST:
             return {"cka_ids": [cka_id.hex() for cka_id in session.list_ids()]}
-        raise hsm_wire.FrameError(f"frame kind {kind}")
+        raise wire.FrameError(f"frame kind {kind}")
 
     def _sign(self, session: SigningSession, body: bytes) -> bytes:
-        signer, items, pack = session.signer, [], hsm_wire.ITEM.pack
+        signer, items, pack = session.signer, [], wire.ITEM.pack
         signer.cpu_ns = 0
-        for cka_id, spki_sha256, scheme, digest_code, deadline, digests in hsm_wire.read_sign_body(body):
+        for cka_id, spki_sha256, scheme, digest_code, deadline, digests in wire.read_sign_body(body):
             recipe = RECIPES[scheme, digest_code]
             for digest in digests:
                 signer.wall_ns = 0
@@ -135,9 +133,9 @@ class Worker:
                     result, status = refusal.reason.encode(), int(refusal.status)
                     if refusal.status in (Status.NOT_STARTED, Status.UNKNOWN, Status.PIN):
                         self._doubtful = True
-                micros = min(signer.wall_ns // 1000, hsm_wire.MAX_MICROSECONDS)
+                micros = min(signer.wall_ns // 1000, wire.MAX_MICROSECONDS)
                 items.append(pack(status, micros, len(result)) + result)
-        return hsm_wire.SIGNED.pack(self._doubtful, signer.cpu_ns, len(items)) + b"".join(items)
+        return wire.SIGNED.pack(self._doubtful, signer.cpu_ns, len(items)) + b"".join(items)
 
     def _sign_one(
         self,
@@ -173,7 +171,7 @@ def _signature(
     if not recipe.is_ecdsa:
         return session.signer.sign(handle, recipe, recipe.prefix + digest, deadline)
     # FIPS 186-5 section 6.4.1: the leftmost bits of a digest longer than the order. Not every token does it itself.
-    return hsm_der.ecdsa_signature(session.signer.sign(handle, recipe, digest[:order_bytes], deadline))
+    return der.ecdsa_signature(session.signer.sign(handle, recipe, digest[:order_bytes], deadline))
 
 
 def end_with(parent: int) -> None:

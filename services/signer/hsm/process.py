@@ -12,9 +12,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol, cast
 
-from services.signer.hsm_wire import FrameError, FrameKind, FrameReader, command
+from services.signer.hsm.wire import FrameError, FrameKind, FrameReader, command
 
-_ROOT = Path(__file__).resolve().parents[2]
+_ROOT = Path(__file__).resolve().parents[3]
 """The directory that the package `services` is in."""
 _KEPT_ENVIRONMENT = ("PATH", "LANG", "LC_ALL", "TZ", "HOME", "LD_LIBRARY_PATH")
 _LEAVE_SECONDS = 2.0
@@ -71,7 +71,7 @@ class WorkerProcess(asyncio.Protocol):
                         sys.executable,
                         "-P",
                         "-m",
-                        "services.signer.hsm_worker",
+                        "services.signer.hsm.worker",
                         str(theirs.fileno()),
                         str(os.getpid()),
                     ],

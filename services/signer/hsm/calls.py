@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from services.kernel.errors import DomainError, HsmOutcomeUnknown, HsmTimeout, HsmUnavailable
-from services.signer.hsm_process import WorkerProcess
-from services.signer.hsm_types import HsmKeyMismatch, HsmKeyMissing, HsmRefused, ItemOutcome
-from services.signer.hsm_wire import FrameKind, Status
+from services.signer.hsm.process import WorkerProcess
+from services.signer.hsm.types import HsmKeyMismatch, HsmKeyMissing, HsmRefused, ItemOutcome
+from services.signer.hsm.wire import FrameKind, Status
 
 PIN_REFUSED = "hsm: PIN refused"
 

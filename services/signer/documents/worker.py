@@ -1,7 +1,7 @@
 """A document worker: parses documents and builds signatures, one request at a time.
 
 It has no PIN, no PKCS#11 module, no database and no network; all it gets is a read-only descriptor of one document.
-Started as `python -m services.signer.document_worker FD MEMORY_BYTES [FONT_FILE]`, FD being its end of a Unix socket
+Started as `python -m services.signer.documents.worker FD MEMORY_BYTES [FONT_FILE]`, FD being its end of a Unix socket
 pair.
 """
 
@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from services.kernel.errors import DocumentDamaged, DomainError, Internal
 from services.kernel.runtime import confinement
 from services.kernel.values import Digest, DigestAlgorithm
-from services.signer.document_wire import HEAD, pack, split, unpack_head
+from services.signer.documents.wire import HEAD, pack, split, unpack_head
 from services.signer.formats.format import (
     Document,
     Evidence,

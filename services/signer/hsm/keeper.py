@@ -13,10 +13,10 @@ import time
 from typing import Any, Protocol
 
 from services.kernel.errors import DomainError
-from services.signer.hsm_calls import PIN_REFUSED, Command, GroupPlan, Sent, send_command
-from services.signer.hsm_metrics import GroupMetrics
-from services.signer.hsm_process import Owner, WorkerProcess
-from services.signer.hsm_wire import FrameKind
+from services.signer.hsm.calls import PIN_REFUSED, Command, GroupPlan, Sent, send_command
+from services.signer.hsm.metrics import GroupMetrics
+from services.signer.hsm.process import Owner, WorkerProcess
+from services.signer.hsm.wire import FrameKind
 
 BACKOFF_SECONDS = (0.0, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 """Pause before a worker is started, by the number of failed starts and lost workers since the last signature."""

@@ -35,10 +35,10 @@ from services.kernel.errors import (
 )
 from services.kernel.runtime.confinement import FILES, NETWORK, TCP, require_confined
 from services.kernel.runtime.telemetry import LATENCY_BUCKETS
-from services.signer.document_process import Worker, WorkerDied
-from services.signer.document_session import DocumentSession
-from services.signer.document_spool import Spool
-from services.signer.document_wire import WireError, require_body
+from services.signer.documents.process import Worker, WorkerDied
+from services.signer.documents.session import DocumentSession
+from services.signer.documents.spool import Spool
+from services.signer.documents.wire import WireError, require_body
 from services.signer.formats.errors import SelfCheckFailed
 
 if TYPE_CHECKING:

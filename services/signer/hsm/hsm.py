@@ -1,6 +1,6 @@
 """The HSM floor's only door: keys are made and used through `Hsm`, and through nothing else.
 
-The PKCS#11 module is loaded in worker processes (`hsm_worker.py`), never here: a module that crashes or hangs costs one
+The PKCS#11 module is loaded in worker processes (`worker.py`), never here: a module that crashes or hangs costs one
 worker, and the PIN is in none of this process's memory.
 """
 
@@ -23,11 +23,11 @@ from services.kernel.errors import DomainError
 from services.kernel.runtime.config import Settings
 from services.kernel.runtime.telemetry import Telemetry
 from services.kernel.values import DigestAlgorithm, KeyAlgorithm, SignatureScheme, SigningAlgorithm
-from services.signer import hsm_wire
-from services.signer.hsm_calls import Admit, GroupPlan
-from services.signer.hsm_group import TokenGroup
-from services.signer.hsm_metrics import GroupMetrics, HsmMetrics
-from services.signer.hsm_types import (
+from services.signer.hsm import wire
+from services.signer.hsm.calls import Admit, GroupPlan
+from services.signer.hsm.group import TokenGroup
+from services.signer.hsm.metrics import GroupMetrics, HsmMetrics
+from services.signer.hsm.types import (
     CKA_ID_BYTES,
     GeneratedKey,
     GroupStatus,
@@ -35,7 +35,7 @@ from services.signer.hsm_types import (
     ItemOutcome,
     KeyLocator,
 )
-from services.signer.hsm_wire import FrameKind, Scheme
+from services.signer.hsm.wire import FrameKind, Scheme
 
 _SCHEMES = {
     SignatureScheme.RSA_PKCS1V15: (Scheme.PKCS1V15, "CKM_RSA_PKCS"),
@@ -119,7 +119,7 @@ class Hsm:
         if not digests:
             return []
         scheme, mechanism = _SCHEMES[algorithm.scheme]
-        head = hsm_wire.KEY.pack(locator.cka_id, locator.spki_sha256, scheme, _DIGESTS[algorithm.digest])
+        head = wire.KEY.pack(locator.cka_id, locator.spki_sha256, scheme, _DIGESTS[algorithm.digest])
         return await group.sign(head, mechanism, digests, admit)
 
     async def generate(self, group: str, algorithm: KeyAlgorithm) -> GeneratedKey:

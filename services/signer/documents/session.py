@@ -15,14 +15,14 @@ from services.kernel.errors import (
     IdempotencyConflict,
     Internal,
 )
-from services.signer.document_wire import MAX_BODY_BYTES, WireError, split
+from services.signer.documents.wire import MAX_BODY_BYTES, WireError, split
 from services.signer.domain import content_sha256
 from services.signer.formats.format import EvidenceNeeded, FileStart, Prepared, Role, TimeStampNeeded
 from services.signer.formats.parameters import APPENDING_FORMATS, MAX_LEVELS
 
 if TYPE_CHECKING:
     from services.kernel.values import Digest, DigestAlgorithm
-    from services.signer.document_spool import Spool
+    from services.signer.documents.spool import Spool
     from services.signer.formats.format import Evidence, Need
     from services.signer.formats.parameters import FormatName, Level, SignatureParameters
 

@@ -13,13 +13,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from services.kernel.errors import DomainError, HsmOutcomeUnknown, HsmTimeout, HsmUnavailable, Overloaded
-from services.signer import hsm_wire
-from services.signer.hsm_calls import Admit, Call, Command, GroupPlan, Sent, failure, send_command
-from services.signer.hsm_keeper import Keeper
-from services.signer.hsm_metrics import GroupMetrics, failure_reason
-from services.signer.hsm_process import WorkerProcess
-from services.signer.hsm_types import GroupStatus, ItemOutcome
-from services.signer.hsm_wire import FrameKind, Status
+from services.signer.hsm import wire
+from services.signer.hsm.calls import Admit, Call, Command, GroupPlan, Sent, failure, send_command
+from services.signer.hsm.keeper import Keeper
+from services.signer.hsm.metrics import GroupMetrics, failure_reason
+from services.signer.hsm.process import WorkerProcess
+from services.signer.hsm.types import GroupStatus, ItemOutcome
+from services.signer.hsm.wire import FrameKind, Status
 
 FRAME_SECONDS = 0.003
 """Token time that one frame is meant to take: enough to hide the way to the worker, too little to be in the way."""
@@ -211,7 +211,7 @@ class TokenGroup:
             start = call.next
             call.next += count
             call.waiting_since = now
-            parts += (call.head, hsm_wire.JOB.pack(count, deadline), *call.digests[start : start + count])
+            parts += (call.head, wire.JOB.pack(count, deadline), *call.digests[start : start + count])
             jobs.append((call, start, count))
             items -= count
             seconds -= count * estimate
@@ -221,14 +221,14 @@ class TokenGroup:
         if jobs:
             frame_id = worker.new_frame_id()
             worker.outstanding[frame_id] = Sent(jobs, None, now, self._plan.timeout)
-            worker.write(hsm_wire.frame(frame_id, FrameKind.SIGN, b"".join(parts)))
+            worker.write(wire.frame(frame_id, FrameKind.SIGN, b"".join(parts)))
 
     def _admitted(self, call: Call) -> int | None:
         """Ask the door; return the deadline for what is handed over now, None where nothing may be."""
         if call.admit is None:
-            return hsm_wire.NO_DEADLINE
+            return wire.NO_DEADLINE
         try:
-            return hsm_wire.deadline_ns(call.admit())
+            return wire.deadline_ns(call.admit())
         except DomainError as error:
             call.settle_rest(error)
         except Exception as error:  # noqa: BLE001  # the caller's own fault: it is the caller's to see, not the queue's
@@ -242,16 +242,16 @@ class TokenGroup:
         """Take an answer (WorkerProcess calls this)."""
         sent: Sent | None = worker.outstanding.pop(frame_id, None)
         if sent is None:
-            raise hsm_wire.FrameError(f"answer to frame {frame_id}, which was not sent")
+            raise wire.FrameError(f"answer to frame {frame_id}, which was not sent")
         worker.last_answer = asyncio.get_running_loop().time()
         try:
             if kind == FrameKind.SIGNED and sent.command is None:
                 self._signed(worker, sent, body)
             elif kind == FrameKind.ANSWER and sent.command is not None:
-                self._answered(worker, sent.command, hsm_wire.read_answer(body))
+                self._answered(worker, sent.command, wire.read_answer(body))
             else:
-                raise hsm_wire.FrameError(f"frame kind {kind} is no answer to what was asked")
-        except hsm_wire.FrameError:
+                raise wire.FrameError(f"frame kind {kind} is no answer to what was asked")
+        except wire.FrameError:
             worker.outstanding[frame_id] = sent  # It is settled with the rest of what this worker had.
             raise
         if worker.doubtful and not worker.outstanding:
@@ -266,9 +266,9 @@ class TokenGroup:
             self._dispatch()
 
     def _signed(self, worker: WorkerProcess, sent: Sent, body: bytes) -> None:
-        doubtful, cpu_ns, items = hsm_wire.read_signed_body(body)
+        doubtful, cpu_ns, items = wire.read_signed_body(body)
         if len(items) != sum(count for _, _, count in sent.jobs):
-            raise hsm_wire.FrameError("an answer has not as many items as its question")
+            raise wire.FrameError("an answer has not as many items as its question")
         self._metrics.token_seconds(cpu_ns / 1e9)
         position = 0
         pin_refused = False

@@ -10,7 +10,7 @@ import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from services.signer.document_wire import HEAD, WireError, pack, unpack_head
+from services.signer.documents.wire import HEAD, WireError, pack, unpack_head
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -117,7 +117,7 @@ async def _spawn(descriptor: int, memory_bytes: int, font_file: Path | None) -> 
         sys.executable,
         "-P",
         "-m",
-        "services.signer.document_worker",
+        "services.signer.documents.worker",
         str(descriptor),
         str(memory_bytes),
         *(() if font_file is None else (str(font_file),)),

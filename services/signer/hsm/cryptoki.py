@@ -13,7 +13,7 @@ import ctypes
 import time
 from dataclasses import dataclass
 
-from services.signer.hsm_wire import Scheme, Status
+from services.signer.hsm.wire import Scheme, Status
 
 _ULONG = ctypes.c_ulong
 _FUNCTIONS_2_40 = 68

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from services.signer.hsm_wire import Status
+from services.signer.hsm.wire import Status
 
 _BUCKETS = (
     0.0001,
