@@ -12,8 +12,8 @@ from structlog.typing import FilteringBoundLogger
 
 from services.kernel import events
 from services.kernel.errors import DomainError, FieldInvalid
-from services.kernel.runtime.bus import Bus, Disposition, Message, Park
-from services.kernel.runtime.consumer import Verdict
+from services.kernel.runtime.bus import Bus
+from services.kernel.runtime.consumer import Disposition, Message, Park, Verdict
 from services.kernel.runtime.outbox import Relay
 from services.registry.domain.audit import stamp
 from services.registry.domain.ledger import Entry

@@ -16,9 +16,9 @@ from kyso.v1 import registry_pb2, registry_pb2_grpc
 from services.kernel import events
 from services.kernel.errors import DomainError
 from services.kernel.runtime import database, process
-from services.kernel.runtime.bus import Bus, PullConsumer
+from services.kernel.runtime.bus import Bus
 from services.kernel.runtime.config import read_secret
-from services.kernel.runtime.consumer import ConsumerLimits
+from services.kernel.runtime.consumer import ConsumerLimits, PullConsumer
 from services.kernel.runtime.database import Database
 from services.kernel.runtime.outbox import Relay
 from services.kernel.runtime.process import Runtime

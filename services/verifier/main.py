@@ -8,16 +8,14 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-import grpc
-
 from kyso.v1 import registry_pb2_grpc, verifier_pb2_grpc
 from services.kernel.runtime import process
 from services.kernel.runtime.config import ConfigError
 from services.kernel.runtime.process import Runtime
 from services.kernel.runtime.rpc import open_channel, serve_rpc
 from services.kernel.typeface import Face, FontUnfit
-from services.verifier import online
-from services.verifier.algorithm_policy import PolicyFileError
+from services.verifier import algorithms, online
+from services.verifier.algorithm_policy import AlgorithmPolicy, PolicyFileError
 from services.verifier.config import VerifierSettings
 from services.verifier.egress.client import Egress, transport_of
 from services.verifier.egress.hosts import Gates
@@ -74,10 +72,10 @@ async def _outside(
             await cache.close()
 
 
-def _trust(settings: VerifierSettings, channel: grpc.aio.Channel) -> RegistryTrust:
-    stub = registry_pb2_grpc.PkiServiceStub(channel)
+def _policy(settings: VerifierSettings) -> AlgorithmPolicy:
+    path = settings.trust.algorithm_policy_file
     try:
-        return RegistryTrust(stub, settings.trust, utc_now)
+        return algorithms.default_policy() if path is None else algorithms.read_policy(path)
     except PolicyFileError as error:
         raise ConfigError([f"trust.algorithm_policy_file: {error}"]) from error
 
@@ -96,7 +94,8 @@ async def serve(settings: VerifierSettings, runtime: Runtime) -> None:
     """Serve until the runtime is asked to stop."""
     async with AsyncExitStack() as stack:
         channel = await stack.enter_async_context(open_channel(settings.registry))
-        trust = _trust(settings, channel)
+        stub = registry_pb2_grpc.PkiServiceStub(channel)
+        trust = RegistryTrust(stub, _policy(settings), settings.trust, utc_now)
         freshness.measure(runtime.telemetry.registry, lambda: trust.freshness, utc_now)
         pool = await stack.enter_async_context(WorkerPool.open(settings.limits, _font(settings)))
         metrics = VerifierMetrics.register(
@@ -120,4 +119,4 @@ async def serve(settings: VerifierSettings, runtime: Runtime) -> None:
 
 def main() -> None:
     """Entry point of `python -m services.verifier --config PATH`."""
-    process.main("verifier", VerifierSettings, serve)
+    process.main("verifier", VerifierSettings, serve, check=_policy)

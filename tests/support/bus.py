@@ -9,8 +9,15 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
 from services.kernel.events import STREAM_JOBS, STREAM_PARKED, Event
-from services.kernel.runtime.bus import Bus, Disposition, Message, PullConsumer
-from services.kernel.runtime.consumer import ConsumerLimits, HandleBatch, Verdict
+from services.kernel.runtime.bus import Bus
+from services.kernel.runtime.consumer import (
+    ConsumerLimits,
+    Disposition,
+    HandleBatch,
+    Message,
+    PullConsumer,
+    Verdict,
+)
 from services.kernel.runtime.ending import end
 from services.kernel.values import new_id
 
@@ -24,6 +31,24 @@ def event(subject: str, about: str = "op_1") -> Event:
         time=datetime.now(UTC),
         data=json.dumps({"about": about}).encode(),
         nats_subject=subject,
+    )
+
+
+def event_from(message: Message) -> Event:
+    """The event whose CloudEvents headers (NATS binding, binary mode) the message has."""
+    envelope = {
+        name.removeprefix("ce-"): text for name, text in message.headers.items() if name.startswith("ce-")
+    }
+    assert envelope.pop("specversion") == "1.0"
+    return Event(
+        id=envelope.pop("id"),
+        type=envelope.pop("type"),
+        source=envelope.pop("source"),
+        subject=envelope.pop("subject"),
+        time=datetime.fromisoformat(envelope.pop("time")),
+        data=message.data,
+        nats_subject=message.subject,
+        extensions=tuple(envelope.items()),
     )
 
 

@@ -1,4 +1,4 @@
-"""The bus: one NATS connection for each process, JetStream publication, and pull consumers that decide each message.
+"""The bus: one NATS connection for each process, and publication into JetStream.
 
 The connection never gives up: it starts in the background, survives every loss of the server, and is made anew where
 the client library closed it for good. While it is away, publishing raises ServiceUnavailable at once instead of
@@ -11,17 +11,16 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
-from datetime import UTC, datetime
+from datetime import UTC
 
 import nats
 from nats.aio.client import Client
 from nats.js import JetStreamContext
 from prometheus_client import Counter, Gauge
 
-from services.kernel.errors import FieldInvalid, ServiceUnavailable
+from services.kernel.errors import ServiceUnavailable
 from services.kernel.events import Event
 from services.kernel.runtime.config import BusSettings, read_secret
-from services.kernel.runtime.consumer import Disposition, Message, Park, PullConsumer
 from services.kernel.runtime.ending import end
 from services.kernel.runtime.jetstream import JetStream
 from services.kernel.runtime.parting import part
@@ -29,8 +28,6 @@ from services.kernel.runtime.process import Runtime
 from services.kernel.runtime.streams import make_streams
 from services.kernel.runtime.subscriptions import CoreHandler, CoreSubscriptions
 from services.kernel.runtime.telemetry import request_id
-
-__all__ = ["Bus", "Disposition", "Message", "Park", "PullConsumer", "event_from", "headers_of"]
 
 FIRST_CONNECT_SECONDS = 5.0
 """How long `Bus.connect` waits before it goes on without the server."""
@@ -41,8 +38,6 @@ PINGS_OUTSTANDING = 2
 RECONNECT_SECONDS = 0.5
 LOOK_SECONDS = 1.0
 """How often the connection is looked at without being told of a change."""
-
-_ATTRIBUTES = frozenset({"specversion", "id", "type", "source", "subject", "time"})
 
 
 def headers_of(event: Event) -> dict[str, str]:
@@ -62,36 +57,6 @@ def headers_of(event: Event) -> dict[str, str]:
     if identifier:
         headers["x-request-id"] = identifier
     return headers
-
-
-def event_from(message: Message) -> Event:
-    """Read the CloudEvents envelope of a message; raise FieldInvalid where an attribute is missing or malformed."""
-    attributes = {
-        name: message.headers.get(f"ce-{name}", "") for name in ("id", "type", "source", "subject", "time")
-    }
-    missing = [name for name, value in attributes.items() if not value]
-    if missing:
-        raise FieldInvalid(f"the message lacks the CloudEvents header ce-{missing[0]}", field=missing[0])
-    try:
-        moment = datetime.fromisoformat(attributes["time"])
-    except ValueError:
-        raise FieldInvalid("ce-time is not an RFC 3339 time", field="time") from None
-    if moment.tzinfo is None:
-        raise FieldInvalid("ce-time has no time zone", field="time")
-    return Event(
-        id=attributes["id"],
-        type=attributes["type"],
-        source=attributes["source"],
-        subject=attributes["subject"],
-        time=moment.astimezone(UTC),
-        data=message.data,
-        nats_subject=message.subject,
-        extensions=tuple(
-            (name.removeprefix("ce-"), value)
-            for name, value in message.headers.items()
-            if name.startswith("ce-") and name.removeprefix("ce-") not in _ATTRIBUTES
-        ),
-    )
 
 
 class Bus:

@@ -10,11 +10,11 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import nats
 from nats.aio.msg import Msg
@@ -24,12 +24,8 @@ from structlog.typing import FilteringBoundLogger
 
 from services.kernel.errors import DomainError, ServiceUnavailable
 from services.kernel.events import parked_subject
+from services.kernel.runtime.bus import Bus
 from services.kernel.runtime.ending import end
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
-    from services.kernel.runtime.bus import Bus
 
 FETCH_SECONDS = 2.0
 """A fetch without messages ends after this and is made again: a long silent one may have been forgotten."""

@@ -98,12 +98,18 @@ Serve = Callable[[P, Runtime], Awaitable[None]]
 
 
 def main(
-    name: str, model: type[P], serve: Serve[P], *, migrate: Callable[[P], Awaitable[None]] | None = None
+    name: str,
+    model: type[P],
+    serve: Serve[P],
+    *,
+    migrate: Callable[[P], Awaitable[None]] | None = None,
+    check: Callable[[P], object] | None = None,
 ) -> None:
     """Be the process `name`: parse the command line, check the settings, run `serve(settings, runtime)`, exit.
 
     `serve` builds everything inside an AsyncExitStack, awaits `runtime.until_stopped()` and unwinds. `migrate` brings
-    the service's tables up to date; where it is given, `--migrate` does only that.
+    the service's tables up to date; where it is given, `--migrate` does only that. `check` is what `--check-config`
+    does beside checking the settings themselves: it raises ConfigError as `serve` would.
     """
     parser = argparse.ArgumentParser(
         prog=f"python -m services.{name}" if name != "gateway" else "python -m gateway"
@@ -117,6 +123,8 @@ def main(
     arguments = parser.parse_args()
     try:
         settings = load(model, arguments.config)
+        if arguments.check_config and check is not None:
+            check(settings)
     except ConfigError as error:
         for problem in error.problems:
             sys.stderr.write(f"{name}: {problem}\n")

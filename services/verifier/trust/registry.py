@@ -11,8 +11,7 @@ from typing import Any, Protocol
 
 from kyso.v1 import registry_pb2
 from services.kernel.errors import DomainError, ServiceUnavailable
-from services.verifier import algorithms
-from services.verifier.algorithm_policy import Purpose
+from services.verifier.algorithm_policy import AlgorithmPolicy, Purpose
 from services.verifier.config import TrustSettings
 from services.verifier.ports import TrustMaterial
 from services.verifier.trust.freshness import Freshness
@@ -30,10 +29,15 @@ class PkiStub(Protocol):
 class RegistryTrust:
     """TrustSource over the registry. Material lives at most `max_age_seconds` beyond the last word of the registry."""
 
-    def __init__(self, registry: PkiStub, settings: TrustSettings, clock: Callable[[], datetime]) -> None:
-        """`clock` answers aware UTC. Raises PolicyFileError where the settings' policy cannot be used."""
-        path = settings.algorithm_policy_file
-        self._policy = algorithms.default_policy() if path is None else algorithms.read_policy(path)
+    def __init__(
+        self,
+        registry: PkiStub,
+        policy: AlgorithmPolicy,
+        settings: TrustSettings,
+        clock: Callable[[], datetime],
+    ) -> None:
+        """`policy` goes with all material; `clock` answers aware UTC."""
+        self._policy = policy
         self.freshness = Freshness()
         self._registry = registry
         self._settings = settings

@@ -15,11 +15,19 @@ from services.kernel.events import (
     job_subject,
 )
 from services.kernel.runtime import consumer as consumer_module
-from services.kernel.runtime.bus import Bus, Disposition, Message, Park, PullConsumer, event_from
-from services.kernel.runtime.consumer import ConsumerLimits, HandleBatch, Verdict
+from services.kernel.runtime.bus import Bus
+from services.kernel.runtime.consumer import (
+    ConsumerLimits,
+    Disposition,
+    HandleBatch,
+    Message,
+    Park,
+    PullConsumer,
+    Verdict,
+)
 from services.kernel.runtime.ending import end
 from services.kernel.values import new_id
-from tests.support.bus import consuming, event, parked
+from tests.support.bus import consuming, event, event_from, parked
 from tests.support.nats_server import NatsServer, eventually
 from tests.support.rpc import make_runtime
 

@@ -16,13 +16,15 @@ from sqlalchemy.exc import IntegrityError
 from services.kernel.errors import BodyTooLarge, FieldInvalid, ServiceUnavailable
 from services.kernel.events import STREAM_EVENTS, STREAM_JOBS, Event, event_subject, job_subject
 from services.kernel.runtime import outbox
-from services.kernel.runtime.bus import Bus, Disposition, Message, PullConsumer, event_from
+from services.kernel.runtime.bus import Bus
 from services.kernel.runtime.config import DatabaseSettings, StreamSettings
+from services.kernel.runtime.consumer import Disposition, Message, PullConsumer
 from services.kernel.runtime.database import Database
 from services.kernel.runtime.ending import end
 from services.kernel.runtime.outbox import Relay, outbox_table, put, put_many, write_rows
 from services.kernel.runtime.streams import make_streams
 from services.kernel.values import new_id
+from tests.support.bus import event_from
 from tests.support.nats_server import NatsServer, eventually
 from tests.support.pki import MeshCa
 from tests.support.rpc import make_runtime

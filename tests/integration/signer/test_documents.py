@@ -31,7 +31,7 @@ from services.kernel.errors import (
     ScopeMissing,
 )
 from services.kernel.events import STREAM_RESULTS, Event, job_subject, result_subject
-from services.kernel.runtime.bus import Disposition, PullConsumer
+from services.kernel.runtime.consumer import Disposition, PullConsumer
 from services.kernel.values import new_id
 from tests.support.document_signers import pdfsig
 from tests.support.nats_server import eventually

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from hashlib import sha256
 from math import isnan
 from pathlib import Path
@@ -15,14 +17,16 @@ from prometheus_client import CollectorRegistry
 
 from kyso.v1 import registry_pb2
 from services.kernel.errors import ServiceUnavailable
-from services.verifier import algorithm_policy
-from services.verifier.algorithm_policy import PolicyFileError, Purpose
+from services.verifier import algorithm_policy, algorithms
+from services.verifier.algorithm_policy import Purpose
 from services.verifier.config import TrustSettings
 from services.verifier.ports import TrustMaterial
 from services.verifier.trust import freshness
 from services.verifier.trust.registry import RegistryTrust
 from services.verifier.x509.anchors import by_anchor
 from tests.unit.verifier.authority import NOW, Hierarchy
+
+VERIFIER_TOML = Path(__file__).resolve().parents[3] / "deploy" / "k8s" / "base" / "config" / "verifier.toml"
 
 
 class Registry:
@@ -67,7 +71,8 @@ def clock() -> Clock:
 @pytest.fixture
 def trust(registry: Registry, clock: Clock) -> RegistryTrust:
     """Refreshed after 5 s, used for at most 60 s."""
-    return RegistryTrust(registry, TrustSettings(refresh_seconds=5, max_age_seconds=60), lambda: clock.now)
+    settings = TrustSettings(refresh_seconds=5, max_age_seconds=60)
+    return RegistryTrust(registry, algorithms.default_policy(), settings, lambda: clock.now)
 
 
 async def test_material_is_fetched_once_while_it_is_fresh(
@@ -134,7 +139,7 @@ async def material(
             assert request == registry_pb2.GetTrustRequest()
             return registry_pb2.GetTrustResponse(anchors=anchors, crls=crls, trust_lists=states)
 
-    trust = RegistryTrust(Answering(), TrustSettings(), lambda: NOW)
+    trust = RegistryTrust(Answering(), algorithms.default_policy(), TrustSettings(), lambda: NOW)
     return trust, await trust.current()
 
 
@@ -198,12 +203,32 @@ async def test_anchors_that_have_all_ended_are_none() -> None:
     assert await trust.check() is None
 
 
-async def test_the_settings_may_name_a_policy_of_their_own(tmp_path: Path, registry: Registry) -> None:
-    path = tmp_path / "policy.toml"
-    path.write_text(algorithm_policy.SHIPPED.read_text("utf-8").replace("2029-01-01", "2027-01-01"), "utf-8")
-    trust = RegistryTrust(registry, TrustSettings(algorithm_policy_file=path), lambda: NOW)
-    policy = (await trust.current()).algorithms
-    assert policy.signature_end({"RSA"}, 2048, Purpose.SIGNATURE) == datetime(2027, 1, 1, tzinfo=UTC)
-    path.write_text("", "utf-8")
-    with pytest.raises(PolicyFileError, match=r"policy\.toml"):
-        RegistryTrust(registry, TrustSettings(algorithm_policy_file=path), lambda: NOW)
+async def test_the_policy_goes_with_the_material(registry: Registry) -> None:
+    policy = algorithms.default_policy()
+    assert (
+        await RegistryTrust(registry, policy, TrustSettings(), lambda: NOW).current()
+    ).algorithms is policy
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "said"),
+    [
+        (algorithm_policy.SHIPPED.read_text("utf-8"), 0, ""),
+        ("", 2, "verifier: trust.algorithm_policy_file: "),
+    ],
+    ids=["good", "empty"],
+)
+def test_a_check_of_the_settings_reads_the_policy_they_name(
+    tmp_path: Path, text: str, code: int, said: str
+) -> None:
+    (tmp_path / "policy.toml").write_text(text, "utf-8")
+    settings = (
+        VERIFIER_TOML.read_text("utf-8")
+        + f'\n[trust]\nalgorithm_policy_file = "{tmp_path / "policy.toml"}"\n'
+    )
+    (tmp_path / "verifier.toml").write_text(settings, "utf-8")
+    done = subprocess.run(
+        [sys.executable, "-m", "services.verifier", "--config", str(tmp_path / "verifier.toml"), "--check-config"],
+        check=False, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr[: len(said)], done.stderr.count("\n")) == (code, said, code // 2)
