@@ -57,6 +57,8 @@ def next_need(signed: Signed, level: Level, digest: DigestAlgorithm) -> Need | N
         return None
     document = _current(signed)
     targets = _targets(signed, document)
+    if not signed.addition:
+        _require_valid(signed, document, targets)
     for target in targets:
         if not target.signature_time_stamps:
             value = target.element.find(ds("SignatureValue"))
@@ -206,6 +208,13 @@ def _targets(signed: Signed, document: XmlDocument) -> list[XadesSignature]:
         return everyone
     before = _before(signed)
     return [each for each in everyone if each.value not in before] or everyone
+
+
+def _require_valid(signed: Signed, document: XmlDocument, targets: list[XadesSignature]) -> None:
+    # What is to be raised is the caller's word so far, and a time-stamp on it would seem to vouch for it.
+    read = _references(signed, document)
+    for target in targets:
+        xml_check.require_valid(read, target.element)
 
 
 def _unstamped(signed: Signed, targets: list[XadesSignature]) -> list[XadesSignature]:

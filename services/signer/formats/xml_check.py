@@ -114,6 +114,23 @@ def require_value(signature: etree._Element) -> None:
         raise DocumentDamaged(f"an XML signature does not verify{where}", reason="signature") from error
 
 
+def require_valid(read: References, signature: etree._Element) -> None:
+    """Refuse a signature with a wrong digest, of what is at hand, or a wrong value. Raises DocumentDamaged.
+
+    What a reference resolves to by a transform that is not followed here is not looked at.
+    """
+    for reference in references(signature):
+        try:
+            intact = read.intact(reference)
+        except DomainError:
+            continue
+        if not intact:
+            raise DocumentDamaged(
+                "the document is not what was signed: a digest in its signature is wrong", reason="digest"
+            )
+    require_value(signature)
+
+
 def require_kept(before: dict[str, Integrity], after: dict[str, Integrity]) -> None:
     """Raise DocumentLocked where a signature whose digests were right is missing, or has one that is wrong now."""
     for value, earlier in before.items():

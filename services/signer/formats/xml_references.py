@@ -89,14 +89,13 @@ class Canonicalization:
         if node.getparent() is None:
             # lxml would write comments and instructions beside the root too.
             return self._write(copy.deepcopy(node))
-        inherited = self._inherited(node) if self.algorithm != EXCLUSIVE else {}
-        for name, value in inherited.items():
-            node.set(name, value)
-        try:
+        if self.algorithm == EXCLUSIVE:
             return self._write(node)
-        finally:
-            for name in inherited:
-                del node.attrib[name]
+        # Read anew: lxml writes the inclusive forms of a part wrongly where the part lives in an outer default namespace.
+        alone = parse(etree.tostring(node, encoding="UTF-8", with_tail=False))
+        for name, value in self._inherited(node).items():
+            alone.set(name, value)
+        return self._write(alone)
 
     def _write(self, node: etree._Element | etree._ElementTree) -> bytes:
         try:

@@ -303,6 +303,16 @@ def test_anothers_signature_is_extended_and_stays_as_it_is(tmp_path: Path) -> No
     assert stamping.openssl_ts_verify(tmp_path, token, stamping.imprint(canonical(value))) == ""
 
 
+@pytest.mark.parametrize("part", ["DigestValue", "SignatureValue"])
+def test_a_signature_that_does_not_verify_is_not_extended(part: str) -> None:
+    text = signed(FORM, DECLARATION, signer(), signer().parameters(form="XADES")).decode()
+    value = element_text(text, f"ds:{part}")
+    start = value.index(">") + 1
+    broken = text.replace(value, value[:start] + ("B" if value[start] == "A" else "A") + value[start + 1 :])
+    with pytest.raises(DocumentDamaged, match="digest" if part == "DigestValue" else "does not verify"):
+        FORM.next_need(Signed(Document.of(broken.encode()), b""), Level.B_T, DigestAlgorithm.SHA256)
+
+
 def test_a_detached_signature_is_extended_with_its_files_beside_it(tmp_path: Path) -> None:
     who = signer()
     content = Document(BytesIO(b"noi dung"), 8, "a.txt")
