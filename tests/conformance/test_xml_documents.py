@@ -120,8 +120,8 @@ def test_a_signed_document_gets_a_time_stamp_and_its_signatures_keep_their_verdi
     try:
         extended = stamping.raise_to(XADES, Signed(Document.of(data), b""), Level.B_T) or data
     except DocumentDamaged as error:
-        require_reason(error, {"format", "dtd", "encoding", "syntax", "digest", "signature"})
-        assert error.data["reason"] not in {"digest", "signature"} or expected()[name] != "valid"
+        broken = {"digest", "signature"} if expected().get(name) != "valid" else set()
+        require_reason(error, {"format", "dtd", "encoding", "syntax"} | broken)
         return
     assert verdicts(tmp_path, extended) == verdicts(tmp_path, data)
 

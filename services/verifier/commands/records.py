@@ -9,7 +9,8 @@ algorithms, so any algorithm that can be checked counts; in return all of RFC 52
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -59,9 +60,9 @@ def answer(record: Mapping[str, Any], trust: TrustMaterial, now: datetime) -> di
 def _path(question: _Question) -> dict[str, Any]:
     try:
         leaf = certificates.load(question.leaf)
-        anchors = [certificates.load(der) for der in question.trust.anchors]
     except CertificateError as error:
         return _verdict("invalid", str(error))
+    anchors = building_blocks.loadable(question.trust.anchors)
     pool = building_blocks.loadable(question.trust.intermediates)
     validator = PathValidator(anchors, pool, question.trust.crls, question.rules)
     result = validator.validate(leaf, (), question.at)
@@ -94,7 +95,7 @@ def _stated(record: Mapping[str, Any], trust: TrustMaterial, now: datetime) -> _
     own = TrustMaterial(
         trust.anchors if anchor is None else _certificates([anchor]),
         (*trust.intermediates, *_certificates(record.get("intermediates") or ())),
-        (*trust.crls, *(certificates.der_of_crl(_read(p)) for p in record.get("crls") or ())),
+        (*trust.crls, *_crls(_read(path) for path in record.get("crls") or ())),
     )
     (leaf,) = _certificates([record["file"]])
     return _Question(leaf, own, _time(record.get("validation_time"), now), rules)
@@ -109,6 +110,15 @@ def _certificates(paths: Sequence[str]) -> tuple[bytes, ...]:
             found.extend(c.der for c in certificates.load_all(data))
         else:
             found.append(data)
+    return tuple(found)
+
+
+def _crls(lists: Iterable[bytes]) -> tuple[bytes, ...]:
+    """CRLs in DER. One that cannot be read is none: the status that it was to tell stays unknown."""
+    found: list[bytes] = []
+    for data in lists:
+        with suppress(CertificateError):
+            found.append(certificates.der_of_crl(data))
     return tuple(found)
 
 
@@ -127,13 +137,16 @@ def _time(stated: str | None, now: datetime) -> datetime:
         moment = datetime.fromisoformat(stated)
     except ValueError as error:
         raise RecordError("the validation time cannot be read") from error
-    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+    # Times of certificates and CRLs are whole seconds (RFC 5280 4.1.2.5), and a certificate is valid through its last.
+    return moment.replace(microsecond=0, tzinfo=moment.tzinfo or UTC)
 
 
 def _limbo(case: Mapping[str, Any], now: datetime) -> _Question:
-    crls = tuple(certificates.der_of_crl(pem.encode()) for pem in case.get("crls") or ())
+    crls = case.get("crls") or ()
     trust = TrustMaterial(
-        _from_pem(case["trusted_certs"]), _from_pem(case.get("untrusted_intermediates") or ()), crls
+        _from_pem(case["trusted_certs"]),
+        _from_pem(case.get("untrusted_intermediates") or ()),
+        _crls(pem.encode() for pem in crls),
     )
     expected = [case["expected_peer_name"]] if case.get("expected_peer_name") else []
     names = [_name(n) for n in (*expected, *(case.get("expected_peer_names") or ()))]

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
-from functools import lru_cache
 from typing import TypeVar
 
 from cryptography import x509
@@ -29,8 +28,9 @@ from services.verifier.evidence.sources import (
 )
 from services.verifier.evidence.values import BadValue, Crl, Reliance
 from services.verifier.ports import TrustMaterial, TrustSource
-from services.verifier.x509 import certificates, path
+from services.verifier.x509 import certificates
 from services.verifier.x509.certificates import MAX_CERTIFICATE_BYTES, Certificate, CertificateError
+from services.verifier.x509.issuance import signed_by
 from services.verifier.x509.ocsp import is_responder, needs_no_status
 
 MAX_GIVEN = 64
@@ -40,10 +40,6 @@ MAX_DETAIL_CHARACTERS = 400
 NEWS_SECONDS = 0.5
 """Where something is missing, trust that is older than this is asked for anew."""
 T = TypeVar("T")
-
-
-_signed_by = lru_cache(maxsize=4096)(path.signed_by)
-"""A pair of certificates never changes its mind, and our own come with every signature."""
 
 
 class Cause(StrEnum):
@@ -307,14 +303,14 @@ def _is_new(certificate: Certificate, collected: Collected) -> bool:
 
 
 def _is_root(certificate: Certificate) -> bool:
-    return certificate.self_issued and _signed_by(certificate, certificate)
+    return certificate.self_issued and signed_by(certificate, certificate)
 
 
 def _issuer_among(certificate: Certificate, candidates: Iterable[Certificate]) -> Certificate | None:
     for candidate in dict.fromkeys(candidates):
         if candidate.subject_key == certificate.issuer_key and candidate != certificate:
             try:
-                if _may_issue(candidate) and _signed_by(certificate, candidate):
+                if _may_issue(candidate) and signed_by(certificate, candidate):
                     return candidate
             except CertificateError:
                 continue

@@ -10,8 +10,8 @@ from services.verifier.ports import FoundSignature
 from services.verifier.procedure import building_blocks, past
 from services.verifier.procedure.past import Material
 from services.verifier.procedure.timestamps import APART, JudgedTimeStamp
-from services.verifier.x509 import path
 from services.verifier.x509.certificates import Certificate
+from services.verifier.x509.issuance import signed_by
 
 _BASE = "-B-B"
 _PROTECTING = frozenset({TimeSource.ARCHIVE, TimeSource.DOCUMENT})
@@ -53,5 +53,5 @@ def _has_value(certificate: Certificate, issuers: Sequence[Certificate], materia
     return any(
         past.has_status(certificate, issuer, material)
         for issuer in dict.fromkeys(issuers)
-        if issuer.subject_key == certificate.issuer_key and path.signed_by(certificate, issuer)
+        if issuer.subject_key == certificate.issuer_key and signed_by(certificate, issuer)
     )

@@ -92,7 +92,11 @@ class Certificate:
             raise CertificateError("an extension of the certificate cannot be read") from error
 
 
-def name_key(name: x509.Name) -> tuple[tuple[tuple[str, str], ...], ...]:
+NameKey = tuple[tuple[tuple[str, str], ...], ...]
+"""A name in the form in which names are compared: its relative names from the root, each with its attributes."""
+
+
+def name_key(name: x509.Name) -> NameKey:
     """A name for comparison as RFC 5280 7.1 asks: case and runs of white space do not count, the order does."""
     return tuple(
         tuple(sorted((a.oid.dotted_string, prepared(_text(a.value))) for a in rdn)) for rdn in name.rdns
@@ -215,7 +219,7 @@ def der_of_crl(data: bytes) -> bytes:
         if data.lstrip().startswith(b"-----BEGIN"):
             return x509.load_pem_x509_crl(data).public_bytes(Encoding.DER)
         return x509.load_der_x509_crl(data).public_bytes(Encoding.DER)
-    except ValueError as error:
+    except (ValueError, x509.InvalidVersion) as error:
         raise CertificateError("the revocation list cannot be read") from error
 
 

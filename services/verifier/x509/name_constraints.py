@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
-from services.verifier.x509.certificates import Certificate, name_key
+from services.verifier.x509.certificates import Certificate, NameKey, name_key
 
 MAX_COMPARISONS = 50_000
 """Comparisons of a name with a subtree for one path; a path that needs more does not pass."""
@@ -34,6 +34,8 @@ class NameConstraints:
         self._permitted: list[tuple[_Name, ...]] = []
         self._excluded: list[_Name] = []
         self._left = MAX_COMPARISONS
+        self._keys: dict[int, tuple[x509.Name, NameKey]] = {}
+        """By identity: hashing such a name takes as long as making its key. The name is kept so that it stays the same."""
 
     def add(self, certificate: Certificate) -> None:
         """Take over a CA's constraints (6.1.4 g). Raises NameConstraintError, CertificateError."""
@@ -69,8 +71,8 @@ class NameConstraints:
         if self._left < 0:
             raise NameConstraintError("the name constraints need more comparisons than are done")
         if isinstance(base, x509.DirectoryName) and isinstance(name, x509.DirectoryName):
-            inner, outer = name_key(name.value), name_key(base.value)
-            return inner[: len(outer)] == outer
+            outer = self._key(base.value)
+            return self._key(name.value)[: len(outer)] == outer
         if isinstance(base, x509.DNSName) and isinstance(name, x509.DNSName):
             return _dns_within(name.value, base.value, refusing)
         if isinstance(base, x509.RFC822Name) and isinstance(name, x509.RFC822Name):
@@ -82,6 +84,12 @@ class NameConstraints:
         if isinstance(base, x509.IPAddress) and isinstance(name, x509.IPAddress):
             return _address_within(name.value, base.value)
         raise NameConstraintError(f"a constraint on names of the form {_form(name)} is not processed")
+
+    def _key(self, name: x509.Name) -> NameKey:
+        # Names of a thousand parts, each compared with a thousand more: none is made comparable twice.
+        if id(name) not in self._keys:
+            self._keys[id(name)] = (name, name_key(name))
+        return self._keys[id(name)][1]
 
 
 def names_of(certificate: Certificate) -> list[_Name]:

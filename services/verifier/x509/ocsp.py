@@ -15,8 +15,9 @@ from services.verifier import algorithms
 from services.verifier.algorithms import SignatureAlgorithm
 from services.verifier.formats import ber, cms
 from services.verifier.formats.ber import BerError, Node
-from services.verifier.x509 import certificates, path
+from services.verifier.x509 import certificates
 from services.verifier.x509.certificates import Certificate, CertificateError
+from services.verifier.x509.issuance import signed_by
 from services.verifier.x509.revocation import UNREADABLE
 
 MAX_RESPONSE_BYTES = 1024 * 1024
@@ -110,7 +111,7 @@ def _responder(response: ocsp.OCSPResponse, issuer: Certificate) -> Certificate 
 
 
 def _require_delegated(responder: Certificate, issuer: Certificate, response: ocsp.OCSPResponse) -> None:
-    if responder.issuer_key != issuer.subject_key or not path.signed_by(responder, issuer):
+    if responder.issuer_key != issuer.subject_key or not signed_by(responder, issuer):
         raise OcspRefused("the OCSP responder's certificate is not by the certificate's issuer")
     if not is_responder(responder):
         raise OcspRefused("the OCSP responder's certificate is not for signing OCSP responses")

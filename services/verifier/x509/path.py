@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from functools import lru_cache
 from itertools import islice
 
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -22,10 +21,10 @@ from services.verifier.domain import Code, Notice, StatusReport, SubIndication
 from services.verifier.formats import ber, cms
 from services.verifier.formats.ber import BerError
 from services.verifier.x509 import anchors, certificates, path_checks, revocation
-from services.verifier.x509.certificates import Certificate, CertificateError
+from services.verifier.x509.certificates import Certificate, CertificateError, NameKey
+from services.verifier.x509.issuance import check_signature, signed_by
 from services.verifier.x509.path_rules import PathRules
 from services.verifier.x509.revocation import Status
-from services.verifier.x509.revocation_lists import NameKey
 
 MAX_PATH_LENGTH = 12
 MAX_PATHS = 16
@@ -299,36 +298,10 @@ def _working(path: tuple[Certificate, ...]) -> tuple[Certificate, ...]:
         return path
     found = [path[-1]]
     for certificate in reversed(path[:-1]):
-        if found[0].inherits_parameters and not _check_signature(certificate, found[0]):
+        if found[0].inherits_parameters and not check_signature(certificate, found[0]):
             raise CertificateError("a certificate of the path is not signed by the one above it")
         found.insert(0, certificates.with_parameters_of(certificate, found[0]))
     return tuple(found)
-
-
-def signed_by(certificate: Certificate, issuer: Certificate) -> bool:
-    """True when the issuer's key made the certificate's signature (RFC 5280 6.1.3 a 1, 4.1.1.2)."""
-    # A key with inherited parameters belongs to one path, not to the certificate: it is not remembered.
-    if issuer.inherits_parameters:
-        return _check_signature(certificate, issuer)
-    return _checked_signature(certificate, issuer)
-
-
-def _check_signature(certificate: Certificate, issuer: Certificate) -> bool:
-    try:
-        outer = ber.load(certificate.der)[0].children()
-        fields = outer[0].children()
-        stated = fields[2 if fields[0].tag == 0xA0 else 1]
-        if stated.encoded != outer[1].encoded:
-            return False
-        scheme = algorithms.signature_algorithm(cms.algorithm(outer[1]), "")
-        value = algorithms.digest(scheme.digest, certificate.tbs)
-        return algorithms.holds(issuer.public_key(), scheme, certificate.parsed.signature, value)
-    except (BerError, AlgorithmError, CertificateError, IndexError, KeyError):
-        # A signature that cannot be read or checked does not bind the certificate to this issuer.
-        return False
-
-
-_checked_signature = lru_cache(maxsize=4096)(_check_signature)
 
 
 def _told(weak: Sequence[Weakness]) -> list[Notice]:

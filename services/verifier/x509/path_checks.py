@@ -7,27 +7,11 @@ from cryptography.x509.oid import ExtensionOID
 
 from services.verifier.formats import ber
 from services.verifier.formats.ber import BerError
+from services.verifier.x509 import profile
 from services.verifier.x509.certificates import Certificate, CertificateError
 from services.verifier.x509.name_constraints import NameConstraintError, NameConstraints
 from services.verifier.x509.path_rules import PathRules
 from services.verifier.x509.policy_graph import CertificatePolicy, PolicyError, PolicyGraph
-
-MAX_SERIAL_OCTETS = 20
-
-# Extensions whose critical form is processed here.
-_PROCESSED = {
-    ExtensionOID.BASIC_CONSTRAINTS,
-    ExtensionOID.KEY_USAGE,
-    ExtensionOID.EXTENDED_KEY_USAGE,
-    ExtensionOID.SUBJECT_ALTERNATIVE_NAME,
-    ExtensionOID.ISSUER_ALTERNATIVE_NAME,
-    ExtensionOID.NAME_CONSTRAINTS,
-    ExtensionOID.CERTIFICATE_POLICIES,
-    ExtensionOID.POLICY_MAPPINGS,
-    ExtensionOID.POLICY_CONSTRAINTS,
-    ExtensionOID.INHIBIT_ANY_POLICY,
-    ExtensionOID.CRL_DISTRIBUTION_POINTS,
-}
 
 
 def fault_of(path: tuple[Certificate, ...], rules: PathRules) -> str:
@@ -42,9 +26,9 @@ def fault_of(path: tuple[Certificate, ...], rules: PathRules) -> str:
     below = 0
     for index, certificate in enumerate(path):
         anchor = index == len(path) - 1
-        reason = "" if anchor else _own_fault(certificate, leaf=index == 0)
+        reason = "" if anchor else profile.own_fault(certificate, leaf=index == 0)
         if not reason and rules.strict:
-            reason = _profile_fault(certificate, leaf=index == 0, anchor=anchor)
+            reason = profile.fault_of(certificate, leaf=index == 0, anchor=anchor)
         if not reason and index > 0:
             reason = _authority_fault(certificate, below, anchor)
             below += 0 if certificate.self_issued or anchor else 1
@@ -113,16 +97,6 @@ def _mappings(encoded: bytes) -> dict[str, set[str]]:
     return found
 
 
-def _own_fault(certificate: Certificate, *, leaf: bool) -> str:
-    """6.1.4 (o), 6.1.5 (f): critical extensions that are not processed; constraints where they mean nothing."""
-    for extension in certificate.extensions():
-        if extension.critical and extension.oid not in _PROCESSED:
-            return f"has the critical extension {extension.oid.dotted_string}, which is not processed"
-        if leaf and extension.oid == ExtensionOID.NAME_CONSTRAINTS and not _is_authority(certificate):
-            return "has name constraints, which only a CA's may have (RFC 5280 4.2.1.10)"
-    return ""
-
-
 def _authority_fault(certificate: Certificate, below: int, anchor: bool) -> str:
     """Why the certificate may not issue the one under it; `below` counts the intermediates under it (6.1.4 k-n).
 
@@ -142,40 +116,3 @@ def _authority_fault(certificate: Certificate, below: int, anchor: bool) -> str:
     except x509.ExtensionNotFound:
         return ""
     return "" if anchor or usage.key_cert_sign else "may not sign certificates (keyUsage)"
-
-
-def _is_authority(certificate: Certificate) -> bool:
-    try:
-        return certificate.extensions().get_extension_for_class(x509.BasicConstraints).value.ca
-    except x509.ExtensionNotFound:
-        return False
-
-
-def _profile_fault(certificate: Certificate, *, leaf: bool, anchor: bool) -> str:
-    """What RFC 5280 section 4 demands of conforming CAs and relying parties may overlook."""
-    if (certificate.serial.bit_length() + 8) // 8 > MAX_SERIAL_OCTETS:
-        return "has a serial number of more than 20 octets (RFC 5280 4.1.2.2)"
-    if not certificate.issuer_key:
-        return "names no issuer (RFC 5280 4.1.2.4)"
-    critical = {e.oid: e.critical for e in certificate.extensions()}
-    if not (anchor and certificate.self_issued) and not _names_key(certificate):
-        return "has no key identifier of its issuer (RFC 5280 4.2.1.1)"
-    for oid, what in (
-        (ExtensionOID.NAME_CONSTRAINTS, "name constraints (RFC 5280 4.2.1.10)"),
-        (ExtensionOID.POLICY_CONSTRAINTS, "policy constraints (RFC 5280 4.2.1.11)"),
-    ):
-        if critical.get(oid) is False:
-            return f"does not mark as critical its {what}"
-    if not leaf and critical.get(ExtensionOID.BASIC_CONSTRAINTS) is False:
-        return "does not mark as critical its basic constraints (RFC 5280 4.2.1.9)"
-    if not certificate.subject_key and not critical.get(ExtensionOID.SUBJECT_ALTERNATIVE_NAME):
-        return "names its subject in no critical way (RFC 5280 4.2.1.6)"
-    return ""
-
-
-def _names_key(certificate: Certificate) -> bool:
-    try:
-        extension = certificate.extensions().get_extension_for_class(x509.AuthorityKeyIdentifier)
-    except x509.ExtensionNotFound:
-        return False
-    return extension.value.key_identifier is not None and not extension.critical

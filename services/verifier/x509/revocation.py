@@ -12,8 +12,8 @@ from cryptography import x509
 
 from services.verifier.domain import StatusReport, StatusSource
 from services.verifier.x509 import revocation_lists
-from services.verifier.x509.certificates import Certificate, CertificateError, name_key
-from services.verifier.x509.revocation_lists import UNREADABLE, NameKey, RevocationList, UnknownCriticalError
+from services.verifier.x509.certificates import Certificate, CertificateError, NameKey, name_key
+from services.verifier.x509.revocation_lists import UNREADABLE, RevocationList, UnknownCriticalError
 
 __all__ = ["UNREADABLE", "Answer", "Signers", "Status", "is_authority", "load", "speaks_of", "status_of"]
 
@@ -101,12 +101,12 @@ def status_of(
     """Newest usable word on `certificate`. STALE: only CRLs past their nextUpdate are there.
 
     `signers` None: only lists by `issuer`'s own key count. `strict`: lists without the extensions that RFC 5280 5.2
-    demands (authority key identifier, CRL number) do not count.
+    demands (authority key identifier, CRL number, neither critical) do not count.
     """
     question = _Question(certificate, issuer, at, signers, _points(certificate, issuer))
     lists = [crl for crl in _readable(crls) if crl.parsed.last_update_utc <= at]
     if strict:
-        lists = [c for c in lists if c.number is not None and c.authority_key is not None]
+        lists = [crl for crl in lists if revocation_lists.conforms(crl)]
     lists.sort(key=lambda crl: crl.parsed.last_update_utc, reverse=True)
     usable = list(_usable(question, lists))
     fresh = [u for u in usable if u.fresh]
@@ -139,7 +139,7 @@ def _usable(question: _Question, lists: list[RevocationList]) -> Iterator[_Usabl
             if signer is None:
                 continue
             delta = _delta(question, crl, signer, lists)
-            answer = _entry(question.certificate, (crl,) if delta is None else (delta, crl), question.at)
+            answer = _entry(question.certificate, (crl,) if delta is None else (delta, crl))
         except UNREADABLE:
             continue
         yield _Usable(answer, reasons, delta is not None or _is_fresh(crl, question.at))
@@ -306,13 +306,14 @@ def is_authority(certificate: Certificate) -> bool:
         return False
 
 
-def _entry(certificate: Certificate, lists: tuple[RevocationList, ...], at: datetime) -> Answer:
+def _entry(certificate: Certificate, lists: tuple[RevocationList, ...]) -> Answer:
     """6.3.3 (i) to (k): the word of a delta goes before that of the list it builds on."""
     for crl in lists:
         parsed = crl.parsed
         seen = StatusReport(StatusSource.CRL, parsed.last_update_utc, parsed.next_update_utc)
         entry = crl.entry(certificate)
-        if entry is None or entry.revocation_date_utc > at:
+        # Also one that is dated ahead: the lists were issued by `at`, and their issuer has given the certificate up.
+        if entry is None:
             continue
         reason = x509.ReasonFlags.unspecified
         for extension in entry.extensions:

@@ -13,7 +13,7 @@ from services.verifier import algorithms
 from services.verifier.algorithms import AlgorithmError, SignatureAlgorithm
 from services.verifier.formats import ber, cms
 from services.verifier.formats.ber import BerError
-from services.verifier.x509.certificates import Certificate, CertificateError, name_key
+from services.verifier.x509.certificates import Certificate, CertificateError, NameKey, name_key
 
 MAX_INDIRECT_ENTRIES = 100_000
 UNREADABLE = (
@@ -32,9 +32,6 @@ _CRITICAL = b"\x01\x01\xff"
 
 class UnknownCriticalError(ValueError):
     """A CRL has a critical extension that is not processed: it must not be used (RFC 5280 5.2, 5.3)."""
-
-
-NameKey = tuple[tuple[tuple[str, str], ...], ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -93,6 +90,15 @@ def describe(parsed: x509.CertificateRevocationList, der: bytes) -> RevocationLi
         elif extension.critical:
             raise UnknownCriticalError(f"critical CRL extension {extension.oid.dotted_string}")
     return RevocationList(der, parsed, name_key(parsed.issuer), point, number, base, authority)
+
+
+def conforms(crl: RevocationList) -> bool:
+    """True when the list has an authority key identifier and a number, neither of them critical (RFC 5280 5.2.1, 5.2.3)."""
+    critical = any(
+        one.critical and isinstance(one.value, (x509.CRLNumber, x509.AuthorityKeyIdentifier))
+        for one in crl.parsed.extensions
+    )
+    return crl.number is not None and crl.authority_key is not None and not critical
 
 
 def _refuse_unknown_entries(entries: Iterable[x509.RevokedCertificate]) -> None:

@@ -114,6 +114,7 @@ class Authority:
             [
                 (x509.BasicConstraints(ca=True, path_length=options.pop("path_length", None)), True),
                 (_usage(*options.pop("usage", ("key_cert_sign", "crl_sign"))), True),
+                (x509.SubjectKeyIdentifier.from_public_key(self.key.public_key()), False),
             ],
         )
         self.certificate = self.issuer.issue(

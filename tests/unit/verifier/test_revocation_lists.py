@@ -225,5 +225,7 @@ def test_a_list_without_a_number_does_not_count_where_the_profile_is_demanded(wo
     without = world.root.crl(extensions=[named])
     whole = world.root.crl(extensions=[named, *numbered(1)])
     assert world.judge(leaf, [without], strict=True).failure is SubIndication.TRY_LATER
+    marked = world.root.crl(extensions=[named, (x509.CRLNumber(1), True)])
+    assert world.judge(leaf, [marked], strict=True).failure is SubIndication.TRY_LATER
     assert world.judge(leaf, [whole], strict=True).failure is None
     assert world.judge(leaf, [without]).failure is None
