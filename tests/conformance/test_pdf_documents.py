@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import time
 import warnings
@@ -11,8 +10,6 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-
-import pytest
 
 from services.verifier.domain import Coverage, DocumentReport
 from services.verifier.formats.pdf import PdfFormat, revision_of
@@ -26,17 +23,6 @@ LOCKED_FIELD_CHANGED = {"dss:PAdESWithVRITimeTest"}
 """The signature locks all fields (FieldMDP with /Action /All), and a later revision gives a text field another value:
 not allowed by ISO 32000-2 12.8.2.4. DSS leaves FieldMDP to its policy."""
 MAX_TIER_B_REJECTS = 0.05
-
-
-@pytest.fixture(scope="module")
-def scoring() -> Any:
-    """The rules of the manifests, which lie beside them."""
-    found = importlib.util.spec_from_file_location("score", CORPORA / "score.py")
-    assert found is not None
-    assert found.loader is not None
-    module = importlib.util.module_from_spec(found)
-    found.loader.exec_module(module)
-    return module
 
 
 def records(scoring: Any) -> Iterator[dict[str, Any]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import warnings
 from collections import Counter
@@ -31,17 +30,6 @@ BEYOND_THE_LIBRARY = {
 }
 """Forms of EdDSA with a context or a hash before it, which the library for keys does not offer."""
 HELD_BY = (f"{DS}KeyValue", "{http://www.w3.org/2009/xmldsig11#}DEREncodedKeyValue")
-
-
-@pytest.fixture(scope="module")
-def scoring() -> Any:
-    """The rules of the manifests, which lie beside them."""
-    found = importlib.util.spec_from_file_location("score", CORPORA / "score.py")
-    assert found is not None
-    assert found.loader is not None
-    module = importlib.util.module_from_spec(found)
-    found.loader.exec_module(module)
-    return module
 
 
 def judged(record: dict[str, Any], keys: Mapping[str, PublicKeyTypes]) -> DocumentReport:

@@ -18,6 +18,7 @@ from cryptography.x509.oid import NameOID
 
 from services.kernel.values import DigestAlgorithm, KeyAlgorithm, SignatureScheme, SigningAlgorithm
 from services.signer.formats.parameters import Envelope, FormatName, SignatureParameters
+from tests.support.key_usage import AUTHORITY, SIGNER, key_usage
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -72,7 +73,7 @@ def authority() -> tuple[ec.EllipticCurvePrivateKey, x509.Certificate]:
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Kyso test CA")])
     builder = _certificate(name, name, key.public_key())
     builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-    builder = builder.add_extension(_usage(authority=True), critical=True)
+    builder = builder.add_extension(key_usage(*AUTHORITY), critical=True)
     return key, builder.sign(key, hashes.SHA256())
 
 
@@ -94,7 +95,7 @@ def signer(algorithm: KeyAlgorithm = KeyAlgorithm.RSA_2048, name: str = "Nguyễ
     )
     builder = _certificate(subject, ca.subject, key.public_key())
     builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-    certificate = builder.add_extension(_usage(authority=False), critical=True).sign(ca_key, hashes.SHA256())
+    certificate = builder.add_extension(key_usage(*SIGNER), critical=True).sign(ca_key, hashes.SHA256())
     return TestSigner(key, (certificate.public_bytes(Encoding.DER), ca.public_bytes(Encoding.DER)))
 
 
@@ -166,18 +167,4 @@ def _certificate(
         .not_valid_before(now - timedelta(days=1))
         .not_valid_after(now + timedelta(days=30))
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
-    )
-
-
-def _usage(*, authority: bool) -> x509.KeyUsage:
-    return x509.KeyUsage(
-        digital_signature=not authority,
-        content_commitment=not authority,
-        key_encipherment=False,
-        data_encipherment=False,
-        key_agreement=False,
-        key_cert_sign=authority,
-        crl_sign=authority,
-        encipher_only=False,
-        decipher_only=False,
     )

@@ -39,6 +39,7 @@ from services.kernel.runtime.rpc import open_channel, serve_rpc
 from services.kernel.values import KeyAlgorithm, new_id
 from services.signer.config import BlobSettings, HsmSettings, SignerSettings
 from services.signer.main import serve
+from tests.support.key_usage import AUTHORITY, SIGNER, key_usage
 from tests.support.nats_server import NatsServer, eventually
 from tests.support.pki import MeshCa
 from tests.support.rpc import free_port, make_runtime
@@ -70,17 +71,7 @@ class IssuingCa:
 
     def _sign(self, subject: x509.Name, public: Any, life: timedelta, *, ca: bool) -> bytes:
         now = datetime.now(UTC)
-        usage = x509.KeyUsage(
-            digital_signature=not ca,
-            content_commitment=not ca,
-            key_encipherment=False,
-            data_encipherment=False,
-            key_agreement=False,
-            key_cert_sign=ca,
-            crl_sign=ca,
-            encipher_only=False,
-            decipher_only=False,
-        )
+        usage = key_usage(*(AUTHORITY if ca else SIGNER))
         builder = (
             x509.CertificateBuilder()
             .subject_name(subject)

@@ -24,6 +24,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from services.kernel.values import DigestAlgorithm
 from services.signer.formats.format import Evidence, Signed, TimeStampNeeded
 from tests.support.document_signers import HASHES, authority
+from tests.support.key_usage import SIGNER, key_usage
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -53,17 +54,7 @@ def time_stamp_unit() -> TimeStampUnit:
     ca_key, ca = authority()
     key = ec.generate_private_key(ec.SECP256R1())
     now = datetime.now(UTC)
-    usage = x509.KeyUsage(
-        digital_signature=True,
-        content_commitment=True,
-        key_encipherment=False,
-        data_encipherment=False,
-        key_agreement=False,
-        key_cert_sign=False,
-        crl_sign=False,
-        encipher_only=False,
-        decipher_only=False,
-    )
+    usage = key_usage(*SIGNER)
     certificate = (
         x509.CertificateBuilder()
         .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Kyso test TSU")]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
 
@@ -11,6 +12,9 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from services.signer.formats import ber
+from services.signer.formats.cms_container import SignedData, SignerInfo
+from tests.support import stamping
 from tests.support.document_signers import TestSigner, authority
 from tests.support.stamping import TimeStampUnit
 
@@ -31,6 +35,22 @@ def brief_signer() -> TestSigner:
     ca = authority()[1]
     certificate = issue("Người ký ngắn hạn", key.public_key(), until=days(2))
     return TestSigner(key, (certificate, ca.public_bytes(Encoding.DER)))
+
+
+def signed_again(data: bytes, kind: bytes, value: bytes) -> bytes:
+    """A CMS container of `brief_signer` with one more signed attribute: its type as OBJECT IDENTIFIER, its value."""
+    parsed = SignedData.read(data)
+    info = SignerInfo.read(parsed.signers[0])
+    kept = [child.encoded for child in ber.children(ber.whole(info.signed_attributes))]
+    attributes = sorted([*kept, ber.encode(ber.SEQUENCE, kind, ber.encode(ber.SET, value))])
+    changed = replace(
+        info,
+        signed_attributes=ber.encode(ber.CONTEXT_0, *attributes),
+        signature=ber.encode(
+            ber.OCTET_STRING, brief_signer().sign(stamping.imprint(ber.encode(ber.SET, *attributes)))
+        ),
+    )
+    return parsed.with_signer(0, changed).encode()
 
 
 @cache

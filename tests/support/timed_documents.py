@@ -25,7 +25,7 @@ from services.verifier.x509 import certificates
 from services.verifier.x509.anchors import AnchorTerms
 from tests.support import stamping
 from tests.support.document_signers import TestSigner, authority, signed
-from tests.support.time_world import START, brief_signer, days, issue, unit
+from tests.support.time_world import START, brief_signer, days, issue, signed_again, unit
 from tests.support.verdict_documents import CONTENT, Case, case
 
 CONTENT_TIME_STAMP = "1.2.840.113549.1.9.16.2.20"
@@ -78,18 +78,7 @@ def _stamped(at: datetime, by: stamping.TimeStampUnit | None = None, octets: byt
 
 def _over_a_stamp(at: datetime) -> bytes:
     """A signature whose signed attributes hold a time-stamp over the content (EN 319 122-1 clause 5.2.8)."""
-    data = SignedData.read(_container())
-    info = SignerInfo.read(data.signers[0])
-    kept = [child.encoded for child in ber.children(ber.whole(info.signed_attributes))]
-    stamp = ber.encode(ber.SET, _token(CONTENT, at))
-    attributes = sorted([*kept, ber.encode(ber.SEQUENCE, ber.oid(CONTENT_TIME_STAMP), stamp)])
-    value = brief_signer().sign(stamping.imprint(ber.encode(ber.SET, *attributes)))
-    changed = replace(
-        info,
-        signed_attributes=ber.encode(ber.CONTEXT_0, *attributes),
-        signature=ber.encode(ber.OCTET_STRING, value),
-    )
-    return data.with_signer(0, changed).encode()
+    return signed_again(_container(), ber.oid(CONTENT_TIME_STAMP), _token(CONTENT, at))
 
 
 def _early_signer() -> TestSigner:

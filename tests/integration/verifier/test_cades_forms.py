@@ -22,7 +22,7 @@ from services.verifier.ports import SubmittedDocument, TrustMaterial
 from services.verifier.service import VerificationService
 from tests.support import stamping
 from tests.support.document_signers import authority, signed
-from tests.support.time_world import START, brief_signer, days, unit
+from tests.support.time_world import START, brief_signer, days, signed_again, unit
 
 CONTENT = "Nghị quyết số 57".encode()
 SHA256 = DigestAlgorithm.SHA256
@@ -201,18 +201,7 @@ def test_values_in_attributes_are_evidence_after_the_signer_expired(kind: str) -
 def test_lists_that_a_pdf_signature_signed_are_evidence() -> None:
     """The attribute of ISO 32000-2 12.8.3.3.2, with a whole OCSP response."""
     archival = revocation_values(stamping.crl(START))
-    parsed = SignedData.read(container())
-    info = SignerInfo.read(parsed.signers[0])
-    kept = [child.encoded for child in ber.children(ber.whole(info.signed_attributes))]
-    added = ber.encode(ber.SEQUENCE, ber.oid(ARCHIVAL), ber.encode(ber.SET, archival))
-    attributes = sorted([*kept, added])
-    value = brief_signer().sign(stamping.imprint(ber.encode(ber.SET, *attributes)))
-    changed = replace(
-        info,
-        signed_attributes=ber.encode(ber.CONTEXT_0, *attributes),
-        signature=ber.encode(ber.OCTET_STRING, value),
-    )
-    data = stamped(parsed.with_signer(0, changed).encode())
+    data = stamped(signed_again(container(), ber.oid(ARCHIVAL), archival))
     found = only(verify(data, days(10)))
     assert found.indication is Indication.TOTAL_PASSED, found.detail
     assert found.format == "CAdES-B-LT"

@@ -34,7 +34,15 @@ from services.verifier.service import VerificationService
 from tests.support import stamping
 from tests.support.document_signers import authority, signed, signer
 from tests.support.pdfs import one_page_pdf
-from tests.support.time_world import STAMPING, START, brief_signer, days, foreign_authority, unit
+from tests.support.time_world import (
+    STAMPING,
+    START,
+    brief_signer,
+    days,
+    foreign_authority,
+    signed_again,
+    unit,
+)
 
 CONTENT_TIMESTAMP = "1.2.840.113549.1.9.16.2.20"
 CONTENT = "Nghị quyết số 57".encode()
@@ -241,18 +249,7 @@ def test_nobody_can_state_a_time_at_which_the_signature_did_not_exist() -> None:
 def _with_content_stamp(at: datetime) -> bytes:
     """A container whose signer signed a content time-stamp too (EN 319 122-1 clause 5.2.8)."""
     stamp = stamping.token(stamping.imprint(CONTENT), SHA256, at, unit())
-    data = SignedData.read(container())
-    info = SignerInfo.read(data.signers[0])
-    kept = [child.encoded for child in ber.children(ber.whole(info.signed_attributes))]
-    added = ber.encode(ber.SEQUENCE, ber.oid(CONTENT_TIMESTAMP), ber.encode(ber.SET, stamp))
-    attributes = sorted([*kept, added])
-    value = brief_signer().sign(stamping.imprint(ber.encode(ber.SET, *attributes)))
-    changed = replace(
-        info,
-        signed_attributes=ber.encode(ber.CONTEXT_0, *attributes),
-        signature=ber.encode(ber.OCTET_STRING, value),
-    )
-    return data.with_signer(0, changed).encode()
+    return signed_again(container(), ber.oid(CONTENT_TIMESTAMP), stamp)
 
 
 def test_lists_of_another_issuer_in_the_store_do_not_help() -> None:

@@ -14,6 +14,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from services.kernel.values import KeyAlgorithm
 from services.signer.authority import Authority, AuthorityRule, Purpose
+from tests.support.key_usage import key_usage
 from tests.unit.signer.memory import MemoryKeys, MemoryStore, SoftwareHsm
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
@@ -22,21 +23,6 @@ ISSUING = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Issuing")])
 SUBJECT = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Nguyễn Văn A")])
 PERSON = ec.generate_private_key(ec.SECP256R1())
 THROW_AWAY = ec.generate_private_key(ec.SECP256R1())
-
-
-def usage(*names: str) -> x509.KeyUsage:
-    every = [
-        "digital_signature",
-        "content_commitment",
-        "key_encipherment",
-        "data_encipherment",
-        "key_agreement",
-        "key_cert_sign",
-        "crl_sign",
-        "encipher_only",
-        "decipher_only",
-    ]
-    return x509.KeyUsage(**{name: name in names for name in every})
 
 
 def tbs(
@@ -66,9 +52,9 @@ def tbs(
 
 CA = (x509.BasicConstraints(ca=True, path_length=None), True)
 SUB_CA = (x509.BasicConstraints(ca=True, path_length=0), True)
-CA_USAGE = (usage("key_cert_sign", "crl_sign"), True)
+CA_USAGE = (key_usage("key_cert_sign", "crl_sign"), True)
 LEAF = (x509.BasicConstraints(ca=False, path_length=None), True)
-LEAF_USAGE = (usage("digital_signature", "content_commitment"), True)
+LEAF_USAGE = (key_usage("digital_signature", "content_commitment"), True)
 CLIENT_AUTH = (x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), False)
 LEAF_EXTENSIONS = (LEAF, LEAF_USAGE, CLIENT_AUTH)
 

@@ -13,6 +13,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from services.kernel.errors import FieldInvalid
 from services.signer.authority import Purpose
+from tests.support.key_usage import key_usage
 from tests.unit.signer.authorities import (
     CA,
     CA_USAGE,
@@ -32,7 +33,6 @@ from tests.unit.signer.authorities import (
     leaf_for,
     other,
     tbs,
-    usage,
 )
 
 Make = Callable[[World], bytes]
@@ -64,7 +64,7 @@ OUTSIDE_THE_LEAF_PROFILE: list[tuple[str, Make]] = [
     ("the issuing CA's name in another type of string", lambda _: leaf(subject=PRINTABLE)),
     ("the root's name", lambda _: leaf(subject=ROOT)),
     ("no extended key usage", lambda _: tbs(extensions=(LEAF, LEAF_USAGE))),
-    ("key agreement", lambda _: tbs(extensions=(LEAF, (usage("key_agreement"), True), CLIENT_AUTH))),
+    ("key agreement", lambda _: tbs(extensions=(LEAF, (key_usage("key_agreement"), True), CLIENT_AUTH))),
     *(
         (f"extended key usage {oid.dotted_string}", partial(leaf_for, oid))
         for oid in (
@@ -146,7 +146,7 @@ async def test_all_that_the_registry_asks_for_is_in_the_profile(world: World) ->
         ),
     )
     usages = (ExtendedKeyUsageOID.EMAIL_PROTECTION, ExtendedKeyUsageOID.SMARTCARD_LOGON)
-    all_usages = (usage("digital_signature", "content_commitment", "key_encipherment"), True)
+    all_usages = (key_usage("digital_signature", "content_commitment", "key_encipherment"), True)
     begin = NOW - timedelta(minutes=1)
     await world.sign("issuing", tbs(extensions=(LEAF, all_usages, eku(*usages), mailbox, *more), begin=begin))
     await world.sign("root", issuing(world, *more, begin=begin, life=timedelta(days=7305)))

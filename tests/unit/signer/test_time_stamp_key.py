@@ -16,6 +16,7 @@ from services.kernel.errors import FieldInvalid, Forbidden
 from services.kernel.values import KeyAlgorithm
 from services.signer.authority import Authority, AuthorityRule, Purpose
 from services.signer.config import AuthorityKeySettings, SignerSettings, TimeStampSettings
+from tests.support.key_usage import key_usage
 from tests.unit.signer.authorities import (
     CA,
     CA_USAGE,
@@ -30,7 +31,6 @@ from tests.unit.signer.authorities import (
     hierarchy,
     other,
     tbs,
-    usage,
 )
 
 STAMPING = (x509.ExtendedKeyUsage([ExtendedKeyUsageOID.TIME_STAMPING]), True)
@@ -93,7 +93,7 @@ REFUSED: list[tuple[str, tuple[tuple[x509.ExtensionType, bool], ...], dict[str, 
     ),
     ("a CA", (CA, CA_USAGE, STAMPING), {}),
     ("key usage of a CA", (LEAF, CA_USAGE, STAMPING), {}),
-    ("encipherment", (LEAF, (usage("digital_signature", "key_encipherment"), True), STAMPING), {}),
+    ("encipherment", (LEAF, (key_usage("digital_signature", "key_encipherment"), True), STAMPING), {}),
     ("no key usage", (LEAF, STAMPING), {}),
     ("a CA's name", UNIT_EXTENSIONS, {"subject": ISSUING}),
     ("too long a life", UNIT_EXTENSIONS, {"life": timedelta(days=6 * 365)}),

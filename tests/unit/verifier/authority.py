@@ -22,26 +22,12 @@ from pyhanko.sign.fields import SigSeedSubFilter
 from pyhanko_certvalidator.registry import SimpleCertificateStore
 
 from services.verifier.ports import TrustMaterial
+from tests.support.key_usage import AUTHORITY, SIGNER, key_usage
 from tests.support.pdfs import one_page_pdf
 
 NOW = datetime(2026, 6, 1, 12, 0, tzinfo=UTC)
 """The time at which the tests validate."""
 _SERIALS = itertools.count(1000)
-
-
-def _usage(*names: str) -> x509.KeyUsage:
-    every = (
-        "digital_signature",
-        "content_commitment",
-        "key_encipherment",
-        "data_encipherment",
-        "key_agreement",
-        "key_cert_sign",
-        "crl_sign",
-        "encipher_only",
-        "decipher_only",
-    )
-    return x509.KeyUsage(**{name: name in names for name in every})
 
 
 def subject(**parts: str | Sequence[str]) -> x509.Name:
@@ -113,7 +99,7 @@ class Authority:
             "extensions",
             [
                 (x509.BasicConstraints(ca=True, path_length=options.pop("path_length", None)), True),
-                (_usage(*options.pop("usage", ("key_cert_sign", "crl_sign"))), True),
+                (key_usage(*options.pop("usage", AUTHORITY)), True),
                 (x509.SubjectKeyIdentifier.from_public_key(self.key.public_key()), False),
             ],
         )
@@ -149,7 +135,7 @@ class Authority:
         name: x509.Name | None = None,
         *,
         key: Any = None,
-        usage: Sequence[str] = ("digital_signature", "content_commitment"),
+        usage: Sequence[str] = SIGNER,
         chain: Sequence[x509.Certificate] = (),
         more: Sequence[tuple[x509.ExtensionType, bool]] = (),
         **options: Any,
@@ -158,7 +144,7 @@ class Authority:
         key = key or ec.generate_private_key(ec.SECP256R1())
         extensions = [
             (x509.BasicConstraints(ca=False, path_length=None), True),
-            (_usage(*usage), True),
+            (key_usage(*usage), True),
             *more,
         ]
         name = name or subject(common_name="Nguyễn Văn An", user_id=["MST:0106793535", "CCCD:012345678901"])

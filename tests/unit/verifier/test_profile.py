@@ -16,13 +16,11 @@ from services.verifier.algorithms import UNRESTRICTED
 from services.verifier.x509 import certificates
 from services.verifier.x509.path import PathValidator
 from services.verifier.x509.path_rules import PathRules
+from tests.support.key_usage import AUTHORITY, key_usage
 from tests.unit.verifier.authority import NOW
 
 ROOT, LEAF = "Root", "Leaf"
-CA_USAGE = x509.KeyUsage(
-    digital_signature=False, content_commitment=False, key_encipherment=False, data_encipherment=False,
-    key_agreement=False, key_cert_sign=True, crl_sign=True, encipher_only=False, decipher_only=False,
-)  # fmt: skip
+CA_USAGE = key_usage(*AUTHORITY)
 Extensions = dict[type[x509.ExtensionType], tuple[x509.ExtensionType, bool]]
 
 
