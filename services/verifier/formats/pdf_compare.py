@@ -3,7 +3,7 @@
 An object that was there is explained only by a rule for the place where it stands, and only where every reference to it
 stands in such a place too: an object that is used in two ways cannot be changed by way of the harmless one. New objects
 need no rule of their own: they are what a place that may change leads to, or nothing leads to them. The rules for form
-and pages are in `pdf_compare_form`.
+and pages are in `pdf_compare_form`, those for the structure tree in `pdf_compare_structure`.
 """
 
 from __future__ import annotations
@@ -21,8 +21,6 @@ _CATALOG_MAY_CHANGE = frozenset({"AcroForm", "DSS", "Extensions", "Metadata", "M
 _SECURITY_STORE = frozenset({"Type", "VRI", "Certs", "CRLs", "OCSPs"})
 _WRITTEN_BY_SOFTWARE = frozenset({"ModDate", "Producer"})
 _PRODUCER_MARKS = frozenset({"ITXT"})
-_STRUCTURE_MAY_CHANGE = frozenset({"K", "ParentTree", "ParentTreeNextKey", "Nums", "Kids", "Limits"})
-_LINKS_IN_STRUCTURE = frozenset({"", "K", "P", "ParentTree", "Nums", "Kids", "IDTree", "Names"})
 
 
 class Refused(Exception):
@@ -117,7 +115,10 @@ def _size(value: Value) -> int:
     return value.size if isinstance(value, Stream) else 0
 
 
-def deed(file: PdfFile, usages: Usages, base: int, index: int, form: Callable[[Comparison], None]) -> Deed:
+Rule = Callable[[Comparison], None]
+
+
+def deed(file: PdfFile, usages: Usages, base: int, index: int, form: Rule, structure: Rule) -> Deed:
     """What the revisions after `base` up to `index` did to the state `base`. Raises Refused, PdfError, PdfLimit."""
     comparison = Comparison(file, usages, base, index)
     _catalog(comparison)
@@ -126,7 +127,7 @@ def deed(file: PdfFile, usages: Usages, base: int, index: int, form: Callable[[C
     form(comparison)
     _security_store(comparison)
     _producer_marks(comparison)
-    _structure(comparison)
+    structure(comparison)
     if comparison.changed:
         number = min(comparison.changed)
         before, after = comparison.changed[number]
@@ -242,25 +243,3 @@ def _producer_marks(comparison: Comparison) -> None:
             ]
             if same(*unmarked):
                 del comparison.changed[number]
-
-
-def _structure(comparison: Comparison) -> None:
-    """In a tagged document the field of a new signature gets its place in the structure tree (14.7)."""
-    root = comparison.old.root.get("StructTreeRoot")
-    if root is None or not comparison.changed or not (comparison.deed.signed or comparison.deed.stamped):
-        return
-    branch = pdf_branches.structure_tree(comparison.old)
-    for number in branch & comparison.changed.keys():
-        before, after = comparison.changed[number]
-        if isinstance(before, Stream) or type(before) is not type(after):
-            raise Refused(f"object {number}, of the structure tree, is of another kind now")
-        if (
-            isinstance(before, dict)
-            and isinstance(after, dict)
-            and not comparison.differing(before, after) <= _STRUCTURE_MAY_CHANGE
-        ):
-            raise Refused(f"object {number}, of the structure tree, says something else now")
-        for user, key in comparison.usages.of(number, comparison.old.revision):
-            if key != "StructTreeRoot" and (user not in branch or key not in _LINKS_IN_STRUCTURE):
-                raise Refused(f"object {number} is changed, and used in another way too (by object {user})")
-        comparison.changed.pop(number, None)
