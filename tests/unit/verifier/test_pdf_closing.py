@@ -1,0 +1,76 @@
+"""Where the revisions of a PDF begin and end, as software in the field writes it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from services.verifier.domain import Code, Coverage, Verdict
+from tests.support.pdf_signatures import Signatures
+from tests.support.pdfs import assemble, page_objects
+from tests.unit.verifier.authority import Hierarchy
+from tests.unit.verifier.conftest import Verify
+
+
+class Closed(Signatures):
+    """A file each of whose revisions is edited once it is written, before it is signed."""
+
+    def __init__(self, hierarchy: Hierarchy, edit: Callable[[bytes], bytes]) -> None:
+        """Start with a file that is not signed."""
+        self._edit = edit
+        super().__init__(lambda content: hierarchy.signer.cms(content, detached=True))
+
+    def write(
+        self, objects: dict[int, bytes], fields: tuple[int, ...] = (), promised: dict[int, int] | None = None
+    ) -> None:
+        """Write a revision."""
+        begin = len(self._out)
+        super().write(objects, fields, promised)
+        self._out[begin:] = self._edit(bytes(self._out[begin:]))
+
+
+def first_with_previous(offset: int) -> Callable[[bytes], bytes]:
+    """Write the trailer of the first revision with /Prev."""
+    return lambda revision: revision.replace(
+        b"/Size 4/Root 1 0 R>>", b"/Size 4/Root 1 0 R/Prev %d>>" % offset
+    )
+
+
+def test_previous_cross_references_at_zero_are_none(verify: Verify, hierarchy: Hierarchy) -> None:
+    assert verify(assemble(page_objects(), trailer=b"/Prev 0")).verdict is Verdict.UNSIGNED
+    file = Closed(hierarchy, first_with_previous(0))
+    file.add()
+    report = verify(file.add())
+    assert report.verdict is Verdict.VALID
+    assert report.clean
+    assert len(report.signatures) == 2
+
+
+def test_previous_cross_references_elsewhere_have_to_be_some(verify: Verify, hierarchy: Hierarchy) -> None:
+    for offset in (1, 9):
+        assert verify(Closed(hierarchy, first_with_previous(offset)).add()).verdict is Verdict.MALFORMED
+
+
+def test_a_signature_before_previous_cross_references_at_zero_covers_no_revision(
+    verify: Verify, hierarchy: Hierarchy
+) -> None:
+    """A new revision that forgets those before it, and shows something else around the signature that was there."""
+    signed = Closed(hierarchy, lambda revision: revision).add()
+    value = signed.index(b"4 0 obj")
+    objects = {
+        1: b"<</Type/Catalog/Pages 2 0 R/AcroForm<</Fields[5 0 R]/SigFlags 3>>>>",
+        2: b"<</Type/Pages/Kids[3 0 R]/Count 1>>",
+        3: b"<</Type/Page/Parent 2 0 R/MediaBox[0 0 9 9]>>",
+        5: b"<</FT/Sig/T(Signature1)/V 4 0 R/Type/Annot/Subtype/Widget/Rect[0 0 0 0]>>",
+    }
+    out, offsets = bytearray(signed), {4: value}
+    for number, body in objects.items():
+        offsets[number] = len(out)
+        out += b"%d 0 obj\n%s\nendobj\n" % (number, body)
+    begin = len(out)
+    out += b"xref\n" + b"".join(b"%d 1\n%010d 00000 n \n" % pair for pair in sorted(offsets.items()))
+    out += b"trailer\n<</Size 6/Root 1 0 R/Prev 0>>\nstartxref\n%d\n%%%%EOF\n" % begin
+    report = verify(bytes(out))
+    assert not report.clean
+    (signature,) = report.signatures
+    assert signature.coverage.coverage is Coverage.PARTIAL
+    assert Code.DOC_MODIFIED in {notice.code for notice in signature.notices}
