@@ -96,14 +96,14 @@ class Comparison:
                 raise Refused(f"object {number} is changed, and used in another way too (by object {user})")
         self.changed.pop(number, None)
 
-    def equal(self, one: Value, other: Value) -> bool:
-        """True for the same object, or for a copy under another number."""
-        return pdf_values.equal(self.old, self.new, one, other)
+    def equal(self, one: Value, other: Value, key: str = "") -> bool:
+        """True for the same object, or for a copy under another number, where both stand at a key."""
+        return pdf_values.equal(self.old, self.new, one, other, key)
 
     def differing(self, before: dict[str, Value], after: dict[str, Value]) -> set[str]:
         """Keys whose values are not the same."""
         keys = before.keys() | after.keys()
-        return {key for key in keys if not self.equal(before.get(key), after.get(key))}
+        return {key for key in keys if not self.equal(before.get(key), after.get(key), key)}
 
 
 def _is_another(known: Entry, now: Entry, before: Value) -> bool:
