@@ -14,7 +14,7 @@ from functools import cached_property
 from services.verifier.formats.pdf_file import PdfFile
 from services.verifier.formats.pdf_syntax import WHITE, Value
 
-_HEX = re.compile(rb"[0-9A-Fa-f]*+")
+_HEX = re.compile(rb"[0-9A-Fa-f\x00\t\n\x0c\r ]*+")
 _TAIL = re.compile(rb"startxref[\x00\t\n\x0c\r ]+(\d{1,12})[\x00\t\n\x0c\r ]+%%EOF(\r\n|\r|\n|)\Z")
 # Between owned places: white space, and each revision's closing lines. Producers put their name before startxref.
 _FILLER = re.compile(
@@ -53,11 +53,13 @@ def signed_range(data: bytes, byte_range: Value, contents: bytes) -> SignedRange
     if min(numbers) < 0 or first == 0 or rest == 0 or second < first + 2 or end > len(data):
         raise ByteRangeError("ByteRange does not lie within the file or its ranges overlap")
     gap = data[first:second]
-    if gap[:1] != b"<" or gap[-1:] != b">" or _HEX.fullmatch(gap, 1, len(gap) - 1) is None or len(gap) % 2:
+    if gap[:1] != b"<" or gap[-1:] != b">" or _HEX.fullmatch(gap, 1, len(gap) - 1) is None:
         raise ByteRangeError("what ByteRange leaves out is not exactly one hexadecimal string")
     if not data[max(0, first - 64) : first].rstrip(WHITE).endswith(b"/Contents"):
         raise ByteRangeError("what ByteRange leaves out is not the value of /Contents")
-    stored = bytes.fromhex(gap[1:-1].decode("ascii"))
+    # 7.3.4.3: white space does not count, and a digit that is missing at the end is 0.
+    digits = gap[1:-1].translate(None, WHITE)
+    stored = bytes.fromhex((digits if len(digits) % 2 == 0 else digits + b"0").decode("ascii"))
     if stored != contents:
         raise ByteRangeError("what ByteRange leaves out is not the Contents of this signature")
     return SignedRange(first, second, end, stored)
