@@ -93,7 +93,7 @@ class PdfFormat:
         bearers = Counter(field.name for field in every if field.own is not None)
         names = frozenset(field.name for field in fields if bearers[field.name] == 1)
         shared = _Document(file, Review(file), Ownership(file), names)
-        read = [one for field in fields for one in _guarded(shared, field)]
+        read = [one for field in _distinct(file, fields) for one in _guarded(shared, field)]
         if len(read) > MAX_SIGNATURES:
             raise PdfLimit(f"more than {MAX_SIGNATURES} signers")
         digests = RangeDigests(data, [one.span for one in read if isinstance(one, Read)])
@@ -124,6 +124,17 @@ def _is_filled(view: View, field: Field) -> bool:
         return True
     placed = view.file.entry(value.number, view.revision)
     return placed is not None and placed[1].in_use
+
+
+def _distinct(file: PdfFile, fields: Sequence[Field]) -> list[Field]:
+    """One field for each signature: where several have the same, the one that was there first, in the form's order."""
+    found: dict[Value | int, Field] = {}
+    for index, field in enumerate(fields):
+        value = field.signature if isinstance(field.signature, Ref) else index
+        known = found.get(value)
+        if known is None or file.first_home(field.number) < file.first_home(known.number):
+            found[value] = field
+    return list(found.values())
 
 
 def _guarded(document: _Document, field: Field) -> list[Read | FoundSignature]:

@@ -96,6 +96,11 @@ class PdfFile:
         placed = self.entry(number, revision)
         return placed[0] if placed is not None else -1
 
+    def first_home(self, number: int) -> int:
+        """The first revision that has an entry for an object; behind the last one where there never was one."""
+        placed = self._history.get(number)
+        return placed[0][0] if placed else len(self.revisions)
+
     @cached_property
     def containers(self) -> dict[int, int]:
         """Numbers of object streams that entries name, each with the first revision that does."""
