@@ -92,7 +92,7 @@ class PdfFormat:
         # A name that two fields bear does not say which of them is signed.
         bearers = Counter(field.name for field in every if field.own is not None)
         names = frozenset(field.name for field in fields if bearers[field.name] == 1)
-        shared = _Document(file, Review(file), Ownership(file), names)
+        shared = _Document(file, Review(file), Ownership(file, _signed_to(file.last, fields)), names)
         read = [one for field in _distinct(file, fields) for one in _guarded(shared, field)]
         if len(read) > MAX_SIGNATURES:
             raise PdfLimit(f"more than {MAX_SIGNATURES} signers")
@@ -124,6 +124,18 @@ def _is_filled(view: View, field: Field) -> bool:
         return True
     placed = view.file.entry(value.number, view.revision)
     return placed is not None and placed[1].in_use
+
+
+def _signed_to(view: View, fields: Sequence[Field]) -> int:
+    """Where the ByteRange ends that reaches furthest; whether its signature holds is judged with that signature."""
+    ends = [0]
+    for field in fields:
+        ranges = [
+            pdf_syntax.integer(n) for n in view.array(view.dictionary(field.signature).get("ByteRange"))
+        ]
+        if len(ranges) == 4:
+            ends.append((ranges[2] or 0) + (ranges[3] or 0))
+    return max(ends)
 
 
 def _distinct(file: PdfFile, fields: Sequence[Field]) -> list[Field]:

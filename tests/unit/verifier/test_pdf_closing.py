@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import pytest
+
 from services.verifier.domain import Code, Coverage, Verdict
 from tests.support.pdf_signatures import Signatures
 from tests.support.pdfs import assemble, page_objects
 from tests.unit.verifier.authority import Hierarchy
 from tests.unit.verifier.conftest import Verify
+from tests.unit.verifier.test_pdf_revisions import update
 
 
 class Closed(Signatures):
@@ -74,3 +77,81 @@ def test_a_signature_before_previous_cross_references_at_zero_covers_no_revision
     (signature,) = report.signatures
     assert signature.coverage.coverage is Coverage.PARTIAL
     assert Code.DOC_MODIFIED in {notice.code for notice in signature.notices}
+
+
+CLOSED = {
+    "no line end": b"%%EOF",
+    "two line ends": b"%%EOF\r\n\r\n",
+    "a blank": b"%%EOF \n",
+    "zeros": b"%%EOF\n\0\0\0",
+    "a comment": b"%%EOF\n%written by a producer\n",
+    "a comment without a line end": b"%%EOF %x",
+    "comments and blanks before": b"%written by\r%a producer\n \n%%EOF\n",
+}
+NOT_CLOSED = {
+    "an object": b"%%EOF\n9 0 obj null endobj\n",
+    "other characters": b"%%EOF\nx",
+    "another offset": b"%%EOF\n%startxref 9\n",
+    "another end in a comment": b"%%EOF\n% %%EOF\n",
+    "another end": b"%%EOF\n%%EOF\n",
+    "nothing": b"",
+    "more than readers look through": b"%%EOF\n" + b" " * 1024,
+}
+
+
+def ending(ends: bytes) -> Callable[[bytes], bytes]:
+    """Write every revision so that it ends in another way."""
+    return lambda revision: revision.removesuffix(b"%%EOF\n") + ends
+
+
+@pytest.mark.parametrize("what", CLOSED)
+def test_a_signed_revision_may_end_with_what_says_nothing(
+    verify: Verify, hierarchy: Hierarchy, what: str
+) -> None:
+    file = Closed(hierarchy, ending(CLOSED[what]))
+    file.add()
+    report = verify(file.add())
+    assert report.verdict is Verdict.VALID
+    assert report.clean
+    assert [one.coverage.coverage for one in report.signatures] == [Coverage.REVISION, Coverage.WHOLE]
+
+
+@pytest.mark.parametrize("what", NOT_CLOSED)
+def test_a_signed_revision_that_ends_with_something_else_is_none(
+    verify: Verify, hierarchy: Hierarchy, what: str
+) -> None:
+    file = Closed(hierarchy, lambda revision: revision)
+    file._edit = ending(NOT_CLOSED[what])
+    file.add()
+    file._edit = lambda revision: revision
+    report = verify(file.add())
+    assert not report.clean
+
+
+@pytest.mark.parametrize("what", [one for one in CLOSED if one != "no line end"])
+def test_what_stands_behind_the_last_signature_is_signed_by_nobody(
+    verify: Verify, hierarchy: Hierarchy, what: str
+) -> None:
+    signed = Closed(hierarchy, lambda revision: revision).add()
+    behind = CLOSED[what].partition(b"%%EOF")[2] or b"\n"
+    report = verify(signed + behind)
+    assert not report.clean
+    assert Code.UNOWNED_BYTES in {notice.code for notice in report.signatures[0].notices}
+
+
+def test_an_end_that_is_signed_by_nobody_does_not_become_signed_by_a_later_revision(
+    verify: Verify, hierarchy: Hierarchy
+) -> None:
+    signed = Closed(hierarchy, lambda revision: revision).add()
+    for ends in (b"%%EOF\n%x\n", b"%%EOF\n\n"):
+        later = update(signed, {30: b"<</Spare true>>"}).removesuffix(b"%%EOF\n") + ends
+        assert not verify(later).clean
+
+
+def test_objects_hidden_in_closing_comments_are_a_doubt(verify: Verify, hierarchy: Hierarchy) -> None:
+    """A reader that repairs the file finds them."""
+    file = Closed(hierarchy, lambda revision: revision)
+    file._edit = ending(b"%%EOF\n%3 0 obj<</Type/Page/Parent 2 0 R/MediaBox[0 0 9 9]>>endobj\n")
+    file.add()
+    file._edit = lambda revision: revision
+    assert not verify(file.add()).clean
