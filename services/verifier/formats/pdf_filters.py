@@ -51,6 +51,9 @@ def decoded(entries: dict[str, Value], raw: bytes, budget: Budget, limit: int = 
     data = raw
     for index, one in enumerate(filters):
         stated = parameters[index] if index < len(parameters) else None
+        if name(one) == "Crypt" and _is_identity(stated):
+            # 7.4.10: the stream is not encrypted in a file that is; there is nothing to undo.
+            continue
         if name(one) in _FLATE:
             data = _inflated(data, limit)
             budget.spend(len(data))
@@ -62,6 +65,11 @@ def decoded(entries: dict[str, Value], raw: bytes, budget: Budget, limit: int = 
         else:
             raise PdfError("a stream that has to be read has a filter that is not supported")
     return data
+
+
+def _is_identity(parameters: Value) -> bool:
+    chosen = parameters.get("Name", "Identity") if isinstance(parameters, dict) else parameters or "Identity"
+    return chosen == "Identity"
 
 
 def _list(value: Value) -> list[Value]:
