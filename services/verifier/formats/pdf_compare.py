@@ -18,6 +18,8 @@ from services.verifier.formats.pdf_usage import Usages
 from services.verifier.formats.pdf_xref import Entry
 
 _CATALOG_MAY_CHANGE = frozenset({"AcroForm", "DSS", "Extensions", "Metadata", "MarkInfo", "Version"})
+_CATALOG_MAY_GET = frozenset({"Perms", "PieceInfo"})
+_PRIVATE = frozenset({"LastModified", "Private"})
 _SECURITY_STORE = frozenset({"Type", "VRI", "Certs", "CRLs", "OCSPs"})
 _WRITTEN_BY_SOFTWARE = frozenset({"ModDate", "Producer"})
 _PRODUCER_MARKS = frozenset({"ITXT"})
@@ -125,6 +127,7 @@ def deed(file: PdfFile, usages: Usages, base: int, index: int, form: Rule, struc
     _information(comparison)
     _metadata(comparison)
     form(comparison)
+    _beside_a_signature(comparison)
     _security_store(comparison)
     _producer_marks(comparison)
     structure(comparison)
@@ -151,7 +154,8 @@ def _catalog(comparison: Comparison) -> None:
         raise Refused("the trailer names no catalog any more")
     if not same(old.stated("Encrypt"), own.get("Encrypt")):
         raise Refused("the file was encrypted, or is in another way")
-    extra = sorted(comparison.differing(before, after) - _CATALOG_MAY_CHANGE)
+    new_ones = _CATALOG_MAY_GET & (after.keys() - before.keys())
+    extra = comparison.differing(before, after) - _CATALOG_MAY_CHANGE - new_ones
     if extra:
         raise Refused(f"{len(extra)} entries of the catalog are changed")
     roots = [view.stated("Root") for view in (old, new)]
@@ -166,6 +170,29 @@ def _catalog(comparison: Comparison) -> None:
             if not isinstance(new.get(value), dict):
                 raise Refused(f"{key} of the catalog is no dictionary any more")
             comparison.explain(value.number, frozenset({key}))
+
+
+def _beside_a_signature(comparison: Comparison) -> None:
+    """What the catalog may get by a signature: word of its permissions (12.8.6), private data of its software (14.5).
+
+    Neither shows. Once there, both stay: what they say is signed.
+    """
+    old, new = comparison.old, comparison.new
+    found = {key: new.root[key] for key in _CATALOG_MAY_GET if key in new.root and key not in old.root}
+    if found and not comparison.deed.signed:
+        raise Refused("permissions or private data are added to the catalog without a signature")
+    if "Perms" in found:
+        permissions = new.dictionary(found["Perms"])
+        named = permissions.get("DocMDP")
+        if permissions.keys() != {"DocMDP"} or not isinstance(named, Ref):
+            raise Refused("the catalog states permissions other than those of a signature")
+        users = comparison.usages.of(named.number, new.revision)
+        if comparison.was_there(named.number) or all(key != "V" for _, key in users):
+            raise Refused("the catalog states permissions of something else than a new signature")
+    for value in new.dictionary(found.get("PieceInfo")).values():
+        private = new.resolve(value)
+        if not isinstance(private, dict) or not private.keys() <= _PRIVATE:
+            raise Refused("private data of the catalog are not what they look like")
 
 
 def _information(comparison: Comparison) -> None:
