@@ -92,7 +92,10 @@ class PdfFormat:
         # A name that two fields bear does not say which of them is signed.
         bearers = Counter(field.name for field in every if field.own is not None)
         names = frozenset(field.name for field in fields if bearers[field.name] == 1)
-        shared = _Document(file, Review(file), Ownership(file, _signed_to(file.last, fields)), names)
+        ownership = Ownership(file, _signed_to(file.last, fields))
+        if not fields and ownership.has_lost_signature():
+            raise PdfError("a signature lies in bytes that belong to no revision")
+        shared = _Document(file, Review(file), ownership, names)
         read = [one for field in _distinct(file, fields) for one in _guarded(shared, field)]
         if len(read) > MAX_SIGNATURES:
             raise PdfLimit(f"more than {MAX_SIGNATURES} signers")

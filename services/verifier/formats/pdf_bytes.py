@@ -25,6 +25,8 @@ _FILLER = re.compile(
     rb"(?:[\x00\t\n\x0c\r ]++"
     rb"|(?:%[^%\r\n][^\r\n]{0,80}[\r\n]++){0,4}startxref[\x00\t\n\x0c\r ]++\d{1,12}[\x00\t\n\x0c\r ]++%%EOF)*+"
 )
+# What stands in the dictionary of a signature: its ranges, or a message that begins as each does.
+_SIGNATURE = re.compile(rb"/ByteRange[\x00\t\n\x0c\r ]*+\[|/Contents[\x00\t\n\x0c\r ]*+<308")
 _AFTER_THE_LAST = re.compile(rb"%%EOF(?:\r\n|\r|\n|)\Z")
 
 MAX_FILLER_BYTES = 64 * 1024
@@ -172,3 +174,10 @@ class Ownership:
         if not found and ends is None:
             found.append((data.rfind(b"%%EOF") + 5, len(data)))
         return found
+
+    def has_lost_signature(self) -> bool:
+        """True where a signature lies behind the first state of the file in what nothing accounts for.
+
+        The update that it came with is cut off or damaged. Raises PdfLimit.
+        """
+        return any(_SIGNATURE.search(self._file.data, start, stop) is not None for start, stop in self._gaps)

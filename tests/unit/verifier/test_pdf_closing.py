@@ -155,3 +155,28 @@ def test_objects_hidden_in_closing_comments_are_a_doubt(verify: Verify, hierarch
     file.add()
     file._edit = lambda revision: revision
     assert not verify(file.add()).clean
+
+
+def test_a_signed_file_that_is_cut_off_is_not_called_unsigned(verify: Verify, hierarchy: Hierarchy) -> None:
+    """Behind the first state there is a signature, or a part of one, that no cross-references lead to."""
+    file = Closed(hierarchy, lambda revision: revision)
+    unsigned = file.data
+    assert verify(unsigned).verdict is Verdict.UNSIGNED
+    signed = file.add()
+    begin = signed.index(b"/ByteRange[") + len(b"/ByteRange[")
+    for end in (begin, begin + 500, begin + 1000):
+        report = verify(signed[:end])
+        assert report.verdict is Verdict.MALFORMED
+        assert [notice.code for notice in report.notices] == [Code.DOC_MALFORMED]
+    assert verify(signed[: begin - 20]).verdict is Verdict.UNSIGNED
+    by_another = hierarchy.signer.pdf(unsigned)
+    held = by_another.index(b"/Contents <30") + 1000
+    assert held < by_another.index(b"/ByteRange")
+    assert verify(by_another[:held]).verdict is Verdict.MALFORMED
+    assert verify(signed.replace(b"\nxref\n0 1\n", b"\nxrex\n0 1\n")).verdict is Verdict.MALFORMED
+
+
+def test_an_update_that_takes_the_signature_out_is_unsigned(verify: Verify, hierarchy: Hierarchy) -> None:
+    """Every reader says so: the form lists nothing, and nothing is lost."""
+    signed = Closed(hierarchy, lambda revision: revision).add()
+    assert verify(update(signed, {1: b"<</Type/Catalog/Pages 2 0 R>>"})).verdict is Verdict.UNSIGNED
