@@ -180,4 +180,7 @@ class Ownership:
 
         The update that it came with is cut off or damaged. Raises PdfLimit.
         """
-        return any(_SIGNATURE.search(self._file.data, start, stop) is not None for start, stop in self._gaps)
+        data = self._file.data
+        if _SIGNATURE.search(data, self._file.revisions[0].close) is None:
+            return False
+        return any(_SIGNATURE.search(data, start, stop) is not None for start, stop in self._gaps)
