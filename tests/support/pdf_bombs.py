@@ -68,6 +68,45 @@ def deflated(size: int, times: int = 1) -> bytes:
     return data
 
 
+def lzw(data: bytes) -> bytes:
+    """Octets by LZW (ISO 32000-2 7.4.4), EarlyChange 1."""
+    codes: list[tuple[int, int]] = [(256, 9)]
+    table = {bytes((octet,)): octet for octet in range(256)}
+    following, held = 258, b""
+    for octet in data:
+        longer = held + bytes((octet,))
+        if longer in table:
+            held = longer
+            continue
+        codes.append((table[held], following.bit_length()))
+        table[longer], following, held = following, following + 1, longer[-1:]
+        if following == 4094:
+            codes.append((256, 12))
+            table = {bytes((octet,)): octet for octet in range(256)}
+            following = 258
+    if held:
+        codes.append((table[held], following.bit_length()))
+        following += 1
+    codes.append((257, min(12, following.bit_length())))
+    return _packed("".join(f"{code:0{width}b}" for code, width in codes))
+
+
+def lzw_zeros(times: int) -> bytes:
+    """So many times 7 MiB of zero octets by LZW, each in 5 KiB."""
+    codes = [(0, 9), *((code, (code + 1).bit_length()) for code in range(258, 4094)), (256, 12)]
+    bits = "".join(f"{code:0{width}b}" for code, width in codes)
+    return _packed(f"{256:09b}" + bits * times + f"{257:09b}")
+
+
+def _packed(bits: str) -> bytes:
+    return bytes(int(bits[at : at + 8].ljust(8, "0"), 2) for at in range(0, len(bits), 8))
+
+
+def runs(size: int) -> bytes:
+    """So many zero octets by run lengths (7.4.5)."""
+    return b"\x81\x00" * (size // 128) + b"\x80"
+
+
 def nested(opening: bytes, closing: bytes, depth: int) -> bytes:
     """Brackets in brackets."""
     return opening * depth + closing * depth
@@ -162,6 +201,24 @@ BOMBS: dict[str, Callable[[], bytes]] = {
     "xref stream with a predictor": lambda: by_stream(
         deflated(12 * MEGABYTE),
         b"/Filter/FlateDecode/DecodeParms<</Predictor 12/Columns 4>>/Size 3/W[1 2 1]",
+    ),
+    "xref stream by LZW": lambda: by_stream(lzw_zeros(9), b"/Filter/LZWDecode/Size 3/W[1 2 1]"),
+    "xref stream by much LZW": lambda: by_stream(
+        b"\x80" + bytes(2 * MEGABYTE), b"/Filter/LZWDecode/Size 3/W[1 2 1]"
+    ),
+    "xref stream by LZW twice": lambda: by_stream(
+        lzw(lzw_zeros(9)), b"/Filter[/LZWDecode/LZWDecode]/Size 3/W[1 2 1]"
+    ),
+    "xref stream by run lengths": lambda: by_stream(
+        runs(48 * MEGABYTE), b"/Filter/RunLengthDecode/Size 3/W[1 2 1]"
+    ),
+    "xref stream by deflated run lengths": lambda: by_stream(
+        zlib.compress(runs(4096 * MEGABYTE // 64)),
+        b"/Filter[/FlateDecode/RunLengthDecode]/Size 3/W[1 2 1]",
+    ),
+    "xref stream with differences": lambda: by_stream(
+        deflated(12 * MEGABYTE),
+        b"/Filter/FlateDecode/DecodeParms<</Predictor 2/Columns 4>>/Size 3/W[1 2 1]",
     ),
     "a thousand filters": lambda: by_stream(
         b"x", b"/Filter[%s]/Size 3/W[1 2 1]" % (b"/ASCIIHexDecode" * 1000)

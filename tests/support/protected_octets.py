@@ -94,8 +94,10 @@ def _pdf(data: bytes) -> View:
     gap = data[first + length : second]
     if gap[:1] + gap[-1:] != b"<>":
         raise ValueError("no string")
-    # pdfsig, openssl and we ignore zeros after the container, and hexadecimal may be written in either case.
-    container = bytes.fromhex(gap[1:-1].decode("ascii"))
+    # pdfsig, openssl and we ignore zeros after the container, and hexadecimal may be written in either case, with
+    # white space in it and a last 0 left out (ISO 32000-2 7.3.4.3).
+    digits = b"".join(gap[1:-1].replace(b"\0", b" ").split())
+    container = bytes.fromhex((digits + b"0" * (len(digits) % 2)).decode("ascii"))
     return (data[first : first + length], data[second : second + rest], *cms_view(container))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from services.verifier.algorithms import AlgorithmError
@@ -92,8 +92,13 @@ class PdfFormat:
         # A name that two fields bear does not say which of them is signed.
         bearers = Counter(field.name for field in every if field.own is not None)
         names = frozenset(field.name for field in fields if bearers[field.name] == 1)
-        shared = _Document(file, Review(file), Ownership(file), names)
-        read = [_guarded(shared, field) for field in fields]
+        ownership = Ownership(file, _signed_to(file.last, fields))
+        if not fields and ownership.has_lost_signature():
+            raise PdfError("a signature lies in bytes that belong to no revision")
+        shared = _Document(file, Review(file), ownership, names)
+        read = [one for field in _distinct(file, fields) for one in _guarded(shared, field)]
+        if len(read) > MAX_SIGNATURES:
+            raise PdfLimit(f"more than {MAX_SIGNATURES} signers")
         digests = RangeDigests(data, [one.span for one in read if isinstance(one, Read)])
         placed = [_placed(one, digests) for one in read]
         return pdf_stamps.with_time_stamps(placed, digests, Stores(file))
@@ -124,14 +129,37 @@ def _is_filled(view: View, field: Field) -> bool:
     return placed is not None and placed[1].in_use
 
 
-def _guarded(document: _Document, field: Field) -> Read | FoundSignature:
-    """No signature hides the others by what cannot be read of it."""
+def _signed_to(view: View, fields: Sequence[Field]) -> int:
+    """Where the ByteRange ends that reaches furthest; whether its signature holds is judged with that signature."""
+    ends = [0]
+    for field in fields:
+        ranges = [
+            pdf_syntax.integer(n) for n in view.array(view.dictionary(field.signature).get("ByteRange"))
+        ]
+        if len(ranges) == 4:
+            ends.append((ranges[2] or 0) + (ranges[3] or 0))
+    return max(ends)
+
+
+def _distinct(file: PdfFile, fields: Sequence[Field]) -> list[Field]:
+    """One field for each signature: where several have the same, the one that was there first, in the form's order."""
+    found: dict[Value | int, Field] = {}
+    for index, field in enumerate(fields):
+        value = field.signature if isinstance(field.signature, Ref) else index
+        known = found.get(value)
+        if known is None or file.first_home(field.number) < file.first_home(known.number):
+            found[value] = field
+    return list(found.values())
+
+
+def _guarded(document: _Document, field: Field) -> list[Read | FoundSignature]:
+    """One for each signer. No signature hides the others by what cannot be read of it."""
     try:
-        return _read(document, field, field.name)
+        return list(_read(document, field, field.name))
     except PdfLimit:
         raise
     except (ByteRangeError, BerError, PdfError, AlgorithmError) as error:
-        return _unreadable(field.name, str(error))
+        return [pdf_signature.unreadable(field.name, str(error))]
 
 
 def _placed(one: Read | FoundSignature, digests: RangeDigests) -> Placed:
@@ -140,17 +168,12 @@ def _placed(one: Read | FoundSignature, digests: RangeDigests) -> Placed:
     try:
         found = pdf_signature.bound(one, digests.of)
     except (BerError, AlgorithmError) as error:
-        return Placed(_unreadable(one.found.name, str(error)))
-    return Placed(found, one.span, one.message, one.container)
+        return Placed(pdf_signature.unreadable(one.found.name, str(error)))
+    # What says nothing of the document proves nothing of others either.
+    return Placed(found) if found.signer is None else Placed(found, one.span, one.message, one.container)
 
 
-def _unreadable(name: str, detail: str) -> FoundSignature:
-    notices = (Notice(Code.DOC_MALFORMED, detail),)
-    fault = Fault(Indication.TOTAL_FAILED, SubIndication.FORMAT_FAILURE, detail, notices)
-    return FoundSignature(name, "PDF", CoverageReport(Coverage.UNKNOWN), fault=fault)
-
-
-def _read(document: _Document, field: Field, name: str) -> Read | FoundSignature:
+def _read(document: _Document, field: Field, name: str) -> Sequence[Read | FoundSignature]:
     last = document.file.last
     value = last.resolve(field.signature)
     if not isinstance(value, dict):
@@ -161,15 +184,15 @@ def _read(document: _Document, field: Field, name: str) -> Read | FoundSignature
         unsupported = (Notice(Code.FORMAT_UNSUPPORTED, detail),)
         fault = Fault(Indication.INDETERMINATE, SubIndication.GENERIC, detail, unsupported)
         unknown = CoverageReport(Coverage.UNKNOWN)
-        return FoundSignature(name, f"PDF ({subfilter[:40]})", unknown, fault=fault)
+        return [FoundSignature(name, f"PDF ({subfilter[:40]})", unknown, fault=fault)]
     contents = value.get("Contents")
     if not isinstance(contents, bytes):
         raise ByteRangeError("/Contents of the signature must be a string in the signature dictionary itself")
     span = pdf_bytes.signed_range(document.file.data, last.entry(value, "ByteRange"), contents)
     located = _located(document.file, field, value, span)
     coverage, notices = _coverage(document, located)
-    read = pdf_signature.read(located.view, located.dictionary, span, name, coverage)
-    return replace(read, found=replace(read.found, notices=notices))
+    every = pdf_signature.read(located.view, located.dictionary, span, name, coverage)
+    return [replace(one, found=replace(one.found, notices=notices)) for one in every]
 
 
 def _located(file: PdfFile, field: Field, value: dict[str, Value], span: SignedRange) -> _Located:

@@ -14,16 +14,24 @@ from functools import cached_property
 from services.verifier.formats.pdf_file import PdfFile
 from services.verifier.formats.pdf_syntax import WHITE, Value
 
-_HEX = re.compile(rb"[0-9A-Fa-f]*+")
-_TAIL = re.compile(rb"startxref[\x00\t\n\x0c\r ]+(\d{1,12})[\x00\t\n\x0c\r ]+%%EOF(\r\n|\r|\n|)\Z")
+_HEX = re.compile(rb"[0-9A-Fa-f\x00\t\n\x0c\r ]*+")
+_BLANK = rb"(?:[\x00\t\n\x0c\r ]|%(?!%EOF)[^\r\n]*+(?:[\r\n]|\Z))"
+_TAIL = re.compile(
+    rb"startxref[\x00\t\n\x0c\r ]++(\d{1,12})(?!\d)" + _BLANK + rb"*+%%EOF" + _BLANK + rb"*+\Z"
+)
+_BLANKS = re.compile(_BLANK + rb"*+")
 # Between owned places: white space, and each revision's closing lines. Producers put their name before startxref.
 _FILLER = re.compile(
     rb"(?:[\x00\t\n\x0c\r ]++"
     rb"|(?:%[^%\r\n][^\r\n]{0,80}[\r\n]++){0,4}startxref[\x00\t\n\x0c\r ]++\d{1,12}[\x00\t\n\x0c\r ]++%%EOF)*+"
 )
+# What stands in the dictionary of a signature: its ranges, or a message that begins as each does.
+_SIGNATURE = re.compile(rb"/ByteRange[\x00\t\n\x0c\r ]*+\[|/Contents[\x00\t\n\x0c\r ]*+<308")
 _AFTER_THE_LAST = re.compile(rb"%%EOF(?:\r\n|\r|\n|)\Z")
 
 MAX_FILLER_BYTES = 64 * 1024
+TAIL_BYTES = 1024
+"""In which readers look for the end of a file, from startxref on."""
 
 
 class ByteRangeError(ValueError):
@@ -53,11 +61,13 @@ def signed_range(data: bytes, byte_range: Value, contents: bytes) -> SignedRange
     if min(numbers) < 0 or first == 0 or rest == 0 or second < first + 2 or end > len(data):
         raise ByteRangeError("ByteRange does not lie within the file or its ranges overlap")
     gap = data[first:second]
-    if gap[:1] != b"<" or gap[-1:] != b">" or _HEX.fullmatch(gap, 1, len(gap) - 1) is None or len(gap) % 2:
+    if gap[:1] != b"<" or gap[-1:] != b">" or _HEX.fullmatch(gap, 1, len(gap) - 1) is None:
         raise ByteRangeError("what ByteRange leaves out is not exactly one hexadecimal string")
     if not data[max(0, first - 64) : first].rstrip(WHITE).endswith(b"/Contents"):
         raise ByteRangeError("what ByteRange leaves out is not the value of /Contents")
-    stored = bytes.fromhex(gap[1:-1].decode("ascii"))
+    # 7.3.4.3: white space does not count, and a digit that is missing at the end is 0.
+    digits = gap[1:-1].translate(None, WHITE)
+    stored = bytes.fromhex((digits if len(digits) % 2 == 0 else digits + b"0").decode("ascii"))
     if stored != contents:
         raise ByteRangeError("what ByteRange leaves out is not the Contents of this signature")
     return SignedRange(first, second, end, stored)
@@ -75,10 +85,10 @@ def signed_revision(file: PdfFile, end: int) -> int:
     The revision's own startxref must close the signed bytes; its cross-references and those of every earlier one, and
     all that they point to, must lie within them, the cross-references of every later one behind them.
     """
-    tail = _TAIL.search(file.data, max(0, end - 64), end)
+    tail = _closing(file.data, end)
     if tail is None:
         raise ByteRangeError("the signed bytes do not end at the end of a revision (startxref, %%EOF)")
-    stated = int(tail.group(1))
+    stated = int(tail[1])
     starts = [revision.start for revision in file.revisions]
     if stated not in starts:
         raise ByteRangeError("the revision that the signature covers is not part of the document any more")
@@ -91,12 +101,22 @@ def signed_revision(file: PdfFile, end: int) -> int:
     return index
 
 
+def _closing(data: bytes, end: int) -> re.Match[bytes] | None:
+    """The closing lines that end there, with the offset in them; None where there are none.
+
+    White space and comments may be among them and behind %%EOF, but no other closing lines.
+    """
+    start = data.rfind(b"startxref", max(0, end - TAIL_BYTES), end)
+    tail = _TAIL.match(data, start, end) if start >= 0 else None
+    return tail if data.count(b"%%EOF", start, end) == 1 else None
+
+
 class Ownership:
     """Which bytes of a file its revisions own; found out once for all signatures."""
 
-    def __init__(self, file: PdfFile) -> None:
-        """Look at nothing yet."""
-        self._file = file
+    def __init__(self, file: PdfFile, signed_to: int = 0) -> None:
+        """Look at nothing yet. `signed_to` is where the ByteRange of the file that reaches furthest ends."""
+        self._file, self._signed_to = file, signed_to
 
     @cached_property
     def _owned(self) -> list[tuple[int, int]]:
@@ -126,9 +146,19 @@ class Ownership:
         return found
 
     def _is_filler(self, start: int, stop: int) -> bool:
-        return (
-            stop - start <= MAX_FILLER_BYTES and _FILLER.fullmatch(self._file.data, start, stop) is not None
-        )
+        data = self._file.data
+        if stop - start > MAX_FILLER_BYTES:
+            return False
+        if _FILLER.fullmatch(data, start, stop) is not None:
+            return True
+        tail = self._signed_tail if stop == len(data) else None
+        return tail is not None and _BLANKS.fullmatch(data, start, tail.start()) is not None
+
+    @cached_property
+    def _signed_tail(self) -> re.Match[bytes] | None:
+        """The closing lines of the file where a signature covers them; None where none does."""
+        size = len(self._file.data)
+        return _closing(self._file.data, size) if self._signed_to == size else None
 
     def unowned_after(self, first: int) -> list[tuple[int, int]]:
         """Ranges at or after `first`, the end of a signed revision, that nothing accounts for.
@@ -140,6 +170,17 @@ class Ownership:
             # One that begins before the end is judged by what of it lies behind.
             if start >= first or not self._is_filler(first, stop):
                 found.append((max(start, first), stop))
-        if not found and _AFTER_THE_LAST.search(data, max(first, len(data) - 16)) is None:
+        ends = _AFTER_THE_LAST.search(data, max(first, len(data) - 16)) or self._signed_tail
+        if not found and ends is None:
             found.append((data.rfind(b"%%EOF") + 5, len(data)))
         return found
+
+    def has_lost_signature(self) -> bool:
+        """True where a signature lies behind the first state of the file in what nothing accounts for.
+
+        The update that it came with is cut off or damaged. Raises PdfLimit.
+        """
+        data = self._file.data
+        if _SIGNATURE.search(data, self._file.revisions[0].close) is None:
+            return False
+        return any(_SIGNATURE.search(data, start, stop) is not None for start, stop in self._gaps)

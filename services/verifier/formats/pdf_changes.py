@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from services.verifier.domain import ChangeKind, LaterChange
-from services.verifier.formats import pdf_compare, pdf_compare_form
+from services.verifier.formats import pdf_compare, pdf_compare_form, pdf_compare_structure
 from services.verifier.formats.pdf_compare import Deed, Refused
 from services.verifier.formats.pdf_file import PdfFile, View
 from services.verifier.formats.pdf_form import text
@@ -137,7 +137,12 @@ class Review:
                 raise PdfLimit(f"more than {MAX_COMPARISONS} comparisons of revisions")
             try:
                 found: Deed | str = self._readings.doubt(base, index) or pdf_compare.deed(
-                    self._file, self._usages, base, index, pdf_compare_form.review
+                    self._file,
+                    self._usages,
+                    base,
+                    index,
+                    pdf_compare_form.review,
+                    pdf_compare_structure.review,
                 )
             except Refused as refused:
                 found = str(refused)

@@ -3,7 +3,7 @@
 An object that was there is explained only by a rule for the place where it stands, and only where every reference to it
 stands in such a place too: an object that is used in two ways cannot be changed by way of the harmless one. New objects
 need no rule of their own: they are what a place that may change leads to, or nothing leads to them. The rules for form
-and pages are in `pdf_compare_form`.
+and pages are in `pdf_compare_form`, those for the structure tree in `pdf_compare_structure`.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from services.verifier.formats.pdf_usage import Usages
 from services.verifier.formats.pdf_xref import Entry
 
 _CATALOG_MAY_CHANGE = frozenset({"AcroForm", "DSS", "Extensions", "Metadata", "MarkInfo", "Version"})
+_CATALOG_MAY_GET = frozenset({"Perms", "PieceInfo"})
+_PRIVATE = frozenset({"LastModified", "Private"})
 _SECURITY_STORE = frozenset({"Type", "VRI", "Certs", "CRLs", "OCSPs"})
 _WRITTEN_BY_SOFTWARE = frozenset({"ModDate", "Producer"})
 _PRODUCER_MARKS = frozenset({"ITXT"})
-_STRUCTURE_MAY_CHANGE = frozenset({"K", "ParentTree", "ParentTreeNextKey", "Nums", "Kids", "Limits"})
-_LINKS_IN_STRUCTURE = frozenset({"", "K", "P", "ParentTree", "Nums", "Kids", "IDTree", "Names"})
 
 
 class Refused(Exception):
@@ -98,14 +98,14 @@ class Comparison:
                 raise Refused(f"object {number} is changed, and used in another way too (by object {user})")
         self.changed.pop(number, None)
 
-    def equal(self, one: Value, other: Value) -> bool:
-        """True for the same object, or for a copy under another number."""
-        return pdf_values.equal(self.old, self.new, one, other)
+    def equal(self, one: Value, other: Value, key: str = "") -> bool:
+        """True for the same object, or for a copy under another number, where both stand at a key."""
+        return pdf_values.equal(self.old, self.new, one, other, key)
 
     def differing(self, before: dict[str, Value], after: dict[str, Value]) -> set[str]:
         """Keys whose values are not the same."""
         keys = before.keys() | after.keys()
-        return {key for key in keys if not self.equal(before.get(key), after.get(key))}
+        return {key for key in keys if not self.equal(before.get(key), after.get(key), key)}
 
 
 def _is_another(known: Entry, now: Entry, before: Value) -> bool:
@@ -117,16 +117,20 @@ def _size(value: Value) -> int:
     return value.size if isinstance(value, Stream) else 0
 
 
-def deed(file: PdfFile, usages: Usages, base: int, index: int, form: Callable[[Comparison], None]) -> Deed:
+Rule = Callable[[Comparison], None]
+
+
+def deed(file: PdfFile, usages: Usages, base: int, index: int, form: Rule, structure: Rule) -> Deed:
     """What the revisions after `base` up to `index` did to the state `base`. Raises Refused, PdfError, PdfLimit."""
     comparison = Comparison(file, usages, base, index)
     _catalog(comparison)
     _information(comparison)
     _metadata(comparison)
     form(comparison)
+    _beside_a_signature(comparison)
     _security_store(comparison)
     _producer_marks(comparison)
-    _structure(comparison)
+    structure(comparison)
     if comparison.changed:
         number = min(comparison.changed)
         before, after = comparison.changed[number]
@@ -150,7 +154,8 @@ def _catalog(comparison: Comparison) -> None:
         raise Refused("the trailer names no catalog any more")
     if not same(old.stated("Encrypt"), own.get("Encrypt")):
         raise Refused("the file was encrypted, or is in another way")
-    extra = sorted(comparison.differing(before, after) - _CATALOG_MAY_CHANGE)
+    new_ones = _CATALOG_MAY_GET & (after.keys() - before.keys())
+    extra = comparison.differing(before, after) - _CATALOG_MAY_CHANGE - new_ones
     if extra:
         raise Refused(f"{len(extra)} entries of the catalog are changed")
     roots = [view.stated("Root") for view in (old, new)]
@@ -165,6 +170,29 @@ def _catalog(comparison: Comparison) -> None:
             if not isinstance(new.get(value), dict):
                 raise Refused(f"{key} of the catalog is no dictionary any more")
             comparison.explain(value.number, frozenset({key}))
+
+
+def _beside_a_signature(comparison: Comparison) -> None:
+    """What the catalog may get by a signature: word of its permissions (12.8.6), private data of its software (14.5).
+
+    Neither shows. Once there, both stay: what they say is signed.
+    """
+    old, new = comparison.old, comparison.new
+    found = {key: new.root[key] for key in _CATALOG_MAY_GET if key in new.root and key not in old.root}
+    if found and not comparison.deed.signed:
+        raise Refused("permissions or private data are added to the catalog without a signature")
+    if "Perms" in found:
+        permissions = new.dictionary(found["Perms"])
+        named = permissions.get("DocMDP")
+        if permissions.keys() != {"DocMDP"} or not isinstance(named, Ref):
+            raise Refused("the catalog states permissions other than those of a signature")
+        users = comparison.usages.of(named.number, new.revision)
+        if comparison.was_there(named.number) or all(key != "V" for _, key in users):
+            raise Refused("the catalog states permissions of something else than a new signature")
+    for value in new.dictionary(found.get("PieceInfo")).values():
+        private = new.resolve(value)
+        if not isinstance(private, dict) or not private.keys() <= _PRIVATE:
+            raise Refused("private data of the catalog are not what they look like")
 
 
 def _information(comparison: Comparison) -> None:
@@ -242,25 +270,3 @@ def _producer_marks(comparison: Comparison) -> None:
             ]
             if same(*unmarked):
                 del comparison.changed[number]
-
-
-def _structure(comparison: Comparison) -> None:
-    """In a tagged document the field of a new signature gets its place in the structure tree (14.7)."""
-    root = comparison.old.root.get("StructTreeRoot")
-    if root is None or not comparison.changed or not (comparison.deed.signed or comparison.deed.stamped):
-        return
-    branch = pdf_branches.structure_tree(comparison.old)
-    for number in branch & comparison.changed.keys():
-        before, after = comparison.changed[number]
-        if isinstance(before, Stream) or type(before) is not type(after):
-            raise Refused(f"object {number}, of the structure tree, is of another kind now")
-        if (
-            isinstance(before, dict)
-            and isinstance(after, dict)
-            and not comparison.differing(before, after) <= _STRUCTURE_MAY_CHANGE
-        ):
-            raise Refused(f"object {number}, of the structure tree, says something else now")
-        for user, key in comparison.usages.of(number, comparison.old.revision):
-            if key != "StructTreeRoot" and (user not in branch or key not in _LINKS_IN_STRUCTURE):
-                raise Refused(f"object {number} is changed, and used in another way too (by object {user})")
-        comparison.changed.pop(number, None)

@@ -73,10 +73,9 @@ class _Form:
         if not isinstance(self._before, dict) or not isinstance(self._after, dict):
             raise Refused("the form was added or removed as a whole")
         if isinstance(reference, Ref):
-            if self._new.root.get("AcroForm") != reference and isinstance(
-                self._new.root.get("AcroForm"), Ref
-            ):
-                self._fresh(self._new.root.get("AcroForm"), "the form")
+            later = self._new.root.get("AcroForm")
+            if later != reference and isinstance(later, Ref):
+                self._fresh(later, "the form")
             if reference.number in self._all.changed:
                 self._all.explain(reference.number, frozenset({"AcroForm"}))
         differing = self._all.differing(self._before, self._after)
@@ -88,11 +87,8 @@ class _Form:
     def _listed(self, old: Value, new: Value) -> None:
         """The fields that the form lists: new ones may be there, none may be missing."""
         # One list may serve the form and a page: then it is looked at with the annotations.
-        if (
-            isinstance(old, Ref)
-            and old.number in self._all.changed
-            and "Annots" not in self._keys(old.number)
-        ):
+        changed = isinstance(old, Ref) and old.number in self._all.changed
+        if isinstance(old, Ref) and changed and "Annots" not in self._keys(old.number):
             self._all.explain(old.number, frozenset({"Fields"}))
         added = self._additions(self._old.array(old), self._new.array(new), "fields of the form")
         if added:
@@ -204,6 +200,10 @@ class _Form:
         """A signature field that has got its value. Raises Refused."""
         if "V" not in field:
             return
+        if not visible and self._is_signature(field["V"]):
+            # A second place of a signature that stays what it is, and nobody sees it.
+            self._deed.signed.add(full)
+            return
         value = self._new.get(self._fresh(field["V"], "the value of a signature field"))
         if not isinstance(value, dict):
             raise Refused("the value of a signature field is no dictionary")
@@ -214,6 +214,13 @@ class _Form:
         if visible:
             # Nobody vouches for what it shows: anybody may run a time-stamp authority.
             self._deed.form.append("a document time-stamp that shows")
+
+    def _is_signature(self, value: Value) -> bool:
+        """True for the value that a signature field has had before, unchanged."""
+        if not isinstance(value, Ref) or self._new.get(value) is None or value.number in self._all.changed:
+            return False
+        uses = self._all.usages.of(value.number, self._old.revision)
+        return any(key == "V" and self._is_for_signatures(user) and self._chain(user) for user, key in uses)
 
     def _is_field(self, number: int) -> bool:
         before = self._all.changed[number][0]
@@ -264,9 +271,7 @@ class _Form:
             self._deed.filled.add(full)
         if self._appearance(before, after):
             if kind == "Sig" and ("V" in before or "V" not in after):
-                raise Refused(
-                    "the look of a signature field is changed that is signed, or is still not signed"
-                )
+                raise Refused("the look of a signature field is changed that is signed, or still is not")
             self._deed.filled |= {full} if kind != "Sig" else set()
         self._all.explain(number, _LINKS_TO_FIELD, frozenset(self._lists(number)))
 

@@ -96,6 +96,11 @@ class PdfFile:
         placed = self.entry(number, revision)
         return placed[0] if placed is not None else -1
 
+    def first_home(self, number: int) -> int:
+        """The first revision that has an entry for an object; behind the last one where there never was one."""
+        placed = self._history.get(number)
+        return placed[0][0] if placed else len(self.revisions)
+
     @cached_property
     def containers(self) -> dict[int, int]:
         """Numbers of object streams that entries name, each with the first revision that does."""
@@ -180,7 +185,7 @@ class PdfFile:
         stream = self.load(number, home).value
         if not isinstance(stream, Stream) or stream.entries.get("Type") != "ObjStm":
             raise PdfError("an entry names an object stream that is none")
-        found = dict(enumerate(_members(stream, self.content(stream), self._meter)))
+        found = dict(_members(stream, self.content(stream), self._meter))
         self._compressed[place] = found
         return found
 
@@ -242,8 +247,8 @@ def _history(revisions: list[Revision]) -> dict[int, list[tuple[int, Entry]]]:
     return found
 
 
-def _members(stream: Stream, content: bytes, meter: Meter) -> Iterator[tuple[int, Value]]:
-    """Number and value of each object in an object stream (7.5.7). Raises PdfError."""
+def _members(stream: Stream, content: bytes, meter: Meter) -> Iterator[tuple[int, tuple[int, Value]]]:
+    """Index of each object that can be read in an object stream (7.5.7), its number and value. Raises PdfError."""
     count, first = integer(stream.entries.get("N")), integer(stream.entries.get("First"))
     if count is None or first is None or count < 0 or not 0 <= first <= len(content):
         raise PdfError("an object stream does not say what it holds")
@@ -252,15 +257,15 @@ def _members(stream: Stream, content: bytes, meter: Meter) -> Iterator[tuple[int
     heads = content[:first].split()
     if len(heads) < 2 * count or not all(head.isdigit() and len(head) <= 10 for head in heads[: 2 * count]):
         raise PdfError("the head of an object stream is damaged")
-    for number, offset in zip(heads[0 : 2 * count : 2], heads[1 : 2 * count : 2], strict=True):
+    places = zip(heads[0 : 2 * count : 2], heads[1 : 2 * count : 2], strict=True)
+    for index, (number, offset) in enumerate(places):
         try:
-            value: Value = pdf_syntax.parse(content, first + int(offset), meter)[0]
+            yield index, (int(number), pdf_syntax.parse(content, first + int(offset), meter)[0])
         except PdfLimit:
             raise
         except PdfError:
             # One that cannot be read must not take the others with it.
-            value = None
-        yield int(number), value
+            continue
 
 
 @dataclass(frozen=True, slots=True)
@@ -302,6 +307,24 @@ class View:
         if placed[1].generation != reference.generation:
             return None
         return self.file.load(reference.number, self.revision).value
+
+    def existing(self, value: Value) -> Value:
+        """The same as `resolve`, where an object must not be taken for missing that is only not readable.
+
+        Raises PdfError for one that is in use and cannot be read, or is of another generation.
+        """
+        for _ in range(MAX_REFERENCES):
+            if not isinstance(value, Ref):
+                return value
+            placed = self.file.entry(value.number, self.revision)
+            if placed is None or not placed[1].in_use:
+                return None
+            if placed[1].generation != value.generation or not self.file.is_readable(
+                value.number, self.revision
+            ):
+                raise PdfError(f"object {value.number} is in use and cannot be read")
+            value = self.get(value)
+        raise PdfError("references go round in a circle")
 
     def entry(self, dictionary: dict[str, Value], key: str) -> Value:
         """The object at a key of a dictionary, null where there is none."""

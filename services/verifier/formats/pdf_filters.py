@@ -17,10 +17,16 @@ MAX_DOCUMENT_BYTES = 256 * 1024 * 1024
 """Of all streams of a file together, before and after each filter."""
 MAX_ARMOURED_BYTES = 1024 * 1024
 """Of one stream in ASCII base-85, which is read octet by octet."""
+MAX_PACKED_BYTES = 1024 * 1024
+"""Of one stream by LZW or run lengths, which are undone code by code; decoded, MAX_PREDICTED_BYTES."""
 MAX_FILTERS = 4
 MAX_COLUMNS = 1024
 _WHITE = bytes.maketrans(b"", b""), b"\x00\t\n\x0c\r "
 _FLATE, _HEX, _ASCII85 = ("FlateDecode", "Fl"), ("ASCIIHexDecode", "AHx"), ("ASCII85Decode", "A85")
+_LZW, _RUNS = ("LZWDecode", "LZW"), ("RunLengthDecode", "RL")
+_CLEAR, _END, _MAX_CODES = 256, 257, 4096
+_END_OF_RUNS = 128
+_TIFF = 2
 
 
 class Budget:
@@ -51,10 +57,21 @@ def decoded(entries: dict[str, Value], raw: bytes, budget: Budget, limit: int = 
     data = raw
     for index, one in enumerate(filters):
         stated = parameters[index] if index < len(parameters) else None
+        if name(one) == "Crypt" and _is_identity(stated):
+            # 7.4.10: the stream is not encrypted in a file that is; there is nothing to undo.
+            continue
         if name(one) in _FLATE:
             data = _inflated(data, limit)
             budget.spend(len(data))
             data = _unpredicted(data, stated if isinstance(stated, dict) else {})
+        elif name(one) in _LZW:
+            known = stated if isinstance(stated, dict) else {}
+            data = _unlzw(data, known.get("EarlyChange", 1), limit)
+            budget.spend(len(data))
+            data = _unpredicted(data, known)
+        elif name(one) in _RUNS:
+            data = _unrun(data, limit)
+            budget.spend(len(data))
         elif name(one) in _HEX:
             data = _unhexed(data)
         elif name(one) in _ASCII85:
@@ -62,6 +79,11 @@ def decoded(entries: dict[str, Value], raw: bytes, budget: Budget, limit: int = 
         else:
             raise PdfError("a stream that has to be read has a filter that is not supported")
     return data
+
+
+def _is_identity(parameters: Value) -> bool:
+    chosen = parameters.get("Name", "Identity") if isinstance(parameters, dict) else parameters or "Identity"
+    return chosen == "Identity"
 
 
 def _list(value: Value) -> list[Value]:
@@ -100,6 +122,66 @@ def _unarmoured(data: bytes) -> bytes:
         raise PdfError("an ASCII base-85 stream is damaged") from error
 
 
+def _unlzw(data: bytes, early: Value, limit: int) -> bytes:
+    """7.4.4: codes of 9 to 12 bits, `early` 1 where the width grows one code before it has to."""
+    if integer(early) not in (0, 1):
+        raise PdfError("EarlyChange of a stream is neither 0 nor 1")
+    _check_packed(data)
+    most, ahead = min(limit, MAX_PREDICTED_BYTES), integer(early) or 0
+    single = [*(bytes((octet,)) for octet in range(256)), b"", b""]
+    table, previous, found = list(single), b"", bytearray()
+    held, bits, width = 0, 0, 9
+    for octet in data:
+        held, bits = held << 8 | octet, bits + 8
+        if bits < width:
+            continue
+        bits -= width
+        code, held = held >> bits, held & (1 << bits) - 1
+        if code == _END:
+            return bytes(found)
+        if code == _CLEAR:
+            table, previous, width = list(single), b"", 9
+            continue
+        if code > len(table) or (code == len(table) and not previous):
+            raise PdfError("a stream by LZW has a code that stands for nothing")
+        entry = table[code] if code < len(table) else previous + previous[:1]
+        found += entry
+        if len(found) > most:
+            raise PdfLimit("a stream by LZW is larger than is decoded")
+        if previous:
+            if len(table) == _MAX_CODES:
+                # What a code means then is one reader's guess.
+                raise PdfError("a stream by LZW has more codes than there are")
+            table.append(previous + entry[:1])
+            width = min(12, (len(table) + ahead).bit_length())
+        previous = entry
+    raise PdfError("a stream by LZW is cut off")
+
+
+def _unrun(data: bytes, limit: int) -> bytes:
+    """7.4.5: octets to copy, or one to repeat."""
+    _check_packed(data)
+    most, found, position = min(limit, MAX_PREDICTED_BYTES), bytearray(), 0
+    while position < len(data):
+        length = data[position]
+        if length == _END_OF_RUNS:
+            return bytes(found)
+        copied = length < _END_OF_RUNS
+        stop = position + (length + 2 if copied else 2)
+        if stop > len(data):
+            break
+        found += data[position + 1 : stop] if copied else data[position + 1 : stop] * (257 - length)
+        if len(found) > most:
+            raise PdfLimit("a stream of run lengths is larger than is decoded")
+        position = stop
+    raise PdfError("a stream of run lengths is cut off")
+
+
+def _check_packed(data: bytes) -> None:
+    if len(data) > MAX_PACKED_BYTES:
+        raise PdfLimit("a stream by LZW or run lengths is larger than is decoded")
+
+
 def _unpredicted(data: bytes, parameters: dict[str, Value]) -> bytes:
     predictor = parameters.get("Predictor", 1)
     if predictor == 1:
@@ -107,12 +189,14 @@ def _unpredicted(data: bytes, parameters: dict[str, Value]) -> bytes:
     columns, colours = integer(parameters.get("Columns", 1)), integer(parameters.get("Colors", 1))
     bits = integer(parameters.get("BitsPerComponent", 8))
     number = integer(predictor)
-    if number is None or not 10 <= number <= 15 or columns is None or colours != 1 or bits != 8:
+    if number not in (_TIFF, *range(10, 16)) or columns is None or colours != 1 or bits != 8:
         raise PdfError("a stream has a predictor that is not supported")
     if not 0 < columns <= MAX_COLUMNS:
         raise PdfError("a predictor's number of columns is not usable")
     if len(data) > MAX_PREDICTED_BYTES:
         raise PdfLimit("a stream with a predictor is larger than is decoded")
+    if number == _TIFF:
+        return _from_the_left(data, columns)
     width = columns + 1
     data = data[: len(data) - len(data) % width]
     kinds = set(data[::width])
@@ -121,6 +205,15 @@ def _unpredicted(data: bytes, parameters: dict[str, Value]) -> bytes:
     if kinds <= {0, 1, 2, 3, 4}:
         return _rows(data, columns)
     raise PdfError("a predicted row names a predictor that there is not")
+
+
+def _from_the_left(data: bytes, columns: int) -> bytes:
+    """Every octet is the difference to the one before it in its row (TIFF 6.0 section 14)."""
+    found = bytearray(data[: len(data) - len(data) % columns])
+    for column in range(1, columns):
+        pairs = zip(found[column::columns], found[column - 1 :: columns], strict=False)
+        found[column::columns] = bytes([(value + left) & 0xFF for value, left in pairs])
+    return bytes(found)
 
 
 def _all_up(data: bytes, columns: int) -> bytes:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from services.verifier.formats.pdf_file import View
-from services.verifier.formats.pdf_syntax import PdfLimit, Ref, Value, name
+from services.verifier.formats.pdf_syntax import PdfError, PdfLimit, Ref, Value, name
 
 MAX_FIELDS = 20_000
 MAX_FIELD_DEPTH = 32
@@ -48,9 +48,13 @@ def text(value: object) -> str:
 
 
 def fields(view: View) -> Iterator[Field]:
-    """Every node of the form, parents before their children, in the order of the form. Raises PdfError, PdfLimit."""
-    form = view.dictionary(view.root.get("AcroForm"))
-    roots = view.array(form.get("Fields"))
+    """Every node of the form, parents before their children, in the order of the form.
+
+    Raises PdfError, also for a part of the form that is there and cannot be read: a signature in it would be passed
+    over. Raises PdfLimit.
+    """
+    form = _dictionary(view, view.root.get("AcroForm"), "the form") or {}
+    roots = _list(view, form.get("Fields"), "the list of the form's fields")
     pending: list[tuple[Value, str, str, int]] = [(item, "", "", 0) for item in reversed(roots)]
     seen: set[int] = set()
     count = 0
@@ -64,16 +68,33 @@ def fields(view: View) -> Iterator[Field]:
             continue
         if number:
             seen.add(number)
-        dictionary = view.resolve(item)
-        if not isinstance(dictionary, dict):
+        dictionary = _dictionary(view, item, "a field of the form")
+        if dictionary is None:
             continue
         own = view.entry(dictionary, "T")
         partial = own if isinstance(own, bytes) else None
         full = ".".join(part for part in (prefix, text(partial)) if part)
         if len(full) > MAX_NAME_CHARACTERS:
             raise PdfLimit(f"the name of a form field has more than {MAX_NAME_CHARACTERS} characters")
-        kind = name(view.entry(dictionary, "FT")) or kind
+        kind = name(view.existing(dictionary.get("FT"))) or kind
         kids = dictionary.get("Kids")
         array = kids.number if isinstance(kids, Ref) else 0
         yield Field(full, partial, kind, number, dictionary, array)
-        pending.extend((kid, full, kind, depth + 1) for kid in reversed(view.array(kids)))
+        below = _list(view, kids, "the list of the fields below one of the form")
+        pending.extend((kid, full, kind, depth + 1) for kid in reversed(below))
+
+
+def _dictionary(view: View, value: Value, what: str) -> dict[str, Value] | None:
+    """What stands in a place of the form; None for null, which is not there (7.3.10). Raises PdfError."""
+    found = view.existing(value)
+    if found is None or isinstance(found, dict):
+        return found
+    raise PdfError(f"{what} is no dictionary")
+
+
+def _list(view: View, value: Value, what: str) -> list[Value]:
+    """The same for an array, empty for null."""
+    found = view.existing(value)
+    if found is None or isinstance(found, list):
+        return found or []
+    raise PdfError(f"{what} is no array")

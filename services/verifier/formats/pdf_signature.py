@@ -12,7 +12,15 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from services.verifier import algorithms
 from services.verifier.algorithms import AlgorithmError
-from services.verifier.domain import Code, CoverageReport, Indication, Notice, SignatureKind, SubIndication
+from services.verifier.domain import (
+    Code,
+    Coverage,
+    CoverageReport,
+    Indication,
+    Notice,
+    SignatureKind,
+    SubIndication,
+)
 from services.verifier.formats import ber, cms
 from services.verifier.formats.ber import BerError
 from services.verifier.formats.cms import AlgorithmIdentifier, SignedData, SignerInfo
@@ -34,6 +42,7 @@ _NAMES = {
     _TIMESTAMP: "PDF document time-stamp",
     _X509: "PDF (adbe.x509.rsa_sha1)",
 }
+_COMPARING = "SHA-256"
 SUPPORTED = frozenset({*_DETACHED, *_NAMES})
 _RSA = "1.2.840.113549.1.1.1"
 _SHA1_OID = "1.3.14.3.2.26"
@@ -44,60 +53,106 @@ Digests = Callable[[SignedRange, str], bytes]
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """A signature as its dictionary holds it. `message` is None where that is no CMS."""
+    """A signature as its dictionary holds it. `message` is None where that is no CMS.
+
+    `detached`: what is signed are the octets themselves, also where the message carries them.
+    """
 
     found: FoundSignature
     span: SignedRange
     message: SignedData | None
     container: bytes
+    detached: bool = False
 
 
 def read(
     view: View, signature: dict[str, Value], span: SignedRange, name: str, coverage: CoverageReport
-) -> Read:
-    """What the signature's dictionary and container say, not yet bound to the file. Raises BerError."""
+) -> list[Read]:
+    """What the signature's dictionary and container say, of each signer, not yet bound to the file. Raises BerError.
+
+    A signer who cannot be read is one with a fault.
+    """
     subfilter = str(view.entry(signature, "SubFilter"))
     if subfilter == _X509:
-        return _bare(view, signature, span, name, coverage)
+        return [_bare(view, signature, span, name, coverage)]
     message, rest = cms.parse(span.contents)
     if rest.strip(b"\0"):
         raise BerError("octets other than zero padding follow the signature in /Contents")
-    if len(message.signers) != 1:
-        raise BerError(f"a PDF signature must have exactly one signer, this one has {len(message.signers)}")
-    signer = message.signers[0]
-    if isinstance(signer, BerError):
-        raise signer
-    if subfilter in _DETACHED and message.content is not None:
-        raise BerError("a detached PDF signature must not carry content of its own")
+    count = len(message.signers)
+    # EN 319 142-1 5.2 wants one; PKCS#7 and its readers know of several, and then each has signed.
+    if not count or (count > 1 and subfilter not in _DETACHED):
+        raise BerError(f"a PDF signature must have exactly one signer, this one has {count}")
     if subfilter not in _DETACHED and message.content is None:
         raise BerError("the signature carries no content, but its encoding needs one")
+    container = span.contents[: len(span.contents) - len(rest)]
+    stated = date(view.entry(signature, "M"))
+    every = []
+    for index, signer in enumerate(message.signers):
+        own = f"{name}/signer-{index + 1}" if count > 1 else name
+        if isinstance(signer, BerError):
+            found = unreadable(own, str(signer))
+        else:
+            found = _found(subfilter, message, signer, own, coverage, stated)
+        every.append(Read(found, span, message, container, subfilter in _DETACHED))
+    return every
+
+
+def unreadable(name: str, detail: str) -> FoundSignature:
+    """A signature of which nothing can be said but that it is there."""
+    notices = (Notice(Code.DOC_MALFORMED, detail),)
+    fault = Fault(Indication.TOTAL_FAILED, SubIndication.FORMAT_FAILURE, detail, notices)
+    return FoundSignature(name, "PDF", CoverageReport(Coverage.UNKNOWN), fault=fault)
+
+
+def _found(
+    subfilter: str,
+    message: SignedData,
+    signer: SignerInfo,
+    name: str,
+    coverage: CoverageReport,
+    stated: datetime | None,
+) -> FoundSignature:
     found = FoundSignature(
         name=name,
-        format=_level(subfilter, signer),
+        format=_level(subfilter, message, signer),
         coverage=coverage,
         signer=signer,
         content_type=message.content_type,
         certificates=message.certificates,
         crls=message.crls,
-        claimed_time=signer.signing_time or date(view.entry(signature, "M")),
+        claimed_time=signer.signing_time or stated,
     )
     if subfilter == _TIMESTAMP and message.content is not None:
         time = cms.timestamp_info(message.content).time
         found = replace(found, kind=SignatureKind.DOCUMENT_TIMESTAMP, claimed_time=time)
-    return Read(found, span, message, span.contents[: len(span.contents) - len(rest)])
+    return found
 
 
-def _level(subfilter: str, signer: SignerInfo) -> str:
-    """Format with its baseline level (EN 319 142-1 6.3): B-B needs the signed reference to the certificate."""
+def _level(subfilter: str, message: SignedData, signer: SignerInfo) -> str:
+    """Format with its baseline level (EN 319 142-1 6.3): B-B needs the signed reference to the certificate.
+
+    A message with several signers, or with the document in it, is no PAdES.
+    """
+    if subfilter not in _DETACHED:
+        return _NAMES[subfilter]
+    if len(message.signers) > 1 or message.content is not None:
+        return f"PDF ({subfilter})"
     if subfilter == "ETSI.CAdES.detached" and signer.has_reference_attribute:
         return "PAdES-B-B"
-    return _DETACHED.get(subfilter) or _NAMES[subfilter]
+    return _DETACHED[subfilter]
 
 
 def bound(one: Read, digests: Digests) -> FoundSignature:
     """The signature bound to the bytes of the file, in the way of its encoding. Raises BerError, AlgorithmError."""
     found, span = one.found, one.span
     content = one.message.content if one.message is not None else None
+    if found.fault is not None:
+        return found
+    if one.detached and content is not None:
+        # Some software puts what it signs into the message as well: all of it, or the two say different things.
+        if algorithms.digest(_COMPARING, content) != digests(span, _COMPARING):
+            raise BerError("a detached PDF signature must not carry content other than what it covers")
+        content = None
     if content is None:
         return replace(found, digest=lambda label: digests(span, label))
     if found.kind is SignatureKind.DOCUMENT_TIMESTAMP:

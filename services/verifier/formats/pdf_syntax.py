@@ -19,6 +19,16 @@ MAX_TOKENS = 2_000_000
 """Of one file: each takes about a microsecond and a hundred bytes."""
 _BYTES_PER_TOKEN = 64
 """White space, comments and searches of that many bytes count as one more."""
+MEASURES = frozenset(
+    {
+        *("MediaBox", "CropBox", "BleedBox", "TrimBox", "ArtBox", "UserUnit"),
+        *("Rect", "BBox", "Matrix", "RD", "QuadPoints", "Border", "C", "IC", "BC", "BG", "CA", "ca"),
+        *("FontBBox", "FontMatrix", "Widths", "MissingWidth", "AvgWidth", "MaxWidth"),
+        *("ItalicAngle", "Ascent", "Descent", "Leading", "CapHeight", "XHeight", "StemV", "StemH"),
+    }
+)
+"""Keys for lengths, places, widths and colours: 595 and 595.0 are one number there (7.3.3). Elsewhere a reader that wants
+a whole number passes a real one over, and shows something else: /Rotate 90.0, a code in /Differences."""
 
 _S = rb"[\x00\t\n\x0c\r ]"
 _REGULAR = rb"[^\x00\t\n\x0c\r ()<>\[\]{}/%]"
@@ -339,14 +349,28 @@ def _stream_end(data: bytes, start: int, size: int | None, meter: Meter) -> tupl
     return stop, mark.end()
 
 
-def same(one: Value, other: Value) -> bool:
-    """True for equal objects of the same kinds; references by number."""
+def is_number(value: object) -> bool:
+    """True for a whole or a real number."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def same(one: Value, other: Value, *, measure: bool = False) -> bool:
+    """True for equal objects of the same kinds; references by number.
+
+    `measure`: they stand at a key of MEASURES, where a number may be whole or real and is the same one.
+    """
+    if measure and is_number(one) and is_number(other):
+        return one == other
     if type(one) is not type(other):
         return False
     if isinstance(one, dict) and isinstance(other, dict):
-        return one.keys() == other.keys() and all(same(item, other[key]) for key, item in one.items())
+        return one.keys() == other.keys() and all(
+            same(item, other[key], measure=key in MEASURES) for key, item in one.items()
+        )
     if isinstance(one, list) and isinstance(other, list):
-        return len(one) == len(other) and all(map(same, one, other))
+        return len(one) == len(other) and all(
+            same(*pair, measure=measure) for pair in zip(one, other, strict=True)
+        )
     if isinstance(one, Stream) and isinstance(other, Stream):
         return one.holds_same(other) and same(one.entries, other.entries)
     return one == other

@@ -5,23 +5,25 @@ from __future__ import annotations
 from lxml import etree
 
 from services.verifier.formats.pdf_file import View
-from services.verifier.formats.pdf_syntax import Ref, Stream, Value
+from services.verifier.formats.pdf_syntax import MEASURES, Ref, Stream, Value, same
 
 MAX_COMPARED = 5_000
 """Values, to tell whether one is a copy of another; of larger ones it is not told."""
 MAX_METADATA_BYTES = 4 * 1024 * 1024
+_Pair = tuple[Value, Value, bool]
+"""Two values, and whether they stand where a whole number and a real one may be the same."""
 
 
-def equal(old: View, new: View, one: Value, other: Value) -> bool:
+def equal(old: View, new: View, one: Value, other: Value, key: str = "") -> bool:
     """True for the same value, or a copy of it under other object numbers. The same number is the same object here.
 
-    `one` is of the view `old`, `other` of the view `new`.
+    `one` is of the view `old`, `other` of the view `new`; `key` is where both stand in a dictionary.
     """
-    pending: list[tuple[Value, Value]] = [(one, other)]
-    seen: set[tuple[Value, Value]] = set()
+    pending: list[_Pair] = [(one, other, key in MEASURES)]
+    seen: set[_Pair] = set()
     left = MAX_COMPARED
     while pending:
-        before, after = pending.pop()
+        before, after, measure = pending.pop()
         left -= 1
         if left < 0:
             return False
@@ -29,11 +31,11 @@ def equal(old: View, new: View, one: Value, other: Value) -> bool:
             if before == after:
                 continue
             if isinstance(before, Ref) and isinstance(after, Ref):
-                if (before, after) in seen:
+                if (before, after, measure) in seen:
                     continue
-                seen.add((before, after))
+                seen.add((before, after, measure))
             before, after = old.resolve(before), new.resolve(after)
-        members = _members(before, after)
+        members = _members(before, after, measure)
         if members is None:
             return False
         new.file.spend(1 + len(members))
@@ -41,18 +43,17 @@ def equal(old: View, new: View, one: Value, other: Value) -> bool:
     return True
 
 
-def _members(before: Value, after: Value) -> list[tuple[Value, Value]] | None:
+def _members(before: Value, after: Value, measure: bool) -> list[_Pair] | None:
     """What has to be the same inside of two values for them to be; None where they are not."""
-    if type(before) is not type(after):
-        return None
     if isinstance(before, Stream) and isinstance(after, Stream):
-        return [(before.entries, after.entries)] if before.holds_same(after) else None
+        return [(before.entries, after.entries, False)] if before.holds_same(after) else None
     if isinstance(before, dict) and isinstance(after, dict):
         same_keys = before.keys() == after.keys()
-        return [(value, after[key]) for key, value in before.items()] if same_keys else None
+        return [(value, after[key], key in MEASURES) for key, value in before.items()] if same_keys else None
     if isinstance(before, list) and isinstance(after, list):
-        return list(zip(before, after, strict=True)) if len(before) == len(after) else None
-    return [] if before == after else None
+        pairs = zip(before, after, strict=True) if len(before) == len(after) else None
+        return [(*pair, measure) for pair in pairs] if pairs is not None else None
+    return [] if same(before, after, measure=measure) else None
 
 
 def is_xmp(data: bytes) -> bool:

@@ -145,7 +145,8 @@ def _previous(trailer: dict[str, Value]) -> int | None:
     position = integer(value)
     if position is None or position < 0:
         raise PdfError("Prev of a trailer is no offset")
-    return position
+    # Software writes 0 where nothing is before: the header stands there, and readers end with it.
+    return position or None
 
 
 class _Sections:

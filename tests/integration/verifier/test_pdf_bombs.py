@@ -18,8 +18,6 @@ HARMLESS = {
     "deep arrays",
     "comments",
     "white space",
-    "reference to itself",
-    "length of itself",
     "fields round in a circle",
     "streams in streams",
 }

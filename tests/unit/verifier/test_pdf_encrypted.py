@@ -13,7 +13,10 @@ from pyhanko.sign import PdfSignatureMetadata, fields, signers
 from pyhanko.sign.fields import SigSeedSubFilter
 
 from services.verifier.domain import Code, SubIndication, Verdict
+from services.verifier.formats import pdf_filters, pdf_syntax
 from services.verifier.formats.pdf import PdfFormat
+from services.verifier.formats.pdf_filters import Budget
+from services.verifier.formats.pdf_syntax import Meter, PdfError
 from services.verifier.ports import SubmittedDocument
 from tests.support.pdfs import one_page_pdf
 from tests.unit.verifier.authority import Hierarchy
@@ -91,3 +94,29 @@ def test_a_file_that_needs_a_password_is_not_read(document: bytes) -> None:
     again = PdfFormat().find(SubmittedDocument(damaged))
     assert again.obstacle is not None
     assert again.obstacle.code in (Code.DOC_ENCRYPTED, Code.DOC_MALFORMED)
+
+
+def test_metadata_in_the_clear_are_read_in_an_encrypted_file(verify: Verify, hierarchy: Hierarchy) -> None:
+    """They name the crypt filter Identity; each signature's software writes them anew."""
+    once = signed(encrypted("", encrypt_metadata=False), hierarchy)
+    writer: Any = IncrementalPdfFileWriter(BytesIO(once))
+    writer.encrypt("")
+    out = BytesIO()
+    who, metadata = hierarchy.signer.pyhanko(), PdfSignatureMetadata(field_name="B", md_algorithm="sha256")
+    signers.sign_pdf(writer, metadata, who, new_field_spec=fields.SigFieldSpec("B"), output=out)
+    assert b"/Crypt" in out.getvalue()
+    report = verify(out.getvalue())
+    assert report.verdict is Verdict.VALID
+    assert report.clean
+
+
+def test_only_the_crypt_filter_that_does_nothing_is_passed_over() -> None:
+    for parameters in (b"", b"/DecodeParms null", b"/DecodeParms[<</Name/Identity>>]", b"/DecodeParms<<>>"):
+        entries, _ = pdf_syntax.parse(b"<</Filter[/Crypt/AHx]%s>>" % parameters, 0, Meter())
+        assert isinstance(entries, dict)
+        assert pdf_filters.decoded(entries, b"4b79736f>", Budget()) == b"Kyso"
+    for text in (b"<</Filter/Crypt/DecodeParms<</Name/StdCF>>>>", b"<</Filter/Crypt/DecodeParms 7>>"):
+        entries, _ = pdf_syntax.parse(text, 0, Meter())
+        assert isinstance(entries, dict)
+        with pytest.raises(PdfError, match="not supported"):
+            pdf_filters.decoded(entries, b"Kyso", Budget())
