@@ -171,7 +171,13 @@ def test_the_verdict_on_a_time_stamped_wrapping_is_that_of_what_is_in_it() -> No
     broken = verify(wrapped(broken_pdf()))
     assert (broken.verdict, broken.clean) == (Verdict.INVALID, False)
     assert verify(wrapped(one_page_pdf())).verdict is Verdict.UNSIGNED
-    assert verify(wrapped(pdf(), **{"don.pdf": pdf() + b"\n"})).verdict is Verdict.INVALID
+    # Where the time-stamp does not hold it wraps nothing, and what is in it has no say.
+    for changed in (pdf() + b"\n", container({"don.pdf": pdf()})):
+        other = verify(wrapped(pdf(), **{"don.pdf": changed}))
+        assert (other.verdict, other.clean) == (Verdict.UNSIGNED, False)
+        assert other.inner[0].report.signatures
+    rubbish = verify(wrapped(pdf(), **{"META-INF/timestamp.tst": b"x"}))
+    assert (rubbish.verdict, rubbish.clean) == (Verdict.MALFORMED, False)
     assert verify(wrapped(pdf(), them=b"x")).verdict is Verdict.MALFORMED
 
 
