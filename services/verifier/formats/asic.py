@@ -59,6 +59,7 @@ class AsicFormat:
 def _found(container: Container) -> Findings:
     name = container.kind.value
     counts = (container.xml_signatures, container.cms_signatures, container.tokens, container.manifests)
+    counts += (container.misplaced_signatures,)
     if any(len(names) > MAX_FILES for names in counts):
         raise ZipLimit(f"a container with more than {MAX_FILES} files of one kind in META-INF")
     if container.signed_otherwise and not (container.xml_signatures or container.cms_signatures):
@@ -69,7 +70,7 @@ def _found(container: Container) -> Findings:
         container.archive.content(each)
     manifests = _manifests(container)
     placed: list[Placed] = []
-    for file in container.xml_signatures:
+    for file in (*container.xml_signatures, *asic_signatures.misplaced(container)):
         placed += _named(asic_signatures.of_xml(container, file))
     for file in container.cms_signatures:
         placed += _named(asic_signatures.of_cms(container, file, manifests))
@@ -182,7 +183,10 @@ def _is_of_macros(container: Container, file: str) -> bool:
 
 
 def _strays(reached: frozenset[str], strays: Iterable[str]) -> list[Notice]:
-    """Files in META-INF that are none of the standard's, or are a manifest of nothing."""
+    """Files in META-INF that are none of the standard's, or are a manifest of nothing.
+
+    A signature file that lies elsewhere than the standard has it is one of them, for itself too.
+    """
     foreign = frozenset(strays) - reached
     if not foreign:
         return []
