@@ -18,10 +18,13 @@ from services.verifier.formats.xml_canonical import Form, NodeSet, canonical
 from services.verifier.formats.xml_input import DS, Intervals, Source, XmlError, XmlLimit, union
 from services.verifier.formats.xml_transforms import Data, UnsupportedTransform
 
-MAX_REFERENCES = 500
+MAX_REFERENCES = 5000
+"""Of one signature or manifest: as many as a container has members."""
 MAX_HASHED = 512 << 20
 _ELEMENT = 64
 """Octets that an element counts for beside its own: writing many small ones takes longer than one large one."""
+_STEP = 4096
+"""Octets that a reference and each of its transforms count for beside what they are over: each takes its time."""
 OBJECT = "http://www.w3.org/2000/09/xmldsig#Object"
 MANIFEST = "http://www.w3.org/2000/09/xmldsig#Manifest"
 _POINTER_ID = re.compile(r"""#xpointer\(id\((?:'([^']+)'|"([^"]+)")\)\)""")
@@ -87,10 +90,12 @@ class Resolver:
     keys: Mapping[str, PublicKeyTypes] = field(default_factory=dict)
 
     def references(self, signature: etree._Element, parent: etree._Element) -> list[Reference]:
-        """Those in a SignedInfo or Manifest. Raises XmlError where there are none or too many."""
+        """Those in a SignedInfo or Manifest. Raises XmlError where there are none, XmlLimit where there are too many."""
         found = [child for child in parent if child.tag == f"{DS}Reference"]
-        if not found or len(found) > MAX_REFERENCES:
-            raise XmlError(f"{len(found)} references, where 1 to {MAX_REFERENCES} are expected")
+        if not found:
+            raise XmlError("there is no reference where one is expected")
+        if len(found) > MAX_REFERENCES:
+            raise XmlLimit(f"{len(found)} references, at most {MAX_REFERENCES} are looked at")
         return [self.work_out(signature, one) for one in found]
 
     def work_out(self, signature: etree._Element, reference: etree._Element) -> Reference:
@@ -149,6 +154,7 @@ class Resolver:
 
     def _resolved(self, uri: str | None) -> Data | None:
         """XMLDSig 4.4.3.2 and 4.4.3.3: the five forms that stay in the document, and whatever is handed in beside it."""
+        self.spend(_STEP)
         source = self.source
         if uri in ("", "#xpointer(/)"):
             return NodeSet.of(source, source.root, comments=uri != "", whole=True)
@@ -187,9 +193,9 @@ class Resolver:
 
     def _applied(self, data: Data, step: etree._Element, signature: etree._Element) -> Data:
         if isinstance(data, bytes):
-            self.spend(len(data))
+            self.spend(_STEP + len(data))
         else:
-            self.spend(_weight(data) + (len(data.source.data) if data.whole else 0))
+            self.spend(_STEP + _weight(data) + (len(data.source.data) if data.whole else 0))
         return xml_transforms.apply(data, step, signature)
 
     def _hashed(self, label: str, data: Data) -> bytes:

@@ -131,9 +131,9 @@ def test_a_transform_that_is_not_known_to_be_safe_decides_nothing(
     assert reason in found.detail
 
 
-def test_too_many_transforms_and_references_are_refused(hierarchy: Hierarchy) -> None:
+def test_too_many_transforms_and_no_references_are_refused(hierarchy: Hierarchy) -> None:
     many = Target("", BODY.encode(), EXCLUSIVELY * 11)
-    for targets in ((many,), (WHOLE,) * 501):
+    for targets in ((many,), ()):
         found = only(verify(hierarchy, enveloped(signature(hierarchy.signer, *targets))))
         assert found.sub_indication is SubIndication.FORMAT_FAILURE
 
