@@ -58,9 +58,8 @@ class AsicFormat:
 
 def _found(container: Container) -> Findings:
     name = container.kind.value
-    counts = (container.xml_signatures, container.cms_signatures, container.tokens, container.manifests)
-    counts += (container.misplaced_signatures,)
-    if any(len(names) > MAX_FILES for names in counts):
+    signed = (container.xml_signatures, container.cms_signatures, container.misplaced_signatures)
+    if any(len(names) > MAX_FILES for names in (*signed, container.tokens, container.manifests)):
         raise ZipLimit(f"a container with more than {MAX_FILES} files of one kind in META-INF")
     if container.signed_otherwise and not (container.xml_signatures or container.cms_signatures):
         detail = "a ZIP file that is signed in another way than ASiC containers are"

@@ -82,12 +82,12 @@ def data_references(
     inside = source.numbers[signature]
     found = []
     for one in references:
-        if one.apex is None:
+        if one.left is None:
             found += [one] if one.outside else []
             continue
-        number = source.numbers[one.apex][0]
-        own = inside[0] <= number < inside[1] and one.apex is not signature
-        if not own or (_is_data(one.apex) and one.intervals):
+        number = source.numbers[one.left][0]
+        own = inside[0] <= number < inside[1] and one.left is not signature
+        if not own or (_is_data(one.left) and one.intervals):
             found.append(one)
     return [one for one in found if one.outside or one.intervals]
 

@@ -62,7 +62,8 @@ def _left_of(nodes: NodeSet) -> _Left:
 class Reference:
     """One reference, worked out. `intervals` are the elements of the document that it covers; none when detached.
 
-    `cut`: its transforms leave something of content outside the document unsigned.
+    `apex` is the element that the URI names, `left` the one that its transforms leave of that (the same where they leave
+    several parts). `cut`: its transforms leave something of content outside the document unsigned.
     """
 
     uri: str
@@ -75,6 +76,7 @@ class Reference:
     outside: bool = False
     comments: bool = False
     cut: bool = False
+    left: etree._Element | None = None
 
 
 @dataclass
@@ -131,6 +133,7 @@ class Resolver:
             outside=own is None,
             comments=own is not None and own.comments,
             cut=left is _Left.PART,
+            left=_one_left(own) if own is not None else None,
         )
 
     def octets(self, signature: etree._Element, reference: etree._Element, form: Form) -> bytes:
@@ -212,6 +215,15 @@ class Resolver:
 
 def _weight(nodes: NodeSet) -> int:
     return _ELEMENT * sum(end - start for start, end in nodes.intervals)
+
+
+def _one_left(nodes: NodeSet) -> etree._Element:
+    """The element of which these nodes are all and nothing else; the apex where there is none."""
+    if len(nodes.intervals) == 1:
+        element = nodes.source.elements[nodes.intervals[0][0]]
+        if nodes.source.numbers[element] == nodes.intervals[0]:
+            return element
+    return nodes.apex
 
 
 def _emptied(nodes: NodeSet) -> NodeSet:

@@ -219,9 +219,9 @@ def _manifests(
     """
     found: list[Reference] = []
     for one in references:
-        if one.type != MANIFEST or one.apex is None or one.state is not State.HOLDS:
+        if one.type != MANIFEST or one.left is None or one.state is not State.HOLDS:
             continue
-        manifests = [one.apex] if one.apex.tag == f"{DS}Manifest" else one.apex.findall(f"{DS}Manifest")
+        manifests = [one.left] if one.left.tag == f"{DS}Manifest" else one.left.findall(f"{DS}Manifest")
         for manifest in manifests:
             listed = resolver.references(signature, manifest)
             found += [each for each in listed if each.state is not State.MISSING]
@@ -258,15 +258,15 @@ def _misplaced(signature: etree._Element, references: Sequence[Reference]) -> Fa
             detail = "the counter-signature is not over the value of the signature that it stands in"
             return Fault(Indication.TOTAL_FAILED, SubIndication.HASH_FAILURE, detail)
     for one in references:
-        if one.apex is None or one.outside:
+        if one.left is None or one.outside:
             continue
-        parent = one.apex.getparent()
+        parent = one.left.getparent()
         above = parent.getparent() if parent is not None else None
-        if one.type == OBJECT and parent is not signature and not _is_apart(one.apex):
+        if one.type == OBJECT and parent is not signature and not _is_apart(one.left):
             what = "an Object of the signature"
         elif one.type == MANIFEST and signature not in (parent, above):
             what = "a Manifest of the signature"
-        elif one.type.endswith("#SignedProperties") and not _in_own_object(signature, one.apex):
+        elif one.type.endswith("#SignedProperties") and not _in_own_object(signature, one.left):
             what = "the signature's own SignedProperties"
         else:
             continue
