@@ -24,7 +24,7 @@ from services.verifier.formats.xml_input import (
     union,
     without,
 )
-from services.verifier.formats.xml_references import Reference
+from services.verifier.formats.xml_references import Reference, comment_splits_text
 
 MAX_NAMED = 5
 
@@ -56,7 +56,9 @@ def leftover(source: Source, signatures: Sequence[etree._Element], signed: Inter
         for one in signature.findall(f"{DS}Object")
         if not _is_properties(one) and not _touches(signed, source.numbers[one])
     )
-    return Leftover(elements, objects, _comment_splits_text(source), machinery, telling, _by_name(elements))
+    return Leftover(
+        elements, objects, comment_splits_text(source.root), machinery, telling, _by_name(elements)
+    )
 
 
 def report(
@@ -68,7 +70,7 @@ def report(
     cut = [one for one in data if one.cut]
     notices += [Notice(Code.PARTLY_SIGNED, f"not signed: parts of {described(source, cut)}")] if cut else []
     outside = bool(data) and all(one.outside for one in data)
-    whole = (outside and not cut) or not notices
+    whole = (outside and not any(one.cut or one.split for one in data)) or not notices
     protected = union(*(one.intervals for one in data), left.machinery)
     alone = next(_unprotected(source, left.telling, protected), None) is None
     kind = Coverage.WHOLE if whole and (outside or alone) else Coverage.PARTIAL
@@ -176,7 +178,7 @@ def _wrapped(
             found.append(
                 f"what is signed, {path}, stands deep in the document, at a place that is not signed"
             )
-    if left.split_text:
+    if left.split_text or any(one.split for one in data):
         found.append("comments, which no signature covers, stand in the middle of text")
     return [Notice(Code.WRAPPING, detail) for detail in dict.fromkeys(found)][:MAX_NAMED]
 
@@ -192,12 +194,3 @@ def _by_name(elements: Sequence[etree._Element]) -> dict[str, list[etree._Elemen
             seen.add(up)
             found.setdefault(local_name(up), []).append(up)
     return found
-
-
-def _comment_splits_text(source: Source) -> bool:
-    for comment in source.root.iter(etree.Comment):
-        before, parent = comment.getprevious(), comment.getparent()
-        text = before.tail if before is not None else parent.text if parent is not None else None
-        if text and text.strip() and comment.tail and comment.tail.strip():
-            return True
-    return False

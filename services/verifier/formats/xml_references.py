@@ -15,7 +15,7 @@ from services.verifier import algorithms
 from services.verifier.formats import xml_transforms
 from services.verifier.formats.xml_algorithms import UnknownMethod, digest_of, octets_of
 from services.verifier.formats.xml_canonical import Form, NodeSet, canonical
-from services.verifier.formats.xml_input import DS, Intervals, Source, XmlError, XmlLimit, union
+from services.verifier.formats.xml_input import DS, Intervals, Source, XmlError, XmlLimit, parse, union
 from services.verifier.formats.xml_transforms import Data, UnsupportedTransform
 
 MAX_REFERENCES = 5000
@@ -63,7 +63,8 @@ class Reference:
     """One reference, worked out. `intervals` are the elements of the document that it covers; none when detached.
 
     `apex` is the element that the URI names, `left` the one that its transforms leave of that (the same where they leave
-    several parts). `cut`: its transforms leave something of content outside the document unsigned.
+    several parts). `cut`: its transforms leave something of content outside the document unsigned. `split`: comments that
+    they leave out of such content stand in the middle of its text.
     """
 
     uri: str
@@ -77,6 +78,7 @@ class Reference:
     comments: bool = False
     cut: bool = False
     left: etree._Element | None = None
+    split: bool = False
 
 
 @dataclass
@@ -111,7 +113,7 @@ class Resolver:
             start = data
             digest = digest_of(reference)
             stated = octets_of(reference.find(f"{DS}DigestValue"), "DigestValue")
-            data, nodes, left = self._transformed(data, reference, signature)
+            data, nodes, left, split = self._transformed(data, reference, signature)
             if not left:
                 raise XmlError(f'the transforms leave nothing of "{name[:80]}" to be signed')
             actual = self._hashed(digest, data)
@@ -134,6 +136,7 @@ class Resolver:
             comments=own is not None and own.comments,
             cut=left is _Left.PART,
             left=_one_left(own) if own is not None else None,
+            split=split,
         )
 
     def octets(self, signature: etree._Element, reference: etree._Element, form: Form) -> bytes:
@@ -174,25 +177,35 @@ class Resolver:
 
     def _transformed(
         self, data: Data, reference: etree._Element, signature: etree._Element
-    ) -> tuple[Data, NodeSet | None, _Left]:
+    ) -> tuple[Data, NodeSet | None, _Left, bool]:
         """The data after all transforms, the last node set on the way that is of this document, and what is left.
 
-        The last is told of content outside this document.
+        The last is told of content outside this document, and so is whether comments split text that is signed.
         """
         groups = reference.findall(f"{DS}Transforms")
         steps = [child for group in groups for child in group if child.tag == f"{DS}Transform"]
         if len(groups) > 1 or len(steps) > xml_transforms.MAX_TRANSFORMS:
             raise XmlError(f"more than {xml_transforms.MAX_TRANSFORMS} transforms of a reference")
-        nodes, left = data if isinstance(data, NodeSet) else None, _Left.ALL
+        nodes, left, split = data if isinstance(data, NodeSet) else None, _Left.ALL, False
         for step in steps:
-            data = self._applied(data, step, signature)
+            before, data = data, self._applied(data, step, signature)
+            if isinstance(before, bytes) and xml_transforms.drops_comments(step):
+                split = split or self._split(before)
             if isinstance(data, NodeSet) and data.source is self.source:
                 nodes = data
             elif isinstance(data, NodeSet):
                 # Filtered again after it was read anew: what is left cannot be said in this document's elements.
                 left = min(left, _left_of(data)) if nodes is None else left
                 nodes = None if nodes is None else _emptied(nodes)
-        return data, nodes, left
+        return data, nodes, left, split
+
+    def _split(self, data: bytes) -> bool:
+        """True for XML of its own with comments in the middle of text. Raises XmlError."""
+        octets = data.replace(b"\0", b"") if data[:2] in (b"\xff\xfe", b"\xfe\xff") else data
+        if b"<!--" not in octets:
+            return False
+        self.spend(len(data))
+        return comment_splits_text(parse(data).getroot())
 
     def _applied(self, data: Data, step: etree._Element, signature: etree._Element) -> Data:
         if isinstance(data, bytes):
@@ -228,6 +241,16 @@ def _one_left(nodes: NodeSet) -> etree._Element:
 
 def _emptied(nodes: NodeSet) -> NodeSet:
     return NodeSet(nodes.source, nodes.apex, (), nodes.whole, nodes.comments)
+
+
+def comment_splits_text(root: etree._Element) -> bool:
+    """True where a comment stands in the middle of text: some readers take what is before it for all."""
+    for comment in root.iter(etree.Comment):
+        before, parent = comment.getprevious(), comment.getparent()
+        text = before.tail if before is not None else parent.text if parent is not None else None
+        if text and text.strip() and comment.tail and comment.tail.strip():
+            return True
+    return False
 
 
 def covered(references: list[Reference]) -> Intervals:

@@ -173,3 +173,16 @@ def test_beside_a_signature_file_others_are_strangers(hierarchy: Hierarchy) -> N
     assert len(report.signatures) == 1
     assert not report.clean
     assert Code.NOT_ALL_SIGNED in codes(report)
+
+
+def test_a_comment_that_splits_text_of_a_canonicalised_member_is_never_clean(hierarchy: Hierarchy) -> None:
+    content = "<don><tien>100</tien></don>"
+    whole = signature(hierarchy.signer, Target("don.xml", content.encode(), EXCLUSIVELY))
+    files = {**MIMETYPE, "don.xml": content.encode(), FILE: signature_file(whole)}
+    assert verify(hierarchy, files).clean
+    split = {**files, "don.xml": content.replace("100", "1<!-- -->00").encode()}
+    report = verify(hierarchy, split)
+    assert (report.verdict, report.clean) == (Verdict.VALID, False)
+    assert Code.WRAPPING in codes(report)
+    as_it_is = signature(hierarchy.signer, Target("don.xml", split["don.xml"], ""))
+    assert verify(hierarchy, {**split, FILE: signature_file(as_it_is)}).clean
