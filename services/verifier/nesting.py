@@ -130,6 +130,9 @@ def _is_stamped(report: DocumentReport) -> bool:
 
 
 def _broken(report: DocumentReport) -> bool:
+    if report.clean:
+        # What failed in it is then a time-stamp beside its signatures.
+        return False
     if any(one.code is Code.INNER_BROKEN for one in report.notices):
         return True
     return any(

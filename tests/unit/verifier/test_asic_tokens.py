@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from services.kernel.values import DigestAlgorithm
 from services.verifier.domain import Code, Indication, SignatureKind, SubIndication, Verdict
 from services.verifier.formats import zip_members
+from services.verifier.reports import sentences
 from tests.support import stamping
 from tests.support.containers import (
     FILES,
@@ -91,6 +92,7 @@ def test_a_broken_archive_time_stamp_takes_nothing_from_a_signature(form: str, k
     assert signature.signing_time.source.value != "archive_time_stamp"
     assert Code.TS_BAD in {notice.code for notice in signature.notices}
     assert (token.indication, token.sub_indication) == (Indication.TOTAL_FAILED, SubIndication.HASH_FAILURE)
+    assert sentences.of_signature(token) == sentences.of_code(Code.TS_BAD)
     changed = verify(packed({**broken, "to-trinh.txt": b"To trinh so 16"}))
     assert changed.verdict is Verdict.INVALID
     added = verify(packed({**broken, "them.txt": b"khong ai ky"}))
