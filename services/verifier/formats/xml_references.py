@@ -27,6 +27,7 @@ _STEP = 4096
 """Octets that a reference and each of its transforms count for beside what they are over: each takes its time."""
 OBJECT = "http://www.w3.org/2000/09/xmldsig#Object"
 MANIFEST = "http://www.w3.org/2000/09/xmldsig#Manifest"
+_WHOLE = ("", "#xpointer(/)")
 _POINTER_ID = re.compile(r"""#xpointer\(id\((?:'([^']+)'|"([^"]+)")\)\)""")
 
 Resolve = Callable[[str], bytes | None]
@@ -100,6 +101,8 @@ class Resolver:
             raise XmlError("there is no reference where one is expected")
         if len(found) > MAX_REFERENCES:
             raise XmlLimit(f"{len(found)} references, at most {MAX_REFERENCES} are looked at")
+        # Refused before the work and not in the midst of it, where they are over the same large part again and again.
+        self._require_left(sum(map(self._elements, found)) * _ELEMENT)
         return [self.work_out(signature, one) for one in found]
 
     def work_out(self, signature: etree._Element, reference: etree._Element) -> Reference:
@@ -162,7 +165,7 @@ class Resolver:
         """XMLDSig 4.4.3.2 and 4.4.3.3: the five forms that stay in the document, and whatever is handed in beside it."""
         self.spend(_STEP)
         source = self.source
-        if uri in ("", "#xpointer(/)"):
+        if uri in _WHOLE:
             return NodeSet.of(source, source.root, comments=uri != "", whole=True)
         if uri is not None and uri.startswith("#"):
             match = _POINTER_ID.fullmatch(uri)
@@ -219,10 +222,21 @@ class Resolver:
         self.spend(len(octets))
         return algorithms.digest(label, octets)
 
+    def _elements(self, reference: etree._Element) -> int:
+        """How many elements of the document its URI names; 0 where that is not simply said."""
+        uri = reference.get("URI")
+        if uri in _WHOLE:
+            return len(self.source.elements)
+        named = self.source.ids.get(uri[1:], []) if uri is not None and uri.startswith("#") else []
+        return sum(end - start for start, end in (self.source.numbers[one] for one in named[:1]))
+
     def spend(self, octets: int) -> None:
         """Count octets that are worked on. Raises XmlLimit."""
+        self._require_left(octets)
         self.spent += octets
-        if self.spent > MAX_HASHED:
+
+    def _require_left(self, octets: int) -> None:
+        if self.spent + octets > MAX_HASHED:
             raise XmlLimit(f"the signatures make more than {MAX_HASHED} octets to hash")
 
 
