@@ -377,18 +377,22 @@ def verdict_of(report: SignatureReport) -> Verdict:
     return Verdict.INDETERMINATE
 
 
-def worst(reports: tuple[SignatureReport, ...], *, stamps_speak: bool = False) -> Verdict:
+def worst(
+    reports: tuple[SignatureReport, ...], *, stamps_speak: bool = False, stamps_apart: bool = False
+) -> Verdict:
     """Verdict of a document with these signatures: that of the worst; UNSIGNED when there is none.
 
     A document time-stamp speaks for the document only when it is broken: it cannot make a document signed. Where the
-    document is itself a time-stamp, its word counts (`stamps_speak`).
+    document is itself a time-stamp, its word counts (`stamps_speak`). Where time-stamps are files of their own
+    (`stamps_apart`), one that does not hold proves nothing and takes nothing from the signatures beside it; one that
+    cannot be read may be anything, and is not overlooked.
     """
-    counted = [
-        r
-        for r in reports
-        if stamps_speak or r.kind is SignatureKind.SIGNATURE or r.indication is Indication.TOTAL_FAILED
-    ]
-    if not counted:
-        return Verdict.UNSIGNED
-    found = {verdict_of(r) for r in counted}
-    return next(v for v in Verdict if v in found)
+
+    def counts(report: SignatureReport) -> bool:
+        if stamps_speak or report.kind is SignatureKind.SIGNATURE:
+            return True
+        unread = report.sub_indication is SubIndication.FORMAT_FAILURE
+        return report.indication is Indication.TOTAL_FAILED and (unread or not stamps_apart)
+
+    found = {verdict_of(report) for report in reports if counts(report)}
+    return next((verdict for verdict in Verdict if verdict in found), Verdict.UNSIGNED)

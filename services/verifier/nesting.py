@@ -12,7 +12,15 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
-from services.verifier.domain import Code, DocumentReport, Indication, InnerReport, Notice, Verdict
+from services.verifier.domain import (
+    Code,
+    Coverage,
+    DocumentReport,
+    Indication,
+    InnerReport,
+    Notice,
+    Verdict,
+)
 from services.verifier.ports import Content, Findings, SubmittedDocument
 
 MAX_DEPTH = 3
@@ -70,7 +78,7 @@ class Nesting:
             # Without a signature of its own, what it carries still counts for what is round it.
             left_out = left_out or _left_out(inner)
         whole = _stained(report, tuple(found), left_out=left_out)
-        if findings.content_speaks and not left_out and len(found) == 1:
+        if findings.content_speaks and _is_stamped(report) and not left_out and len(found) == 1:
             return _spoken_for(whole, found[0].report)
         return whole
 
@@ -113,7 +121,18 @@ def _spoken_for(report: DocumentReport, inner: DocumentReport) -> DocumentReport
     return replace(report, verdict=inner.verdict, clean=inner.clean, notices=notices)
 
 
+def _is_stamped(report: DocumentReport) -> bool:
+    """True where a time-stamp over all of it was not found to fail: without one there is no wrapping, only a file."""
+    return any(
+        one.indication is not Indication.TOTAL_FAILED and one.coverage.coverage is Coverage.WHOLE
+        for one in report.signatures
+    )
+
+
 def _broken(report: DocumentReport) -> bool:
+    if report.clean:
+        # What failed in it is then a time-stamp beside its signatures.
+        return False
     if any(one.code is Code.INNER_BROKEN for one in report.notices):
         return True
     return any(

@@ -167,8 +167,9 @@ class Findings:
     """What a reader made of a document. `obstacle` says why it could not be read; its signatures are then unknown.
 
     `contents` are the documents that the file carries; what came in beside it is none of them. `stamps_speak`: the file
-    is nothing but a time-stamp, whose word is the document's. `content_speaks`: the file is nothing but a time-stamped
-    wrapping of one document, whose verdict is the file's where it is signed.
+    is nothing but a time-stamp, whose word is the document's. `stamps_apart`: its time-stamps are files of their own, and
+    one that does not hold says nothing of the rest. `content_speaks`: the file is nothing but a time-stamped wrapping of
+    one document, whose verdict is the file's where it is signed and a time-stamp over it holds.
     """
 
     format: str
@@ -176,6 +177,7 @@ class Findings:
     obstacle: Notice | None = None
     contents: Sequence[Content] = ()
     stamps_speak: bool = False
+    stamps_apart: bool = False
     content_speaks: bool = False
 
 

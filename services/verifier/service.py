@@ -11,7 +11,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from services.verifier.domain import Code, DocumentReport, Notice, SignatureReport, Verdict, worst
+from services.verifier.domain import (
+    Code,
+    DocumentReport,
+    Indication,
+    Notice,
+    SignatureReport,
+    Verdict,
+    worst,
+)
 from services.verifier.formats import beside
 from services.verifier.nesting import Nesting
 from services.verifier.ports import Findings, SignatureFormat, SubmittedDocument, TrustMaterial
@@ -100,9 +108,11 @@ class VerificationService:
         at: datetime,
     ) -> DocumentReport:
         verdict, notices = _document_verdict(findings, reports)
+        # What failed and leaves the verdict valid is a time-stamp that has no say in it.
+        holding = (one for one in reports if one.indication is not Indication.TOTAL_FAILED)
         return DocumentReport(
             verdict=verdict,
-            clean=verdict is Verdict.VALID and all(report.clean for report in reports),
+            clean=verdict is Verdict.VALID and all(report.clean for report in holding),
             signatures=reports,
             format=findings.format,
             size=len(document.data),
@@ -155,5 +165,5 @@ def _document_verdict(
     if findings.obstacle is not None:
         damaged = findings.obstacle.code is Code.DOC_MALFORMED
         return (Verdict.MALFORMED if damaged else Verdict.INDETERMINATE), (findings.obstacle,)
-    verdict = worst(reports, stamps_speak=findings.stamps_speak)
+    verdict = worst(reports, stamps_speak=findings.stamps_speak, stamps_apart=findings.stamps_apart)
     return verdict, (Notice(Code.NOT_SIGNED),) if verdict is Verdict.UNSIGNED else ()

@@ -21,6 +21,7 @@ from services.verifier.formats import asic_manifest, asic_signatures, asic_stamp
 from services.verifier.formats.asic_container import Container, Kind
 from services.verifier.formats.asic_manifest import Manifest
 from services.verifier.formats.asic_signatures import Placed
+from services.verifier.formats.asic_stamps import Stamp
 from services.verifier.formats.xml_input import XmlError
 from services.verifier.formats.zip_members import Archive
 from services.verifier.formats.zip_records import ZipEncrypted, ZipError, ZipLimit
@@ -57,8 +58,8 @@ class AsicFormat:
 
 def _found(container: Container) -> Findings:
     name = container.kind.value
-    counts = (container.xml_signatures, container.cms_signatures, container.tokens, container.manifests)
-    if any(len(names) > MAX_FILES for names in counts):
+    signed = (container.xml_signatures, container.cms_signatures, container.misplaced_signatures)
+    if any(len(names) > MAX_FILES for names in (*signed, container.tokens, container.manifests)):
         raise ZipLimit(f"a container with more than {MAX_FILES} files of one kind in META-INF")
     if container.signed_otherwise and not (container.xml_signatures or container.cms_signatures):
         detail = "a ZIP file that is signed in another way than ASiC containers are"
@@ -68,7 +69,7 @@ def _found(container: Container) -> Findings:
         container.archive.content(each)
     manifests = _manifests(container)
     placed: list[Placed] = []
-    for file in container.xml_signatures:
+    for file in (*container.xml_signatures, *asic_signatures.misplaced(container)):
         placed += _named(asic_signatures.of_xml(container, file))
     for file in container.cms_signatures:
         placed += _named(asic_signatures.of_cms(container, file, manifests))
@@ -84,14 +85,14 @@ def _found(container: Container) -> Findings:
             found,
             one,
             [*_uncovered(container, reach, files, index), *_strays(reach[index], strays)],
+            _form_fault(container, one, stamps),
         )
         for index, (found, one) in enumerate(zip(finished, placed, strict=True))
     ]
     signatures += [_stray_bytes(container, asic_stamps.as_signature(one, container)) for one in stamps]
     contents = _contents(container, signatures, reach)
-    return Findings(
-        name, signatures, contents=contents, content_speaks=_is_wrapping(container, placed, strays)
-    )
+    wrapping = _is_wrapping(container, placed, strays)
+    return Findings(name, signatures, contents=contents, stamps_apart=True, content_speaks=wrapping)
 
 
 def _contents(
@@ -181,7 +182,10 @@ def _is_of_macros(container: Container, file: str) -> bool:
 
 
 def _strays(reached: frozenset[str], strays: Iterable[str]) -> list[Notice]:
-    """Files in META-INF that are none of the standard's, or are a manifest of nothing."""
+    """Files in META-INF that are none of the standard's, or are a manifest of nothing.
+
+    A signature file that lies elsewhere than the standard has it is one of them, for itself too.
+    """
     foreign = frozenset(strays) - reached
     if not foreign:
         return []
@@ -189,9 +193,9 @@ def _strays(reached: frozenset[str], strays: Iterable[str]) -> list[Notice]:
 
 
 def _in_container(
-    container: Container, found: FoundSignature, placed: Placed, more: Sequence[Notice]
+    container: Container, found: FoundSignature, placed: Placed, more: Sequence[Notice], form: Fault | None
 ) -> FoundSignature:
-    """What the container makes of a signature that its own format has read."""
+    """What the container makes of a signature that its own format has read; `form` is what is wrong with itself."""
     found = _stray_bytes(container, found)
     if placed.counter:
         return found
@@ -208,15 +212,15 @@ def _in_container(
     coverage = found.coverage
     if coverage.coverage is not Coverage.UNKNOWN:
         coverage = CoverageReport(kind, covered, sum(sizes.values()))
-    fault, form = found.fault, _form_fault(container, placed)
+    fault = found.fault
     if fault is None or (len(container.objects) > 1 and fault.indication is Indication.INDETERMINATE):
         # That it cannot be said which file a signature is over comes from there being too many.
         fault = form or fault
     return replace(found, notices=(*kept, *more, *records), coverage=coverage, fault=fault)
 
 
-def _form_fault(container: Container, placed: Placed) -> Fault | None:
-    """Containers that do not say what they are, and more than one file in ASiC-S (clause 4.3.3).
+def _form_fault(container: Container, placed: Placed, stamps: Sequence[Stamp]) -> Fault | None:
+    """Containers that do not say what they are, and more than one file or form of proof in ASiC-S (clause 4.3.3).
 
     Without a media type a container is taken for what it holds. A signature by a policy of its own is not: what the
     policy demands of the container is not known here, and no policy does with less than the standard.
@@ -227,6 +231,9 @@ def _form_fault(container: Container, placed: Placed) -> Fault | None:
         sub = Indication.TOTAL_FAILED, SubIndication.FORMAT_FAILURE
     elif container.kind is Kind.ASIC_S and len(files) > 1:
         detail = f"an ASiC-S container has one signature file, this one has {len(files)}"
+        sub = Indication.TOTAL_FAILED, SubIndication.FORMAT_FAILURE
+    elif container.kind is Kind.ASIC_S and any(one.manifest is None for one in stamps):
+        detail = "an ASiC-S container has a signature or a time-stamp over its file, this one has both"
         sub = Indication.TOTAL_FAILED, SubIndication.FORMAT_FAILURE
     elif placed.bound and not container.declared:
         detail = "a signature with a policy, in a container that does not say by its media type what it is"

@@ -16,6 +16,8 @@ _MIMETYPE = "mimetype"
 _MAX_MEDIA_TYPE = 200
 _OPEN_DOCUMENT = "application/vnd.oasis.opendocument."
 _XML = re.compile(r"META-INF/[^/]*signatures[^/]*\.xml", re.IGNORECASE)
+_MISPLACED = re.compile(r"META-INF/(?:[^/]+/)*[^/]*signature[^/]*\.xml", re.IGNORECASE)
+"""Where makers from before the standard have them: in a folder of their own (ADOC), in the singular (BDOC 1.0)."""
 _CMS = re.compile(r"META-INF/[^/]*signature[^/]*\.p7[sm]", re.IGNORECASE)
 _TOKEN = re.compile(r"META-INF/[^/]*timestamp[^/]*\.tst", re.IGNORECASE)
 _MANIFEST = re.compile(r"META-INF/[^/]*ASiC(Archive)?Manifest[^/]*\.xml", re.IGNORECASE)
@@ -41,6 +43,8 @@ class Kind(Enum):
 _MEDIA_TYPES = {
     "application/vnd.etsi.asic-s+zip": Kind.ASIC_S,
     "application/vnd.etsi.asic-e+zip": Kind.ASIC_E,
+    # BDOC 1.0, of which the standard's form was made.
+    "application/vnd.bdoc-1.0": Kind.ASIC_E,
 }
 
 
@@ -93,6 +97,13 @@ class Container:
     def signed_otherwise(self) -> bool:
         """True for a file with signatures of a form that is not read here."""
         return any(_OTHERS_SIGNATURES.match(name) for name in self.archive.members)
+
+    @property
+    def misplaced_signatures(self) -> tuple[str, ...]:
+        """Names under which signatures may stand that the standard has elsewhere, in a container with none there."""
+        if self.xml_signatures or self.cms_signatures:
+            return ()
+        return tuple(name for name in self.strangers if _MISPLACED.fullmatch(name))
 
     def _guessed(self) -> Container:
         """Clause 4.3.3.1: the media type may be left out; then what is there says what it is."""

@@ -81,17 +81,31 @@ def of_xml(container: Container, name: str) -> list[Placed]:
     if not findings.signatures or len(findings.signatures) != len(elements):
         missing = Notice(Code.DOC_MALFORMED, f"{name} holds no signature that can be told from others")
         return [Placed(_unreadable(missing), name)]
+    counters = [xades.countersigned(element) is not None for element in elements]
+    # Its reader has seen to it that one that stands in a signature is over that one's value.
+    own = {name} if counters.count(False) == 1 else set[str]()
     return [
         Placed(
             found,
             name,
             _members(container, element, alone),
-            counter=xades.countersigned(element) is not None,
+            counter=counter,
             bound=any(local_name(one) == "SignaturePolicyId" for one in element.iter("*")),
-            countersigned=_countersigned(container, element),
+            countersigned=_countersigned(container, element) | (own if counter else set()),
         )
-        for found, element in zip(findings.signatures, elements, strict=True)
+        for found, element, counter in zip(findings.signatures, elements, counters, strict=True)
     ]
+
+
+def misplaced(container: Container) -> tuple[str, ...]:
+    """Files that are no signature files by their name, and hold XML signatures. Raises ZipError."""
+    found = []
+    for name in container.misplaced_signatures:
+        content = container.archive.content(name)
+        container.archive.spend_on_xml(content)
+        if _signatures(content):
+            found.append(name)
+    return tuple(found)
 
 
 def _signatures(data: bytes) -> list[etree._Element]:

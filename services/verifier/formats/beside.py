@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
+from urllib.parse import unquote
 
 from services.verifier.domain import Code, Coverage, CoverageReport, Indication, Notice, SubIndication
 from services.verifier.ports import Fault, Findings, FoundSignature, SubmittedDocument
@@ -16,6 +17,22 @@ def handed_in(document: SubmittedDocument) -> Mapping[str, bytes]:
     if document.named:
         return document.named
     return {"": document.detached} if document.detached is not None else {}
+
+
+def answering(named: Mapping[str, bytes], uris: Iterable[str]) -> Callable[[str], str]:
+    """The name of the content, of those that were handed in, that answers one of a signature's URIs; or of none.
+
+    A single one may have been renamed and answers every URI, unless its name is that of one of several.
+    """
+    if len(named) > 1:
+        return _file_name
+    only = next(iter(named), "")
+    renamed = not only or all(_file_name(uri) != only for uri in uris)
+    return lambda uri: only if renamed or not uri else _file_name(uri)
+
+
+def _file_name(uri: str) -> str:
+    return unquote(uri).rpartition("/")[2]
 
 
 def judged(findings: Findings, document: SubmittedDocument, used: Collection[str] = ()) -> Findings:

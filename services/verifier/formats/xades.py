@@ -27,6 +27,8 @@ NAMESPACES = (
 )
 _TIME = re.compile(r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:\.(\d{1,12}))?(Z|[+-]\d\d:\d\d)?")
 MAX_REFERENCES = 50
+_OF_NOBODY = CertificateReference(DIGEST_OIDS["SHA-256"], b"")
+"""A reference whose digest is no certificate's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,14 +119,25 @@ def _certificate(
 
 
 def _reference(certificate: etree._Element, namespace: str) -> CertificateReference:
+    """The digest of one certificate. A value that none can have fits nobody: integrity does not depend on who signed."""
     digest = certificate.find(f"{namespace}CertDigest")
     if digest is None:
         raise XmlError("a certificate's reference has no digest")
+    # XAdES 1.1.1 (TS 101 903, and DDOC with it) has the members of a digest in its own namespace.
+    within = [one for one in (DS, namespace) if digest.find(f"{one}DigestMethod") is not None]
+    if len(within) != 1:
+        raise XmlError("there is not exactly one DigestMethod")
     try:
-        oid = DIGEST_OIDS[digest_of(digest)]
-    except UnknownMethod as error:
-        raise XmlError(str(error)) from error
-    return CertificateReference(oid, octets_of(digest.find(f"{DS}DigestValue"), "DigestValue"))
+        oid = DIGEST_OIDS[digest_of(digest, within[0])]
+    except UnknownMethod:
+        return _OF_NOBODY
+    value = digest.findall(f"{within[0]}DigestValue")
+    if len(value) != 1:
+        raise XmlError("there is not exactly one DigestValue")
+    try:
+        return CertificateReference(oid, octets_of(value[0], "DigestValue"))
+    except XmlError:
+        return _OF_NOBODY
 
 
 def _issuer_serial(element: etree._Element | None) -> tuple[bytes, int | None]:

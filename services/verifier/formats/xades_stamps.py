@@ -7,7 +7,7 @@ counts by its imprint over this very signature, a value by its issuer's signatur
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from cryptography.hazmat.primitives import hashes
@@ -155,7 +155,10 @@ def _content_stamps(signature: Signature, element: etree._Element) -> tuple[list
     if element.tag == f"{V132}AllDataObjectsTimeStamp":
         chosen = [(one, got) for one, got in listed if not got.type.endswith("#SignedProperties")]
     elif element.tag == f"{V132}IndividualDataObjectsTimeStamp":
-        named = [_included(listed, include) for include in element.findall(f"{V132}Include")]
+        by_id: dict[str, list[tuple[etree._Element, Reference]]] = {}
+        for pair in listed:
+            by_id.setdefault(pair[0].get("Id", ""), []).append(pair)
+        named = [_included(by_id, include) for include in element.findall(f"{V132}Include")]
         chosen = [pair for pair in named if pair is not None]
         if not chosen or len(chosen) != len(named):
             fault = "the content time-stamp names what is no reference of the signature"
@@ -172,11 +175,11 @@ def _content_stamps(signature: Signature, element: etree._Element) -> tuple[list
 
 
 def _included(
-    listed: list[tuple[etree._Element, Reference]], include: etree._Element
+    by_id: Mapping[str, list[tuple[etree._Element, Reference]]], include: etree._Element
 ) -> tuple[etree._Element, Reference] | None:
     """The reference that an Include names; it has to say that it means the data and not the element (5.1.4.4)."""
     uri = include.get("URI", "")
-    named = [pair for pair in listed if uri[:1] == "#" and pair[0].get("Id") == uri[1:]]
+    named = by_id.get(uri[1:], []) if uri[:1] == "#" and len(uri) > 1 else []
     whole = include.get("referencedData") in ("true", "1")
     return named[0] if len(named) == 1 and whole and len(include) == 0 else None
 

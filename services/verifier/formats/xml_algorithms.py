@@ -119,9 +119,9 @@ def scheme_of(method: etree._Element) -> SignatureAlgorithm:
     return _METHODS[name]
 
 
-def digest_of(parent: etree._Element) -> str:
+def digest_of(parent: etree._Element, namespace: str = DS) -> str:
     """Label of the digest that a DigestMethod in this element names. Raises UnknownMethod, XmlError."""
-    methods = [child for child in parent if child.tag == f"{DS}DigestMethod"]
+    methods = [child for child in parent if child.tag == f"{namespace}DigestMethod"]
     if len(methods) != 1:
         raise XmlError("there is not exactly one DigestMethod")
     name = methods[0].get("Algorithm", "")

@@ -6,8 +6,10 @@ elements around them, is left over by all of its signatures together.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 
 from lxml import etree
 
@@ -18,12 +20,11 @@ from services.verifier.formats.xml_input import (
     Intervals,
     Source,
     children,
-    common,
     local_name,
     union,
     without,
 )
-from services.verifier.formats.xml_references import Reference
+from services.verifier.formats.xml_references import Reference, comment_splits_text
 
 MAX_NAMED = 5
 
@@ -35,26 +36,29 @@ class Leftover:
     elements: tuple[etree._Element, ...]
     objects: tuple[etree._Element, ...]
     split_text: bool
+    machinery: Intervals
+    """The signatures themselves."""
+    telling: tuple[int, ...]
+    """Numbers of the elements outside of signatures that say something where nothing in them is signed."""
+    rivals: Mapping[str, Sequence[etree._Element]]
+    """The elements and all that they stand in, by local name."""
 
 
 def leftover(source: Source, signatures: Sequence[etree._Element], signed: Intervals) -> Leftover:
     """Look at what `signed`, that of all signatures together, leaves."""
     machinery = union(source.numbers[one] for one in signatures)
-    bare = without(((0, len(source.elements)),), (*signed, *machinery))
+    telling = tuple(_telling(source, machinery))
     protected = union(signed, machinery)
-    elements = tuple(
-        element
-        for start, end in bare
-        for element in source.elements[start:end]
-        if _says_something(source, element, protected)
-    )
+    elements = tuple(_unprotected(source, telling, protected))
     objects = tuple(
         one
         for signature in signatures
         for one in signature.findall(f"{DS}Object")
-        if not _is_properties(one) and not common((source.numbers[one],), signed)
+        if not _is_properties(one) and not _touches(signed, source.numbers[one])
     )
-    return Leftover(elements, objects, _comment_splits_text(source))
+    return Leftover(
+        elements, objects, comment_splits_text(source.root), machinery, telling, _by_name(elements)
+    )
 
 
 def report(
@@ -66,14 +70,9 @@ def report(
     cut = [one for one in data if one.cut]
     notices += [Notice(Code.PARTLY_SIGNED, f"not signed: parts of {described(source, cut)}")] if cut else []
     outside = bool(data) and all(one.outside for one in data)
-    whole = (outside and not cut) or not notices
-    protected = union(*(one.intervals for one in data), _machinery(source))
-    rest = without(((0, len(source.elements)),), protected)
-    alone = not any(
-        _says_something(source, element, protected)
-        for start, end in rest
-        for element in source.elements[start:end]
-    )
+    whole = (outside and not any(one.cut or one.split for one in data)) or not notices
+    protected = union(*(one.intervals for one in data), left.machinery)
+    alone = next(_unprotected(source, left.telling, protected), None) is None
     kind = Coverage.WHOLE if whole and (outside or alone) else Coverage.PARTIAL
     return CoverageReport(kind, size if kind is Coverage.WHOLE else 0, size), tuple(notices)
 
@@ -85,12 +84,12 @@ def data_references(
     inside = source.numbers[signature]
     found = []
     for one in references:
-        if one.apex is None:
+        if one.left is None:
             found += [one] if one.outside else []
             continue
-        number = source.numbers[one.apex][0]
-        own = inside[0] <= number < inside[1] and one.apex is not signature
-        if not own or (_is_data(one.apex) and one.intervals):
+        number = source.numbers[one.left][0]
+        own = inside[0] <= number < inside[1] and one.left is not signature
+        if not own or (_is_data(one.left) and one.intervals):
             found.append(one)
     return [one for one in found if one.outside or one.intervals]
 
@@ -100,10 +99,6 @@ def described(source: Source, data: Sequence[Reference]) -> str:
     named = [f'"{one.uri[:80]}"' if one.apex is None else source.path(one.apex) for one in data]
     more = f" and {len(named) - MAX_NAMED} more" if len(named) > MAX_NAMED else ""
     return ", ".join(named[:MAX_NAMED]) + more
-
-
-def _machinery(source: Source) -> list[Interval]:
-    return [source.numbers[one] for one in source.root.iter(f"{DS}Signature")]
 
 
 def _is_data(element: etree._Element) -> bool:
@@ -126,63 +121,76 @@ def _is_properties(element: etree._Element) -> bool:
     return bool(inside) and names <= {"QualifyingProperties", "QualifyingPropertiesReference", "KeyInfo"}
 
 
-def _says_something(source: Source, element: etree._Element, protected: Intervals) -> bool:
-    """True for an uncovered element with text of its own, or without anything signed in it and more than a name."""
-    texts = [element.text, *(child.tail for child in element)]
-    if any(text and text.strip() for text in texts):
-        return True
-    if len(element) == 0:
-        return bool(element.attrib)
-    return not common((source.numbers[element],), protected) and bool(element.attrib)
+def _telling(source: Source, machinery: Intervals) -> Iterator[int]:
+    """Numbers of elements with text of their own, or with attributes and no signature in them."""
+    for start, end in without(((0, len(source.elements)),), machinery):
+        for number in range(start, end):
+            element = source.elements[number]
+            if _has_text(element) or (element.attrib and not _touches(machinery, source.numbers[element])):
+                yield number
+
+
+def _has_text(element: etree._Element) -> bool:
+    return any(text and text.strip() for text in (element.text, *(child.tail for child in element)))
+
+
+def _unprotected(source: Source, telling: Sequence[int], protected: Intervals) -> Iterator[etree._Element]:
+    """Those of these elements that are not covered; of those without text, where nothing in them is."""
+    for start, end in without(((0, len(source.elements)),), protected):
+        for number in telling[bisect_left(telling, start) : bisect_left(telling, end)]:
+            element = source.elements[number]
+            if _has_text(element) or not _touches(protected, source.numbers[element]):
+                yield element
+
+
+def _touches(intervals: Intervals, one: Interval) -> bool:
+    """True where the interval and these, which are in order and joined, have something in common."""
+    place = bisect_right(intervals, one[0], key=itemgetter(1))
+    return place < len(intervals) and intervals[place][0] < one[1]
 
 
 def _partly(source: Source, left: Leftover) -> list[Notice]:
-    named = [source.path(one) for one in (*left.elements, *left.objects)]
-    notices = []
-    if named:
-        more = f" and {len(named) - MAX_NAMED} more" if len(named) > MAX_NAMED else ""
-        detail = f"not signed: {', '.join(named[:MAX_NAMED])}{more}"
-        notices.append(Notice(Code.PARTLY_SIGNED, detail))
-    return notices
+    count = len(left.elements) + len(left.objects)
+    if not count:
+        return []
+    named = [source.path(one) for one in (*left.elements[:MAX_NAMED], *left.objects[:MAX_NAMED])]
+    more = f" and {count - MAX_NAMED} more" if count > MAX_NAMED else ""
+    return [Notice(Code.PARTLY_SIGNED, f"not signed: {', '.join(named[:MAX_NAMED])}{more}")]
 
 
 def _wrapped(
     source: Source, signature: etree._Element, data: Sequence[Reference], left: Leftover
 ) -> list[Notice]:
     """The forms that signature wrapping takes. Only references by id can be led astray, so only those are looked at."""
-    rivals = _by_name(left.elements)
     found: list[str] = []
     for one in data:
         if one.apex is None or one.apex is source.root or one.apex is signature:
             continue
-        path, above = source.path(one.apex), list(one.apex.iterancestors())
+        path, above = source.path(one.apex), set(one.apex.iterancestors())
         own = signature in above
-        doubles = [rival for rival in rivals.get(local_name(one.apex), ()) if rival not in above]
-        if doubles:
-            found.append(f"{source.path(doubles[0])} is not signed, {path} of the same name is")
+        rivals = left.rivals.get(local_name(one.apex), ())
+        double = next((rival for rival in rivals if rival not in above), None)
+        if double is not None:
+            found.append(f"{source.path(double)} is not signed, {path} of the same name is")
         if own and (left.elements or left.objects):
             found.append(f"what is signed, {path}, stands in the signature, and beside it what is not signed")
         elif not own and len(above) > 1 and one.apex.tag != f"{DS}SignatureValue":
             found.append(
                 f"what is signed, {path}, stands deep in the document, at a place that is not signed"
             )
-    if left.split_text:
+    if left.split_text or any(one.split for one in data):
         found.append("comments, which no signature covers, stand in the middle of text")
     return [Notice(Code.WRAPPING, detail) for detail in dict.fromkeys(found)][:MAX_NAMED]
 
 
 def _by_name(elements: Sequence[etree._Element]) -> dict[str, list[etree._Element]]:
     """These elements and all that they stand in, by local name."""
+    seen: set[etree._Element] = set()
     found: dict[str, list[etree._Element]] = {}
-    for element in dict.fromkeys(up for one in elements for up in (one, *one.iterancestors())):
-        found.setdefault(local_name(element), []).append(element)
+    for element in elements:
+        for up in (element, *element.iterancestors()):
+            if up in seen:
+                break
+            seen.add(up)
+            found.setdefault(local_name(up), []).append(up)
     return found
-
-
-def _comment_splits_text(source: Source) -> bool:
-    for comment in source.root.iter(etree.Comment):
-        before, parent = comment.getprevious(), comment.getparent()
-        text = before.tail if before is not None else parent.text if parent is not None else None
-        if text and text.strip() and comment.tail and comment.tail.strip():
-            return True
-    return False

@@ -7,9 +7,8 @@ compared. The procedure gets the canonical SignedInfo, the value, and a fault wh
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from urllib.parse import unquote
 
 from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 from lxml import etree
@@ -45,6 +44,7 @@ from services.verifier.formats.xml_input import (
     children,
     local_name,
     looks_like,
+    parse,
     union,
 )
 from services.verifier.formats.xml_keys import Keys
@@ -81,9 +81,10 @@ class XmlFormat:
         """One finding for each Signature element; content handed in beside it answers references to the outside."""
         used: set[str] = set()
         named = beside.handed_in(document)
+        answering = beside.answering(named, _outside(document.data))
 
         def outside(uri: str) -> bytes | None:
-            name = next(iter(named), "") if len(named) < 2 else unquote(uri).rpartition("/")[2]
+            name = answering(uri)
             used.add(name)
             return named.get(name)
 
@@ -115,6 +116,16 @@ class XmlFormat:
         found = [_told_apart(one, values) for one in found]
         signed = ((one.name, each.element, each.references) for one, each in zip(found, read, strict=True))
         return Findings(self.name, found, contents=xml_contents.of(resolver, signed, inside))
+
+
+def _outside(data: bytes) -> Iterator[str]:
+    """The URIs by which references of a document name what is outside of it."""
+    try:
+        references = list(parse(data).getroot().iter(f"{DS}Reference"))
+    except XmlError:
+        return
+    uris = (one.get("URI") or "" for one in references)
+    yield from (uri for uri in uris if uri and not uri.startswith("#"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,9 +230,9 @@ def _manifests(
     """
     found: list[Reference] = []
     for one in references:
-        if one.type != MANIFEST or one.apex is None or one.state is not State.HOLDS:
+        if one.type != MANIFEST or one.left is None or one.state is not State.HOLDS:
             continue
-        manifests = [one.apex] if one.apex.tag == f"{DS}Manifest" else one.apex.findall(f"{DS}Manifest")
+        manifests = [one.left] if one.left.tag == f"{DS}Manifest" else one.left.findall(f"{DS}Manifest")
         for manifest in manifests:
             listed = resolver.references(signature, manifest)
             found += [each for each in listed if each.state is not State.MISSING]
@@ -258,15 +269,15 @@ def _misplaced(signature: etree._Element, references: Sequence[Reference]) -> Fa
             detail = "the counter-signature is not over the value of the signature that it stands in"
             return Fault(Indication.TOTAL_FAILED, SubIndication.HASH_FAILURE, detail)
     for one in references:
-        if one.apex is None or one.outside:
+        if one.left is None or one.outside:
             continue
-        parent = one.apex.getparent()
+        parent = one.left.getparent()
         above = parent.getparent() if parent is not None else None
-        if one.type == OBJECT and parent is not signature and not _is_apart(one.apex):
+        if one.type == OBJECT and parent is not signature and not _is_apart(one.left):
             what = "an Object of the signature"
         elif one.type == MANIFEST and signature not in (parent, above):
             what = "a Manifest of the signature"
-        elif one.type.endswith("#SignedProperties") and not _in_own_object(signature, one.apex):
+        elif one.type.endswith("#SignedProperties") and not _in_own_object(signature, one.left):
             what = "the signature's own SignedProperties"
         else:
             continue

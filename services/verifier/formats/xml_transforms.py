@@ -63,6 +63,12 @@ def apply(data: Data, transform: etree._Element, signature: etree._Element) -> D
     raise UnsupportedTransform(f"a transform is not supported: {what}")
 
 
+def drops_comments(transform: etree._Element) -> bool:
+    """True for a transform after which the comments of octets that were read as XML are not signed. Raises XmlError."""
+    form = Form.of(transform)
+    return not form.comments if form is not None else transform.get("Algorithm") != BASE64
+
+
 def octets(data: Data) -> bytes:
     """What is hashed: nodes without a canonical form of their own get that of C14N 1.0 (XMLDSig 4.4.3.2)."""
     return data if isinstance(data, bytes) else canonical(data, Form())

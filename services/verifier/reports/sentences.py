@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from services.verifier.domain import Code, DocumentReport, SignatureReport, SubIndication, Verdict
+from services.verifier.domain import (
+    Code,
+    DocumentReport,
+    Indication,
+    SignatureKind,
+    SignatureReport,
+    SubIndication,
+    Verdict,
+)
 
 _CODES: dict[Code, tuple[str, str]] = {
     Code.SIG_VALID: ("Chữ ký hợp lệ.", "The signature is valid."),
@@ -242,7 +250,10 @@ def of_signature(report: SignatureReport, *, integrity_only: bool = False) -> tu
                 "The signature is intact; trust was not looked at.",
             )
         return (f"{vi[:-1]}: {who}.", f"{en[:-1]}: {who}.") if who else (vi, en)
-    failed = report.indication.value == "TOTAL-FAILED"
+    failed = report.indication is Indication.TOTAL_FAILED
+    if failed and report.kind is SignatureKind.DOCUMENT_TIMESTAMP:
+        # The reasons speak of signatures, and of changes after signing: nobody signs by a time-stamp.
+        return _CODES[Code.TS_BAD]
     vi, en = _CODES[Code.SIG_INVALID if failed else Code.SIG_INDETERMINATE]
     why_vi, why_en = reason(report.sub_indication)
     return f"{vi[:-1]}: {why_vi}.", f"{en[:-1]}: {why_en}."
@@ -258,7 +269,8 @@ def of_document(report: DocumentReport) -> tuple[str, str]:
             return f"{vi} {more_vi}", f"{en} {more_en}"
     if report.verdict is Verdict.VALID and not report.clean:
         told = {notice.code for notice in report.notices}
-        stained = not all(signature.clean for signature in report.signatures)
+        passed = (one for one in report.signatures if one.indication is not Indication.TOTAL_FAILED)
+        stained = not all(signature.clean for signature in passed)
         why = Code.DOC_EXTENDED if stained else next((code for code in _WHOLE if code in told), None)
         if why is not None:
             more_vi, more_en = _CODES[why]

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from services.kernel.values import DigestAlgorithm
-from services.verifier.domain import Code, DocumentReport, Indication, SubIndication
+from services.verifier.domain import Code, DocumentReport, Indication, SubIndication, Verdict
 from services.verifier.formats.xml_signature import XmlFormat
 from services.verifier.ports import SubmittedDocument
 from services.verifier.service import VerificationService
@@ -104,6 +104,77 @@ def test_a_reference_to_another_certificate_is_one_in_any_case(hierarchy: Hierar
         data = document(hierarchy.signer, reference(hierarchy.signer, SHA256, digest))
         (found,) = verify(hierarchy, data, integrity=integrity).signatures
         assert (found.indication is Indication.TOTAL_PASSED) is passed, found.detail
+
+
+@pytest.mark.parametrize("integrity", [True, False])
+@pytest.mark.parametrize(
+    ("algorithm", "value"),
+    [(SHA256, "..."), (SHA256, ""), ("http://www.w3.org/2001/04/xmlenc#ripemd160", ""), ("", "AAAA")],
+)
+def test_a_digest_that_can_be_no_certificates_names_nobody(
+    hierarchy: Hierarchy, algorithm: str, value: str, integrity: bool
+) -> None:
+    """Its signer wrote it, and it binds nobody: the document is what was signed, and it is not known by whom."""
+    whole = reference(hierarchy.signer, algorithm, b"x").replace(base64.b64encode(b"x").decode(), value)
+    data = document(hierarchy.signer, whole)
+    (found,) = verify(hierarchy, data, integrity=integrity).signatures
+    if integrity:
+        assert found.indication is Indication.TOTAL_PASSED, found.detail
+        changed = verify(hierarchy, data.replace(b"An", b"Ba"), integrity=True)
+        assert changed.signatures[0].sub_indication is SubIndication.HASH_FAILURE
+        filled = data.replace(f">{value}</ds:DigestValue></x:".encode(), b">QQ==</ds:DigestValue></x:")
+        assert filled != data
+        assert (
+            verify(hierarchy, filled, integrity=True).signatures[0].sub_indication
+            is SubIndication.HASH_FAILURE
+        )
+    else:
+        assert found.sub_indication is SubIndication.NO_SIGNING_CERTIFICATE_FOUND
+
+
+@pytest.mark.parametrize("times", [0, 2])
+def test_a_reference_without_one_digest_is_malformed(hierarchy: Hierarchy, times: int) -> None:
+    whole = reference(hierarchy.signer, SHA256, b"")
+    for part in ("DigestMethod", "DigestValue"):
+        start, end = whole.index(f"<ds:{part}"), whole.index(f"</ds:{part}>") + len(f"</ds:{part}>")
+        data = document(hierarchy.signer, whole[:start] + whole[start:end] * times + whole[end:])
+        assert verify(hierarchy, data, integrity=True).verdict is Verdict.MALFORMED
+
+
+def oldest(signer: Signer, digest: bytes) -> bytes:
+    """A document signed as XAdES 1.1.1 has it: the digest's members are of its own namespace, as in DDOC."""
+    own, der = "http://uri.etsi.org/01903/v1.1.1#", base64.b64encode(digest).decode()
+    whole = (
+        f'<x:SigningCertificate><x:Cert><x:CertDigest><x:DigestMethod Algorithm="{SHA256}"></x:DigestMethod>'
+        f"<x:DigestValue>{der}</x:DigestValue></x:CertDigest></x:Cert></x:SigningCertificate>"
+    )
+    properties = (
+        f'<x:SignedProperties xmlns:x="{own}" Id="p"><x:SignedSignatureProperties>{whole}'
+        "</x:SignedSignatureProperties></x:SignedProperties>"
+    )
+    around = f'<ds:Object><x:QualifyingProperties xmlns:x="{own}">{properties}</x:QualifyingProperties></ds:Object>'
+    signed = Target("#p", properties.encode(), EXCLUSIVELY, f"{own}SignedProperties")
+    made = signature(signer, WHOLE, signed, inside=around)
+    return BODY.replace("</don>", f"{made}</don>").encode()
+
+
+def test_the_digest_of_a_certificate_in_the_first_namespace_of_xades(hierarchy: Hierarchy) -> None:
+    der = hierarchy.signer.certificate.public_bytes(Encoding.DER)
+    data = oldest(hierarchy.signer, hashlib.sha256(der).digest())
+    report = verify(hierarchy, data)
+    assert (report.verdict, report.clean) == (Verdict.VALID, True), report.signatures[0].detail
+    other = oldest(hierarchy.signer, hashlib.sha256(der + b"x").digest())
+    assert subs(verify(hierarchy, other)) == [SubIndication.NO_SIGNING_CERTIFICATE_FOUND]
+    assert subs(verify(hierarchy, data.replace(b"An", b"Ba"))) == [SubIndication.HASH_FAILURE]
+    assert subs(verify(hierarchy, data.replace(b"<x:CertDigest>", b"<x:CertDigest> "))) == [
+        SubIndication.HASH_FAILURE
+    ]
+    twice = b'<x:CertDigest><ds:DigestMethod Algorithm="urn:x"></ds:DigestMethod>'
+    assert verify(hierarchy, data.replace(b"<x:CertDigest>", twice)).verdict is Verdict.MALFORMED
+
+
+def subs(report: DocumentReport) -> list[SubIndication | None]:
+    return [one.sub_indication for one in report.signatures]
 
 
 def content_stamp(octets: bytes, name: str, inside: str = "") -> str:

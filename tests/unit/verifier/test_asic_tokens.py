@@ -12,8 +12,20 @@ from hypothesis import strategies as st
 from services.kernel.values import DigestAlgorithm
 from services.verifier.domain import Code, Indication, SignatureKind, SubIndication, Verdict
 from services.verifier.formats import zip_members
+from services.verifier.reports import sentences
 from tests.support import stamping
-from tests.support.containers import FILES, KINDS, listing, made, members, packed, subs, verify
+from tests.support.containers import (
+    FILES,
+    FLAVOURS,
+    KINDS,
+    listing,
+    made,
+    members,
+    packed,
+    signature_file,
+    subs,
+    verify,
+)
 
 
 def stamped(manifest: bytes | None = None, content: bytes = FILES["to-trinh.txt"]) -> dict[str, bytes]:
@@ -35,8 +47,10 @@ def test_a_time_stamp_alone_is_judged_and_signs_nothing(form: str) -> None:
     (token,) = report.signatures
     assert token.kind is SignatureKind.DOCUMENT_TIMESTAMP
     assert token.indication is Indication.TOTAL_PASSED, token.detail
+    # Nobody signed it, before and after it was changed: only the time-stamp is told to have failed.
     broken = verify(packed({**files, "to-trinh.txt": b"To trinh so 16"}))
-    assert (broken.verdict, subs(broken)) == (Verdict.INVALID, [SubIndication.HASH_FAILURE])
+    assert (broken.verdict, broken.clean) == (Verdict.UNSIGNED, False)
+    assert subs(broken) == [SubIndication.HASH_FAILURE]
     for rubbish in (b"", b"\x30\x00", b"x" * 100):
         report = verify(packed({**files, "META-INF/timestamp.tst": rubbish}))
         assert report.verdict is Verdict.MALFORMED
@@ -45,18 +59,62 @@ def test_a_time_stamp_alone_is_judged_and_signs_nothing(form: str) -> None:
         assert subs(verify(packed(files))) == [SubIndication.FORMAT_FAILURE]
 
 
-def test_a_token_over_a_signature_file_is_an_archive_time_stamp_of_its_signatures() -> None:
-    """Also of XAdES signatures, which have archive time-stamps of their own."""
-    files = members(made("ASIC_E", "XADES"))
-    listed = {n: d for n, d in files.items() if n == "META-INF/signatures001.xml" or n in FILES}
+def archived(form: str, kind: str) -> dict[str, bytes]:
+    """A container with an archive manifest over all that was in it, and a token over that."""
+    files = members(made(form, kind))
+    listed = {n: d for n, d in files.items() if n == signature_file(files) or n in FILES}
     listed = {n.replace(" ", "%20"): d for n, d in listed.items()}
     manifest = listing("META-INF/timestamp001.tst", listed)
     token = stamping.token(hashlib.sha256(manifest).digest(), DigestAlgorithm.SHA256)
-    more = {"META-INF/ASiCArchiveManifest.xml": manifest, "META-INF/timestamp001.tst": token}
-    report = verify(packed({**files, **more}))
+    return {**files, "META-INF/ASiCArchiveManifest.xml": manifest, "META-INF/timestamp001.tst": token}
+
+
+@pytest.mark.parametrize(("form", "kind"), FLAVOURS)
+def test_a_token_over_a_signature_file_is_an_archive_time_stamp_of_its_signatures(
+    form: str, kind: str
+) -> None:
+    """Also of XAdES signatures, which have archive time-stamps of their own."""
+    report = verify(packed(archived(form, kind)))
     assert report.clean, [s.detail for s in report.signatures]
     assert report.signatures[0].signing_time.source.value == "archive_time_stamp"
     assert report.signatures[1].kind is SignatureKind.DOCUMENT_TIMESTAMP
+
+
+@pytest.mark.parametrize(("form", "kind"), FLAVOURS)
+def test_a_broken_archive_time_stamp_takes_nothing_from_a_signature(form: str, kind: str) -> None:
+    """As in the signatures that hold theirs themselves: it proves no time, and is told to have failed."""
+    files = archived(form, kind)
+    manifest = files["META-INF/ASiCArchiveManifest.xml"]
+    broken = {**files, "META-INF/ASiCArchiveManifest.xml": manifest + b"\n"}
+    report = verify(packed(broken))
+    assert (report.verdict, report.clean) == (Verdict.VALID, True)
+    signature, token = report.signatures
+    assert signature.signing_time.source.value != "archive_time_stamp"
+    assert Code.TS_BAD in {notice.code for notice in signature.notices}
+    assert (token.indication, token.sub_indication) == (Indication.TOTAL_FAILED, SubIndication.HASH_FAILURE)
+    assert sentences.of_signature(token) == sentences.of_code(Code.TS_BAD)
+    changed = verify(packed({**broken, "to-trinh.txt": b"To trinh so 16"}))
+    assert changed.verdict is Verdict.INVALID
+    added = verify(packed({**broken, "them.txt": b"khong ai ky"}))
+    assert not added.clean
+    for rubbish in (b"khong ai ky", token_of(broken)[:-9]):
+        hidden = verify(packed({**broken, "META-INF/timestamp001.tst": rubbish}))
+        assert (hidden.verdict, hidden.clean) == (Verdict.MALFORMED, False)
+
+
+def token_of(files: dict[str, bytes]) -> bytes:
+    return files["META-INF/timestamp001.tst"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_asic_s_has_a_signature_or_a_time_stamp_over_its_file(kind: str) -> None:
+    """EN 319 162-1 4.3.3.2: one of both, whether the time-stamp holds or not."""
+    files = members(made("ASIC_S", kind))
+    for over in (files["to-trinh.txt"], b"else"):
+        token = stamping.token(hashlib.sha256(over).digest(), DigestAlgorithm.SHA256)
+        report = verify(packed({**files, "META-INF/timestamp.tst": token}))
+        assert (report.verdict, subs(report)[0]) == (Verdict.MALFORMED, SubIndication.FORMAT_FAILURE)
+    assert not verify(packed({**archived("ASIC_S", kind), "META-INF/timestamp.tst": token})).clean
 
 
 OCTETS = st.binary(max_size=200)

@@ -100,3 +100,34 @@ def test_a_detached_signature_is_over_one_content_alone(hierarchy: Hierarchy) ->
     )
     carried = judged(hierarchy, hierarchy.signer.cms(CONTENT), CONTENT, {"a": CONTENT, "b": OTHER})
     assert carried.sub_indication is SubIndication.HASH_FAILURE
+
+
+def test_one_of_several_contents_leaves_the_others_to_be_found(hierarchy: Hierarchy) -> None:
+    """None is taken for another, which it is not: that would be a changed document."""
+    both = (Target("mot%20hai.txt", CONTENT, ""), Target("thu/ba.txt", OTHER, ""))
+    data = signature(hierarchy.signer, *both).encode()
+    assert judged(hierarchy, data, CONTENT, {"mot hai.txt": CONTENT, "ba.txt": OTHER}).sub_indication is None
+    for name, content, other in (("mot hai.txt", CONTENT, OTHER), ("ba.txt", OTHER, CONTENT)):
+        found = judged(hierarchy, data, content, {name: content})
+        assert found.sub_indication is SubIndication.SIGNED_DATA_NOT_FOUND
+        assert judged(hierarchy, data, other, {name: other}).sub_indication is SubIndication.HASH_FAILURE
+
+
+def test_a_single_content_may_have_been_renamed(hierarchy: Hierarchy) -> None:
+    for target in (Target("hop-dong.txt", CONTENT, ""), Target("hop-dong.txt", CONTENT, EXCLUSIVELY)):
+        octets = CONTENT if not target.transforms else BODY.encode()
+        data = signature(hierarchy.signer, replace(target, octets=octets)).encode()
+        for name in ("hop-dong.txt", "khac.txt"):
+            assert judged(hierarchy, data, octets, {name: octets}).indication is Indication.TOTAL_PASSED
+            changed = judged(hierarchy, data, octets, {name: octets.replace(b"n", b"m")})
+            assert changed.sub_indication is SubIndication.HASH_FAILURE
+
+
+def test_what_a_manifest_lists_and_is_not_handed_in_went_its_own_way(hierarchy: Hierarchy) -> None:
+    listed = "".join(Target(name, octets, "").text() for name, octets in (("a", CONTENT), ("b", OTHER)))
+    manifest = f'<ds:Manifest xmlns:ds="{DS}" Id="m">{listed}</ds:Manifest>'
+    inside = f"<ds:Object>{manifest}</ds:Object>".replace(f' xmlns:ds="{DS}"', "")
+    target = Target("#m", manifest.encode(), EXCLUSIVELY, f"{DS}Manifest")
+    data = signature(hierarchy.signer, target, inside=inside).encode()
+    assert judged(hierarchy, data, CONTENT, {"a": CONTENT}).indication is Indication.TOTAL_PASSED
+    assert judged(hierarchy, data, OTHER, {"a": OTHER}).sub_indication is SubIndication.HASH_FAILURE

@@ -28,7 +28,7 @@ from services.verifier.reports import rendering, sentences
 from services.verifier.service import VerificationService
 from services.verifier.workers.worker import FORMATS
 from tests.support import mail, stamping
-from tests.support.containers import packed
+from tests.support.containers import listing, members, packed, signature_file
 from tests.support.document_signers import authority, signed, signer
 from tests.support.pdfs import one_page_pdf
 
@@ -171,8 +171,28 @@ def test_the_verdict_on_a_time_stamped_wrapping_is_that_of_what_is_in_it() -> No
     broken = verify(wrapped(broken_pdf()))
     assert (broken.verdict, broken.clean) == (Verdict.INVALID, False)
     assert verify(wrapped(one_page_pdf())).verdict is Verdict.UNSIGNED
-    assert verify(wrapped(pdf(), **{"don.pdf": pdf() + b"\n"})).verdict is Verdict.INVALID
+    # Where the time-stamp does not hold it wraps nothing, and what is in it has no say.
+    for changed in (pdf() + b"\n", container({"don.pdf": pdf()})):
+        other = verify(wrapped(pdf(), **{"don.pdf": changed}))
+        assert (other.verdict, other.clean) == (Verdict.UNSIGNED, False)
+        assert other.inner[0].report.signatures
+    rubbish = verify(wrapped(pdf(), **{"META-INF/timestamp.tst": b"x"}))
+    assert (rubbish.verdict, rubbish.clean) == (Verdict.MALFORMED, False)
     assert verify(wrapped(pdf(), them=b"x")).verdict is Verdict.MALFORMED
+
+
+def test_a_broken_archive_token_inside_is_told_inside() -> None:
+    """It takes nothing from the signature beside it, and so nothing from what is round both."""
+    files = members(container({"don.txt": b"noi dung"}))
+    manifest = listing("META-INF/timestamp001.tst", {signature_file(files): files[signature_file(files)]})
+    token = stamping.token(hashlib.sha256(b"else").digest(), DigestAlgorithm.SHA256)
+    files |= {"META-INF/ASiCArchiveManifest.xml": manifest, "META-INF/timestamp001.tst": token}
+    report = verify(cms(packed(files)))
+    assert (report.verdict, report.clean, report.notices) == (Verdict.VALID, True, ())
+    assert report.inner[0].report.signatures[1].indication is Indication.TOTAL_FAILED
+    changed = verify(cms(packed({**files, "don.txt": b"khac"})))
+    assert (changed.verdict, changed.clean) == (Verdict.VALID, False)
+    assert [notice.code for notice in changed.notices] == [Code.INNER_BROKEN]
 
 
 def test_a_detached_signature_is_over_the_file_beside_it() -> None:
