@@ -18,8 +18,8 @@ from services.verifier.formats.xml_input import (
     Intervals,
     Source,
     children,
-    common,
     local_name,
+    meets,
     union,
     without,
 )
@@ -52,7 +52,7 @@ def leftover(source: Source, signatures: Sequence[etree._Element], signed: Inter
         one
         for signature in signatures
         for one in signature.findall(f"{DS}Object")
-        if not _is_properties(one) and not common((source.numbers[one],), signed)
+        if not _is_properties(one) and not meets(source.numbers[one], signed)
     )
     return Leftover(elements, objects, _comment_splits_text(source))
 
@@ -133,7 +133,7 @@ def _says_something(source: Source, element: etree._Element, protected: Interval
         return True
     if len(element) == 0:
         return bool(element.attrib)
-    return not common((source.numbers[element],), protected) and bool(element.attrib)
+    return not meets(source.numbers[element], protected) and bool(element.attrib)
 
 
 def _partly(source: Source, left: Leftover) -> list[Notice]:
@@ -149,10 +149,15 @@ def _partly(source: Source, left: Leftover) -> list[Notice]:
 def _wrapped(
     source: Source, signature: etree._Element, data: Sequence[Reference], left: Leftover
 ) -> list[Notice]:
-    """The forms that signature wrapping takes. Only references by id can be led astray, so only those are looked at."""
+    """The forms that signature wrapping takes: what references by id, and filters by name, find wherever it stands."""
     rivals = _by_name(left.elements)
     found: list[str] = []
     for one in data:
+        if one.apex is not None and (astray := _astray(source, one.intervals, one.apex)) is not None:
+            path = source.path(astray)
+            found.append(
+                f"what is signed, {path}, stands deep in the document, and nothing around it is signed"
+            )
         if one.apex is None or one.apex is source.root or one.apex is signature:
             continue
         path, above = source.path(one.apex), list(one.apex.iterancestors())
@@ -169,6 +174,25 @@ def _wrapped(
     if left.split_text:
         found.append("comments, which no signature covers, stand in the middle of text")
     return [Notice(Code.WRAPPING, detail) for detail in dict.fromkeys(found)][:MAX_NAMED]
+
+
+def _astray(source: Source, intervals: Intervals, apex: etree._Element) -> etree._Element | None:
+    """A part that filters have taken out of a reference, deep in the document, and not in a signature.
+
+    Whoever moves it about, in the same order, changes nothing of what is hashed.
+    """
+    if source.within(apex, intervals):
+        return None
+    place = 0
+    for start, end in intervals:
+        place = max(place, start)
+        while place < end:
+            part = source.elements[place]
+            above = list(part.iterancestors())
+            if len(above) > 1 and not any(one.tag == f"{DS}Signature" for one in (part, *above)):
+                return part
+            place = source.numbers[part][1]
+    return None
 
 
 def _by_name(elements: Sequence[etree._Element]) -> dict[str, list[etree._Element]]:

@@ -16,7 +16,8 @@ from services.verifier.formats import xml_transforms
 from services.verifier.formats.xml_algorithms import UnknownMethod, digest_of, octets_of
 from services.verifier.formats.xml_canonical import Form, NodeSet, canonical
 from services.verifier.formats.xml_input import DS, Intervals, Source, XmlError, XmlLimit, union
-from services.verifier.formats.xml_transforms import Data, UnsupportedTransform
+from services.verifier.formats.xml_paths import UnsupportedTransform
+from services.verifier.formats.xml_transforms import Data
 
 MAX_REFERENCES = 500
 MAX_HASHED = 512 << 20
@@ -190,7 +191,7 @@ class Resolver:
             self.spend(len(data))
         else:
             self.spend(_weight(data) + (len(data.source.data) if data.whole else 0))
-        return xml_transforms.apply(data, step, signature)
+        return xml_transforms.apply(data, step, signature, self.spend)
 
     def _hashed(self, label: str, data: Data) -> bytes:
         octets = xml_transforms.octets(data)

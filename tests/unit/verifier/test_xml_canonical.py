@@ -84,7 +84,7 @@ def test_xpath_filters_combine_subtrees(filters: list[tuple[str, str]], expected
     lines = "".join(f'<f:XPath Filter="{kind}"> {path} </f:XPath>' for kind, path in filters)
     name = "http://www.w3.org/2002/06/xmldsig-filter2"
     transform = Source.of(f'<T Algorithm="{name}" xmlns:f="{name}">{lines}</T>'.encode()).root
-    nodes = apply(NodeSet.of(source, source.root, whole=True), transform, source.root)
+    nodes = apply(NodeSet.of(source, source.root, whole=True), transform, source.root, lambda _: None)
     assert isinstance(nodes, NodeSet)
     assert canonical(nodes, Form()) == expected
 
