@@ -343,6 +343,9 @@ def _signer(read: _Read, method: Method) -> tuple[SignerInfo, tuple[bytes, ...]]
         candidates = xml_keys.end_entities(read.keys.certificates)
         by = (one for one in candidates if _is_by(method, one.der))
         certificate = next(by, candidates[0] if candidates else None)
+        alone = xml_keys.lone_authority(read.keys.certificates)
+        if certificate is None and alone is not None and _is_by(method, alone.der):
+            certificate = alone
     info = SignerInfo(
         issuer=certificate.parsed.issuer.public_bytes() if certificate is not None else properties.issuer,
         serial=certificate.parsed.serial_number if certificate is not None else properties.serial,
