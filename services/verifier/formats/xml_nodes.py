@@ -9,9 +9,11 @@ from typing import Any
 
 from lxml import etree
 
+from services.verifier.formats.xml_algorithms import UnknownMethod
 from services.verifier.formats.xml_input import Intervals, Source, XmlError
 
 _XML_NAMESPACE = "http://www.w3.org/XML/1998/namespace"
+_XML = f"{{{_XML_NAMESPACE}}}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,9 +27,9 @@ class Options:
 
 
 def write(source: Source, apex: etree._Element, intervals: Intervals, options: Options) -> bytes:
-    """Octets of the canonical form (C14N 1.0, exclusive C14N). Raises XmlError for form 1.1."""
-    if options.kind == "1.1":
-        raise XmlError("canonical form 1.1 of a node set that is no subtree is not supported")
+    """Octets of the canonical form. Raises XmlError; UnknownMethod for form 1.1 where xml:base would have to be joined."""
+    if options.kind == "1.1" and _has_base(source):
+        raise UnknownMethod("canonical form 1.1 of what a filter leaves is not supported with xml:base")
     writer = _Writer(source, intervals, options)
     return "".join(writer.document(apex)).encode()
 
@@ -91,10 +93,10 @@ class _Writer:
         """Namespace, local name, qualified name, value: in canonical order, inherited ones included."""
         values = {str(key): str(value) for key, value in element.attrib.items()}
         parent = element.getparent()
-        if self._options.kind == "1.0" and parent is not None and not self._kept(parent):
+        if self._options.kind != "exclusive" and parent is not None and not self._kept(parent):
             for ancestor in element.iterancestors():
                 for key, value in ancestor.attrib.items():
-                    if str(key).startswith(f"{{{_XML_NAMESPACE}}}"):
+                    if str(key).startswith(_XML) and (self._options.kind == "1.0" or key != f"{_XML}id"):
                         values.setdefault(str(key), str(value))
         found = []
         for key, value in values.items():
@@ -116,6 +118,10 @@ class _Writer:
         if any(uri and ":" not in uri for uri in scope.values()):
             raise XmlError("relative namespace names have no canonical form")
         return {prefix: uri for prefix, uri in scope.items() if made.get(prefix) != uri}
+
+
+def _has_base(source: Source) -> bool:
+    return any(f"{_XML}base" in one.attrib for one in source.elements)
 
 
 def _qualified(element: etree._Element, namespace: str, local: str) -> str:
