@@ -7,9 +7,10 @@ from urllib.parse import urljoin, urlsplit
 
 from lxml import etree
 
-from services.verifier.formats import xml_nodes
+from services.verifier.formats import xml_nodes, xml_single_nodes
 from services.verifier.formats.xml_algorithms import UnknownMethod
 from services.verifier.formats.xml_input import Intervals, Source, XmlError, union
+from services.verifier.formats.xml_single_nodes import SingleNodes
 
 _XML = "{http://www.w3.org/XML/1998/namespace}"
 _BASE = f"{_XML}base"
@@ -49,6 +50,7 @@ class NodeSet:
     """Nodes of a document: those of `apex` (with what stands around it: `whole`) whose numbers are in `intervals`.
 
     `cuts` are the subtrees that were taken out, and None where the set is no longer a subtree with some taken out.
+    `single` are the nodes, where only some of what belongs to these elements and others is in the set.
     """
 
     source: Source
@@ -57,6 +59,7 @@ class NodeSet:
     whole: bool = False
     comments: bool = False
     cuts: tuple[etree._Element, ...] | None = ()
+    single: SingleNodes | None = None
 
     @classmethod
     def of(
@@ -68,6 +71,8 @@ class NodeSet:
 
 def canonical(nodes: NodeSet, form: Form) -> bytes:
     """Octets of the canonical form. Raises XmlError (relative namespace names), UnknownMethod."""
+    if nodes.single is not None:
+        return _of_single_nodes(nodes, nodes.single, form)
     if nodes.cuts is None or "#default" in form.prefixes:
         return xml_nodes.write(nodes.source, nodes.apex, nodes.intervals, _options(nodes, form))
     cuts = [cut for cut in nodes.cuts if cut is not nodes.apex]
@@ -89,6 +94,14 @@ def canonical(nodes: NodeSet, form: Form) -> bytes:
         )
     except (etree.LxmlError, ValueError, TypeError) as error:
         raise XmlError("the canonical form cannot be made (relative namespace names have none)") from error
+
+
+def _of_single_nodes(nodes: NodeSet, single: SingleNodes, form: Form) -> bytes:
+    if form.kind == "1.1" or set(form.prefixes) - {"#default"}:
+        raise UnknownMethod("this canonical form of single nodes is not supported")
+    exclusive = form.kind == "exclusive"
+    written = xml_single_nodes.Written(exclusive, bool(form.prefixes), form.comments and nodes.comments)
+    return xml_single_nodes.write(single, nodes.apex, written, around=nodes.whole)
 
 
 def _options(nodes: NodeSet, form: Form) -> xml_nodes.Options:

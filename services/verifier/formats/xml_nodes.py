@@ -67,26 +67,26 @@ class _Writer:
             made = {**made, **declared}
             yield f"<{name}"
             for prefix, uri in sorted(declared.items()):
-                yield f' xmlns{":" if prefix else ""}{prefix}="{_quoted(uri)}"'
+                yield f' xmlns{":" if prefix else ""}{prefix}="{quoted(uri)}"'
             for _, _, qualified, value in attributes:
-                yield f' {qualified}="{_quoted(value)}"'
+                yield f' {qualified}="{quoted(value)}"'
             yield ">"
-            yield _escaped(element.text)
+            yield escaped(element.text)
         for child in element:
             if child in self._source.numbers:
                 yield from self._element(child, made)
             elif kept:
                 yield self._other(child)
             if kept:
-                yield _escaped(child.tail)
+                yield escaped(child.tail)
         if kept:
             yield f"</{name}>"
 
     def _other(self, node: Any) -> str:
         """A comment or an instruction; the two differ by the function that makes them, which is their tag."""
         if node.tag is etree.Comment:
-            return f"<!--{_newlines(node.text)}-->" if self._options.comments else ""
-        content = _newlines(node.text)
+            return f"<!--{newlines(node.text)}-->" if self._options.comments else ""
+        content = newlines(node.text)
         return f"<?{node.target}{' ' if content else ''}{content}?>"
 
     def _attributes(self, element: etree._Element) -> list[tuple[str, str, str, str]]:
@@ -101,7 +101,7 @@ class _Writer:
         found = []
         for key, value in values.items():
             namespace, local = key[1:].split("}") if key[0] == "{" else ("", key)
-            found.append((namespace, local, _qualified(element, namespace, local), value))
+            found.append((namespace, local, qualified(element, namespace, local), value))
         return sorted(found)
 
     def _declarations(
@@ -124,7 +124,8 @@ def _has_base(source: Source) -> bool:
     return any(f"{_XML}base" in one.attrib for one in source.elements)
 
 
-def _qualified(element: etree._Element, namespace: str, local: str) -> str:
+def qualified(element: etree._Element, namespace: str, local: str) -> str:
+    """An attribute's name as it is written."""
     if not namespace:
         return local
     if namespace == _XML_NAMESPACE:
@@ -136,16 +137,19 @@ def _qualified(element: etree._Element, namespace: str, local: str) -> str:
     return str(named)
 
 
-def _newlines(text: str | None) -> str:
+def newlines(text: str | None) -> str:
+    """Text of a comment or instruction in canonical form."""
     return (text or "").replace("\r", "&#xD;")
 
 
-def _escaped(text: str | None) -> str:
+def escaped(text: str | None) -> str:
+    """Text in canonical form."""
     if not text:
         return ""
-    return _newlines(text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;"))
+    return newlines(text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;"))
 
 
-def _quoted(text: str) -> str:
+def quoted(text: str) -> str:
+    """The value of an attribute in canonical form."""
     text = text.replace("&", "&amp;").replace("<", "&lt;").replace('"', "&quot;")
-    return _newlines(text.replace("\t", "&#x9;").replace("\n", "&#xA;"))
+    return newlines(text.replace("\t", "&#x9;").replace("\n", "&#xA;"))

@@ -60,7 +60,8 @@ def _left_of(nodes: NodeSet) -> _Left:
 class Reference:
     """One reference, worked out. `intervals` are the elements of the document that it covers; none when detached.
 
-    `cut`: its transforms leave something of content outside the document unsigned.
+    `cut`: its transforms leave something of content outside the document unsigned. `single`: a filter has asked each
+    node of the document by itself.
     """
 
     uri: str
@@ -73,6 +74,7 @@ class Reference:
     outside: bool = False
     comments: bool = False
     cut: bool = False
+    single: bool = False
 
 
 @dataclass
@@ -127,6 +129,7 @@ class Resolver:
             outside=own is None,
             comments=own is not None and own.comments,
             cut=left is _Left.PART,
+            single=own is not None and own.single is not None,
         )
 
     def octets(self, signature: etree._Element, reference: etree._Element, form: Form) -> bytes:

@@ -165,7 +165,10 @@ def _understood(
     references += _manifests(resolver, signature, references)
     data = xml_coverage.data_references(source, references, signature)
     fault = _fault_of(references) or _misplaced(signature, references)
-    if fault is None and not data:
+    if fault is None and not data and any(one.single for one in references):
+        detail = "the signature is over single nodes, which are not all of the document"
+        fault = Fault(Indication.INDETERMINATE, SubIndication.GENERIC, detail)
+    elif fault is None and not data:
         detail = "the signature covers nothing but itself"
         fault = Fault(Indication.TOTAL_FAILED, SubIndication.FORMAT_FAILURE, detail)
     return _Read(signature, tuple(references), tuple(data), method, keys, properties, evidence, fault)

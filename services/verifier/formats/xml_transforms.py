@@ -10,6 +10,7 @@ from dataclasses import replace
 from lxml import etree
 
 from services.verifier.formats.xml_canonical import Form, NodeSet, canonical
+from services.verifier.formats.xml_expressions import Scope, parse
 from services.verifier.formats.xml_input import (
     DS,
     Interval,
@@ -31,6 +32,7 @@ from services.verifier.formats.xml_paths import (
     located,
     refusal,
 )
+from services.verifier.formats.xml_single_nodes import Around, pick
 
 ENVELOPED = "http://www.w3.org/2000/09/xmldsig#enveloped-signature"
 BASE64 = "http://www.w3.org/2000/09/xmldsig#base64"
@@ -56,6 +58,8 @@ def apply(data: Data, transform: etree._Element, signature: etree._Element, spen
     form = Form.of(transform)
     if form is not None:
         return canonical(_nodes(data), form)
+    if isinstance(data, NodeSet) and data.single is not None:
+        raise UnsupportedTransform("a transform other than a canonical form of single nodes is not supported")
     if algorithm == ENVELOPED:
         return _enveloped(_nodes(data), signature)
     if algorithm == BASE64:
@@ -131,7 +135,10 @@ def _decoded(data: Data) -> bytes:
 
 
 def _xpath(nodes: NodeSet, transform: etree._Element, signature: etree._Element, spend: Spend) -> NodeSet:
-    """XPath 1.0 as a filter: only "has (or has not) such an ancestor", also one of that id, as signers of this kind ask."""
+    """XPath 1.0 as a filter: "has (or has not) such an ancestor", also one of that id, as signers of this kind ask.
+
+    Other questions are asked of each node by itself, in the document of the signature only.
+    """
     expressions = transform.findall(f"{DS}XPath")
     if len(expressions) != 1:
         raise XmlError("an XPath transform has exactly one expression")
@@ -144,7 +151,9 @@ def _xpath(nodes: NodeSet, transform: etree._Element, signature: etree._Element,
         return _enveloped(nodes, signature)
     match = _ANCESTOR.fullmatch(text)
     if match is None:
-        raise refusal(text)
+        if signature not in nodes.source.numbers:
+            raise refusal(text)
+        return _asked(nodes, text, expression, spend)
     named = located(nodes.source, expression, f"//{match.group(2)}", spend)
     if match.group(3):
         identifier = match.group(4) if match.group(4) is not None else match.group(5)
@@ -152,6 +161,14 @@ def _xpath(nodes: NodeSet, transform: etree._Element, signature: etree._Element,
     if match.group(1):
         return _subtracted(nodes, named)
     return replace(nodes, intervals=common(nodes.intervals, _numbers(nodes, named)), cuts=None)
+
+
+def _asked(nodes: NodeSet, text: str, expression: etree._Element, spend: Spend) -> NodeSet:
+    scope = Scope({prefix: uri for prefix, uri in expression.nsmap.items() if prefix and uri}, spend)
+    question = parse(text, scope)
+    around = Around(nodes.apex, nodes.intervals, nodes.whole, nodes.comments)
+    single = pick(nodes.source, around, question, scope)
+    return replace(nodes, intervals=single.signed, cuts=None, single=single)
 
 
 def _filtered(nodes: NodeSet, transform: etree._Element, spend: Spend) -> NodeSet:
