@@ -12,6 +12,7 @@ from typing import Any
 
 from lxml import etree
 
+from services.verifier.formats.xml_algorithms import UnknownMethod
 from services.verifier.formats.xml_expressions import Kind, Node, Scope
 from services.verifier.formats.xml_input import (
     DS,
@@ -133,7 +134,7 @@ class Written:
 
 
 def write(picked: SingleNodes, apex: Any, form: Written, *, around: bool) -> bytes:
-    """Octets of the canonical form 1.0 or exclusive (C14N 1.0 2.3, exclusive C14N 3). Raises XmlError."""
+    """Octets of the canonical form 1.0 or exclusive (C14N 1.0 2.3, exclusive C14N 3). Raises XmlError, UnknownMethod."""
     return "".join(_Writer(picked, form).document(apex, around=around)).encode()
 
 
@@ -164,6 +165,9 @@ class _Writer:
         name += etree.QName(element).localname
         kept = Node.of(element) in self._kept
         if kept:
+            if self._form.default and not element.prefix and "" in scope and "" not in mine:
+                # Implementations differ in whether the name without its namespace counts as declared.
+                raise UnknownMethod("the default namespace of an element is left out, and is to be written")
             attributes = self._attributes(element)
             used = {element.prefix or ""} | {q.partition(":")[0] for n, _, q, _ in attributes if n}
             declared, made = self._declared(mine, used - {"xml"}, above, made)
