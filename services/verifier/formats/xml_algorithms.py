@@ -173,9 +173,11 @@ def _pss(method: etree._Element) -> SignatureAlgorithm:
 
 def _der(value: bytes, bits: int) -> bytes:
     """R and s, side by side in XML (XMLDSig 1.1 6.4.2 and 6.4.3), as DER."""
-    if not value or len(value) % 2 or len(value) > 2 * ((bits + 7) // 8):
-        raise AlgorithmError("the signature value is not two numbers of the key's length")
     half = len(value) // 2
+    # Some signers write both numbers longer than the key's, with zero octets before them.
+    surplus = max(half - (bits + 7) // 8, 0)
+    if not value or len(value) % 2 or any(value[:surplus]) or any(value[half : half + surplus]):
+        raise AlgorithmError("the signature value is not two numbers of the key's length")
     return utils.encode_dss_signature(
         int.from_bytes(value[:half], "big"), int.from_bytes(value[half:], "big")
     )

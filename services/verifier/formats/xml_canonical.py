@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from urllib.parse import urljoin, urlsplit
 
 from lxml import etree
 
-from services.verifier.formats import xml_nodes
+from services.verifier.formats import xml_nodes, xml_single_nodes
+from services.verifier.formats.xml_algorithms import UnknownMethod
 from services.verifier.formats.xml_input import Intervals, Source, XmlError, union
+from services.verifier.formats.xml_single_nodes import SingleNodes
 
 _XML = "{http://www.w3.org/XML/1998/namespace}"
+_BASE = f"{_XML}base"
 EXCLUSIVE = "http://www.w3.org/2001/10/xml-exc-c14n#"
 _FORMS = {
     "http://www.w3.org/TR/2001/REC-xml-c14n-20010315": "1.0",
@@ -46,6 +50,7 @@ class NodeSet:
     """Nodes of a document: those of `apex` (with what stands around it: `whole`) whose numbers are in `intervals`.
 
     `cuts` are the subtrees that were taken out, and None where the set is no longer a subtree with some taken out.
+    `single` are the nodes, where only some of what belongs to these elements and others is in the set.
     """
 
     source: Source
@@ -54,6 +59,7 @@ class NodeSet:
     whole: bool = False
     comments: bool = False
     cuts: tuple[etree._Element, ...] | None = ()
+    single: SingleNodes | None = None
 
     @classmethod
     def of(
@@ -64,7 +70,9 @@ class NodeSet:
 
 
 def canonical(nodes: NodeSet, form: Form) -> bytes:
-    """Octets of the canonical form. Raises XmlError (relative namespace names, xml:base in form 1.1)."""
+    """Octets of the canonical form. Raises XmlError (relative namespace names), UnknownMethod."""
+    if nodes.single is not None:
+        return _of_single_nodes(nodes, nodes.single, form)
     if nodes.cuts is None or "#default" in form.prefixes:
         return xml_nodes.write(nodes.source, nodes.apex, nodes.intervals, _options(nodes, form))
     cuts = [cut for cut in nodes.cuts if cut is not nodes.apex]
@@ -86,6 +94,14 @@ def canonical(nodes: NodeSet, form: Form) -> bytes:
         )
     except (etree.LxmlError, ValueError, TypeError) as error:
         raise XmlError("the canonical form cannot be made (relative namespace names have none)") from error
+
+
+def _of_single_nodes(nodes: NodeSet, single: SingleNodes, form: Form) -> bytes:
+    if form.kind == "1.1" or set(form.prefixes) - {"#default"}:
+        raise UnknownMethod("this canonical form of single nodes is not supported")
+    exclusive = form.kind == "exclusive"
+    written = xml_single_nodes.Written(exclusive, bool(form.prefixes), form.comments and nodes.comments)
+    return xml_single_nodes.write(single, nodes.apex, written, around=nodes.whole)
 
 
 def _options(nodes: NodeSet, form: Form) -> xml_nodes.Options:
@@ -127,20 +143,36 @@ def _take_out(copy: etree._ElementTree, nodes: NodeSet, cuts: list[etree._Elemen
 def _inherit(root: etree._Element, original: etree._Element, form: Form) -> None:
     """Attributes of the xml namespace that an apex takes from the ancestors left out (C14N 1.0 2.4; 1.1 2.4)."""
     for name, value in inherited(original, form.kind).items():
-        if root.get(name) is None:
+        if root.get(name) is None or (name == _BASE and form.kind == "1.1"):
             root.set(name, value)
+    if form.kind == "1.1" and root.get(_BASE) == "":
+        # It says nothing, and is not written.
+        del root.attrib[_BASE]
 
 
 def inherited(element: etree._Element, kind: str) -> dict[str, str]:
-    """The xml: attributes that an element's omitted ancestors leave to it. Raises XmlError."""
+    """The xml: attributes that an element's omitted ancestors leave to it. Raises UnknownMethod."""
     found: dict[str, str] = {}
     for ancestor in element.iterancestors():
         for key, value in ancestor.attrib.items():
-            name, text = str(key), str(value)
-            if not name.startswith(_XML) or name in found:
-                continue
-            if kind == "1.1" and name == f"{_XML}base":
-                raise XmlError("canonical form 1.1 of a part of a document with xml:base is not supported")
-            if kind == "1.0" or name != f"{_XML}id":
-                found[name] = text
+            name = str(key)
+            if name.startswith(_XML) and (kind == "1.0" or name not in (f"{_XML}id", _BASE)):
+                found.setdefault(name, str(value))
+    if kind == "1.1" and element.getparent() is not None:
+        stated = (one.get(_BASE) for one in (element, *element.iterancestors()))
+        bases = [str(one) for one in stated if one is not None]
+        if bases:
+            found[_BASE] = _joined(bases)
     return found
+
+
+def _joined(bases: list[str]) -> str:
+    """The xml:base that stands for several, the nearest first (C14N 1.1 2.4), where the outermost says where it starts."""
+    *inner, joined = bases
+    if inner and urlsplit(joined).scheme not in ("http", "https"):
+        raise UnknownMethod("canonical form 1.1 of a part below a relative xml:base is not supported")
+    for one in reversed(inner):
+        # Dots at the end are a folder, like what they stand for.
+        folder = joined if joined.rpartition("/")[2] not in (".", "..") else f"{joined}/"
+        joined = urljoin(folder, one)
+    return joined

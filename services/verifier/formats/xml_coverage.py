@@ -6,21 +6,20 @@ elements around them, is left over by all of its signatures together.
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from operator import itemgetter
 
 from lxml import etree
 
 from services.verifier.domain import Code, Coverage, CoverageReport, Notice
 from services.verifier.formats.xml_input import (
     DS,
-    Interval,
     Intervals,
     Source,
     children,
     local_name,
+    meets,
     union,
     without,
 )
@@ -54,7 +53,7 @@ def leftover(source: Source, signatures: Sequence[etree._Element], signed: Inter
         one
         for signature in signatures
         for one in signature.findall(f"{DS}Object")
-        if not _is_properties(one) and not _touches(signed, source.numbers[one])
+        if not _is_properties(one) and not meets(source.numbers[one], signed)
     )
     return Leftover(
         elements, objects, comment_splits_text(source.root), machinery, telling, _by_name(elements)
@@ -126,7 +125,7 @@ def _telling(source: Source, machinery: Intervals) -> Iterator[int]:
     for start, end in without(((0, len(source.elements)),), machinery):
         for number in range(start, end):
             element = source.elements[number]
-            if _has_text(element) or (element.attrib and not _touches(machinery, source.numbers[element])):
+            if _has_text(element) or (element.attrib and not meets(source.numbers[element], machinery)):
                 yield number
 
 
@@ -139,14 +138,8 @@ def _unprotected(source: Source, telling: Sequence[int], protected: Intervals) -
     for start, end in without(((0, len(source.elements)),), protected):
         for number in telling[bisect_left(telling, start) : bisect_left(telling, end)]:
             element = source.elements[number]
-            if _has_text(element) or not _touches(protected, source.numbers[element]):
+            if _has_text(element) or not meets(source.numbers[element], protected):
                 yield element
-
-
-def _touches(intervals: Intervals, one: Interval) -> bool:
-    """True where the interval and these, which are in order and joined, have something in common."""
-    place = bisect_right(intervals, one[0], key=itemgetter(1))
-    return place < len(intervals) and intervals[place][0] < one[1]
 
 
 def _partly(source: Source, left: Leftover) -> list[Notice]:
@@ -161,9 +154,14 @@ def _partly(source: Source, left: Leftover) -> list[Notice]:
 def _wrapped(
     source: Source, signature: etree._Element, data: Sequence[Reference], left: Leftover
 ) -> list[Notice]:
-    """The forms that signature wrapping takes. Only references by id can be led astray, so only those are looked at."""
+    """The forms that signature wrapping takes: what references by id, and filters by name, find wherever it stands."""
     found: list[str] = []
     for one in data:
+        if one.apex is not None and (astray := _astray(source, one.intervals, one.apex)) is not None:
+            path = source.path(astray)
+            found.append(
+                f"what is signed, {path}, stands deep in the document, and nothing around it is signed"
+            )
         if one.apex is None or one.apex is source.root or one.apex is signature:
             continue
         path, above = source.path(one.apex), set(one.apex.iterancestors())
@@ -181,6 +179,25 @@ def _wrapped(
     if left.split_text or any(one.split for one in data):
         found.append("comments, which no signature covers, stand in the middle of text")
     return [Notice(Code.WRAPPING, detail) for detail in dict.fromkeys(found)][:MAX_NAMED]
+
+
+def _astray(source: Source, intervals: Intervals, apex: etree._Element) -> etree._Element | None:
+    """A part that filters have taken out of a reference, deep in the document, and not in a signature.
+
+    Whoever moves it about, in the same order, changes nothing of what is hashed.
+    """
+    if source.within(apex, intervals):
+        return None
+    place = 0
+    for start, end in intervals:
+        place = max(place, start)
+        while place < end:
+            part = source.elements[place]
+            above = list(part.iterancestors())
+            if len(above) > 1 and not any(one.tag == f"{DS}Signature" for one in (part, *above)):
+                return part
+            place = source.numbers[part][1]
+    return None
 
 
 def _by_name(elements: Sequence[etree._Element]) -> dict[str, list[etree._Element]]:

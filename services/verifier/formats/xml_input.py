@@ -6,6 +6,7 @@ Every element gets a number in document order, so that "what is signed" is a han
 from __future__ import annotations
 
 import re
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -204,18 +205,23 @@ def without(some: Intervals, others: Iterable[Interval]) -> Intervals:
     """What is in the first set of intervals and not in the second."""
     left: list[Interval] = []
     holes = union(others)
+    ends = [end for _, end in holes]
     for start, end in some:
-        for hole_start, hole_end in holes:
-            if hole_end <= start or hole_start >= end:
-                continue
-            if hole_start > start:
-                left.append((start, hole_start))
-            start = hole_end
-            if start >= end:
-                break
+        place = bisect_right(ends, start)
+        while start < end and place < len(holes) and holes[place][0] < end:
+            if holes[place][0] > start:
+                left.append((start, holes[place][0]))
+            start = holes[place][1]
+            place += 1
         if start < end:
             left.append((start, end))
     return tuple(left)
+
+
+def meets(one: Interval, intervals: Intervals) -> bool:
+    """True when something of an interval is in a set of them, which is in order as all are here."""
+    place = bisect_left(intervals, (one[1], 0)) - 1
+    return place >= 0 and intervals[place][1] > one[0] and one[0] < one[1]
 
 
 def common(some: Intervals, others: Iterable[Interval]) -> Intervals:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, rsa
@@ -19,9 +20,11 @@ from services.verifier.x509.certificates import Certificate, CertificateError
 
 _DS11 = "{http://www.w3.org/2009/xmldsig11#}"
 MAX_CERTIFICATES = 200
+_Found = TypeVar("_Found")
 _CURVES: dict[str, type[ec.EllipticCurve]] = {
     "urn:oid:1.2.840.10045.3.1.1": ec.SECP192R1,
     "urn:oid:1.3.132.0.33": ec.SECP224R1,
+    "urn:oid:1.3.132.0.10": ec.SECP256K1,
     "urn:oid:1.2.840.10045.3.1.7": ec.SECP256R1,
     "urn:oid:1.3.132.0.34": ec.SECP384R1,
     "urn:oid:1.3.132.0.35": ec.SECP521R1,
@@ -42,23 +45,42 @@ class Keys:
 def read(
     source: Source, signature: etree._Element, named: Mapping[str, PublicKeyTypes] | None = None
 ) -> Keys:
-    """Keys of a signature's KeyInfo, and of one that it points to in the same document. Raises XmlError.
+    """Keys of a signature's KeyInfo, and of one that it points to in the same document.
 
-    `named` are keys that the caller knows by name: one is taken where KeyInfo does nothing but name it.
+    KeyInfo is a hint (XMLDSig 4.5): what cannot be read in it matters only where nothing else can be, and then raises
+    XmlError; a bare key of a kind or curve that is not known is no key. `named` are keys that the caller knows by name: one is taken where KeyInfo does nothing but name it.
     """
     info = signature.find(f"{DS}KeyInfo")
     if info is None:
         return Keys()
     infos = [info, *_referred(source, info)]
-    ders = [octets_of(one, "X509Certificate") for place in infos for one in _x509(place)]
-    if len(ders) > MAX_CERTIFICATES:
+    places = [one for place in infos for one in _x509(place)]
+    if len(places) > MAX_CERTIFICATES:
         raise XmlError(f"more than {MAX_CERTIFICATES} certificates in KeyInfo")
-    keys = (key for place in infos for child in place if (key := _bare(child)) is not None)
-    bare = next(keys, None)
+    faults: list[XmlError] = []
+    ders = [der for one in places if (der := _readable(_certificate, one, faults)) is not None]
+    keys = (_readable(_bare, child, faults) for place in infos for child in place)
+    bare = next((key for key in keys if key is not None), None)
+    if faults and not ders and bare is None:
+        raise faults[0]
     if named and all(child.tag == f"{DS}KeyName" for child in children(info)):
         names = [plain_text(one) for one in children(info)]
         bare = next((named[name] for name in names if name in named), None)
     return Keys(tuple(dict.fromkeys(ders)), bare)
+
+
+def _readable(
+    read_one: Callable[[etree._Element], _Found], element: etree._Element, faults: list[XmlError]
+) -> _Found | None:
+    try:
+        return read_one(element)
+    except XmlError as error:
+        faults.append(error)
+        return None
+
+
+def _certificate(element: etree._Element) -> bytes:
+    return octets_of(element, "X509Certificate")
 
 
 def public_key(data: bytes, name: str) -> PublicKeyTypes:
@@ -94,13 +116,15 @@ def _x509(info: etree._Element) -> Iterator[etree._Element]:
 
 
 def _bare(child: etree._Element) -> PublicKeyTypes | None:
+    """The key in a KeyValue or DEREncodedKeyValue; None where it cannot be used. Raises XmlError for what is no base64."""
     try:
         if child.tag == f"{_DS11}DEREncodedKeyValue":
             return load_der_public_key(octets_of(child, "DEREncodedKeyValue"))
         if child.tag == f"{DS}KeyValue":
             return _value(child)
     except (UnsupportedAlgorithm, ValueError) as error:
-        raise XmlError("the key in KeyInfo cannot be used") from error
+        if isinstance(error, XmlError):
+            raise
     return None
 
 
@@ -110,23 +134,33 @@ def _value(value: etree._Element) -> PublicKeyTypes | None:
         exponent = number_of(modern.find(f"{DS}Exponent"), "Exponent")
         modulus = number_of(modern.find(f"{DS}Modulus"), "Modulus")
         if modulus.bit_length() > 16384 or exponent.bit_length() > 64:
-            raise XmlError("the RSA key in KeyInfo is larger than is looked at")
+            return None
         return rsa.RSAPublicNumbers(exponent, modulus).public_key()
     curve = value.find(f"{_DS11}ECKeyValue")
     if curve is not None:
         named = curve.find(f"{_DS11}NamedCurve")
-        uri = named.get("URI", "") if named is not None else ""
-        if uri not in _CURVES:
-            raise XmlError("the elliptic curve of the key in KeyInfo is not known")
+        known = _CURVES.get(named.get("URI", "")) if named is not None else None
+        if known is None:
+            return None
         point = octets_of(curve.find(f"{_DS11}PublicKey"), "PublicKey")
-        return ec.EllipticCurvePublicKey.from_encoded_point(_CURVES[uri](), point)
+        return ec.EllipticCurvePublicKey.from_encoded_point(known(), point)
     old = value.find(f"{DS}DSAKeyValue")
     if old is not None:
-        p, q, g, y = (number_of(old.find(f"{DS}{name}"), name) for name in "PQGY")
+        numbers = [old.find(f"{DS}{name}") for name in "PQGY"]
+        if None in numbers:
+            # The schema lets the parameters be known from elsewhere, which they are not here.
+            return None
+        p, q, g, y = (number_of(one, "DSAKeyValue") for one in numbers)
         if p.bit_length() > 4096:
-            raise XmlError("the DSA key in KeyInfo is larger than is looked at")
+            return None
         return dsa.DSAPublicNumbers(y, dsa.DSAParameterNumbers(p, q, g)).public_key()
     return None
+
+
+def lone_authority(ders: tuple[bytes, ...]) -> Certificate | None:
+    """The only certificate, where it is a CA's: whoever has its key can sign with it, and nobody else can be meant."""
+    certificate = certificates.readable(ders[0]) if len(ders) == 1 else None
+    return certificate if certificate is not None and _is_authority(certificate) else None
 
 
 def end_entities(ders: tuple[bytes, ...]) -> tuple[Certificate, ...]:

@@ -9,9 +9,11 @@ from typing import Any
 
 from lxml import etree
 
+from services.verifier.formats.xml_algorithms import UnknownMethod
 from services.verifier.formats.xml_input import Intervals, Source, XmlError
 
 _XML_NAMESPACE = "http://www.w3.org/XML/1998/namespace"
+_XML = f"{{{_XML_NAMESPACE}}}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,9 +27,9 @@ class Options:
 
 
 def write(source: Source, apex: etree._Element, intervals: Intervals, options: Options) -> bytes:
-    """Octets of the canonical form (C14N 1.0, exclusive C14N). Raises XmlError for form 1.1."""
-    if options.kind == "1.1":
-        raise XmlError("canonical form 1.1 of a node set that is no subtree is not supported")
+    """Octets of the canonical form. Raises XmlError; UnknownMethod for form 1.1 where xml:base would have to be joined."""
+    if options.kind == "1.1" and _has_base(source):
+        raise UnknownMethod("canonical form 1.1 of what a filter leaves is not supported with xml:base")
     writer = _Writer(source, intervals, options)
     return "".join(writer.document(apex)).encode()
 
@@ -65,41 +67,41 @@ class _Writer:
             made = {**made, **declared}
             yield f"<{name}"
             for prefix, uri in sorted(declared.items()):
-                yield f' xmlns{":" if prefix else ""}{prefix}="{_quoted(uri)}"'
+                yield f' xmlns{":" if prefix else ""}{prefix}="{quoted(uri)}"'
             for _, _, qualified, value in attributes:
-                yield f' {qualified}="{_quoted(value)}"'
+                yield f' {qualified}="{quoted(value)}"'
             yield ">"
-            yield _escaped(element.text)
+            yield escaped(element.text)
         for child in element:
             if child in self._source.numbers:
                 yield from self._element(child, made)
             elif kept:
                 yield self._other(child)
             if kept:
-                yield _escaped(child.tail)
+                yield escaped(child.tail)
         if kept:
             yield f"</{name}>"
 
     def _other(self, node: Any) -> str:
         """A comment or an instruction; the two differ by the function that makes them, which is their tag."""
         if node.tag is etree.Comment:
-            return f"<!--{_newlines(node.text)}-->" if self._options.comments else ""
-        content = _newlines(node.text)
+            return f"<!--{newlines(node.text)}-->" if self._options.comments else ""
+        content = newlines(node.text)
         return f"<?{node.target}{' ' if content else ''}{content}?>"
 
     def _attributes(self, element: etree._Element) -> list[tuple[str, str, str, str]]:
         """Namespace, local name, qualified name, value: in canonical order, inherited ones included."""
         values = {str(key): str(value) for key, value in element.attrib.items()}
         parent = element.getparent()
-        if self._options.kind == "1.0" and parent is not None and not self._kept(parent):
+        if self._options.kind != "exclusive" and parent is not None and not self._kept(parent):
             for ancestor in element.iterancestors():
                 for key, value in ancestor.attrib.items():
-                    if str(key).startswith(f"{{{_XML_NAMESPACE}}}"):
+                    if str(key).startswith(_XML) and (self._options.kind == "1.0" or key != f"{_XML}id"):
                         values.setdefault(str(key), str(value))
         found = []
         for key, value in values.items():
             namespace, local = key[1:].split("}") if key[0] == "{" else ("", key)
-            found.append((namespace, local, _qualified(element, namespace, local), value))
+            found.append((namespace, local, qualified(element, namespace, local), value))
         return sorted(found)
 
     def _declarations(
@@ -118,7 +120,12 @@ class _Writer:
         return {prefix: uri for prefix, uri in scope.items() if made.get(prefix) != uri}
 
 
-def _qualified(element: etree._Element, namespace: str, local: str) -> str:
+def _has_base(source: Source) -> bool:
+    return any(f"{_XML}base" in one.attrib for one in source.elements)
+
+
+def qualified(element: etree._Element, namespace: str, local: str) -> str:
+    """An attribute's name as it is written."""
     if not namespace:
         return local
     if namespace == _XML_NAMESPACE:
@@ -130,16 +137,19 @@ def _qualified(element: etree._Element, namespace: str, local: str) -> str:
     return str(named)
 
 
-def _newlines(text: str | None) -> str:
+def newlines(text: str | None) -> str:
+    """Text of a comment or instruction in canonical form."""
     return (text or "").replace("\r", "&#xD;")
 
 
-def _escaped(text: str | None) -> str:
+def escaped(text: str | None) -> str:
+    """Text in canonical form."""
     if not text:
         return ""
-    return _newlines(text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;"))
+    return newlines(text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;"))
 
 
-def _quoted(text: str) -> str:
+def quoted(text: str) -> str:
+    """The value of an attribute in canonical form."""
     text = text.replace("&", "&amp;").replace("<", "&lt;").replace('"', "&quot;")
-    return _newlines(text.replace("\t", "&#x9;").replace("\n", "&#xA;"))
+    return newlines(text.replace("\t", "&#x9;").replace("\n", "&#xA;"))

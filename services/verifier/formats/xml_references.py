@@ -16,7 +16,8 @@ from services.verifier.formats import xml_transforms
 from services.verifier.formats.xml_algorithms import UnknownMethod, digest_of, octets_of
 from services.verifier.formats.xml_canonical import Form, NodeSet, canonical
 from services.verifier.formats.xml_input import DS, Intervals, Source, XmlError, XmlLimit, parse, union
-from services.verifier.formats.xml_transforms import Data, UnsupportedTransform
+from services.verifier.formats.xml_paths import UnsupportedTransform
+from services.verifier.formats.xml_transforms import Data
 
 MAX_REFERENCES = 5000
 """Of one signature or manifest: as many as a container has members."""
@@ -65,7 +66,8 @@ class Reference:
 
     `apex` is the element that the URI names, `left` the one that its transforms leave of that (the same where they leave
     several parts). `cut`: its transforms leave something of content outside the document unsigned. `split`: comments that
-    they leave out of such content stand in the middle of its text.
+    they leave out of such content stand in the middle of its text. `single`: a filter has asked each node of the
+    document by itself.
     """
 
     uri: str
@@ -80,6 +82,7 @@ class Reference:
     cut: bool = False
     left: etree._Element | None = None
     split: bool = False
+    single: bool = False
 
 
 @dataclass
@@ -140,6 +143,7 @@ class Resolver:
             cut=left is _Left.PART,
             left=_one_left(own) if own is not None else None,
             split=split,
+            single=own is not None and own.single is not None,
         )
 
     def octets(self, signature: etree._Element, reference: etree._Element, form: Form) -> bytes:
@@ -215,7 +219,7 @@ class Resolver:
             self.spend(_STEP + len(data))
         else:
             self.spend(_STEP + _weight(data) + (len(data.source.data) if data.whole else 0))
-        return xml_transforms.apply(data, step, signature)
+        return xml_transforms.apply(data, step, signature, self.spend)
 
     def _hashed(self, label: str, data: Data) -> bytes:
         octets = xml_transforms.octets(data)
@@ -246,7 +250,7 @@ def _weight(nodes: NodeSet) -> int:
 
 def _one_left(nodes: NodeSet) -> etree._Element:
     """The element of which these nodes are all and nothing else; the apex where there is none."""
-    if len(nodes.intervals) == 1:
+    if len(nodes.intervals) == 1 and nodes.single is None:
         element = nodes.source.elements[nodes.intervals[0][0]]
         if nodes.source.numbers[element] == nodes.intervals[0]:
             return element

@@ -176,7 +176,10 @@ def _understood(
     references += _manifests(resolver, signature, references)
     data = xml_coverage.data_references(source, references, signature)
     fault = _fault_of(references) or _misplaced(signature, references)
-    if fault is None and not data:
+    if fault is None and not data and any(one.single for one in references):
+        detail = "the signature is over single nodes, which are not all of the document"
+        fault = Fault(Indication.INDETERMINATE, SubIndication.GENERIC, detail)
+    elif fault is None and not data:
         detail = "the signature covers nothing but itself"
         fault = Fault(Indication.TOTAL_FAILED, SubIndication.FORMAT_FAILURE, detail)
     return _Read(signature, tuple(references), tuple(data), method, keys, properties, evidence, fault)
@@ -354,6 +357,9 @@ def _signer(read: _Read, method: Method) -> tuple[SignerInfo, tuple[bytes, ...]]
         candidates = xml_keys.end_entities(read.keys.certificates)
         by = (one for one in candidates if _is_by(method, one.der))
         certificate = next(by, candidates[0] if candidates else None)
+        alone = xml_keys.lone_authority(read.keys.certificates)
+        if certificate is None and alone is not None and _is_by(method, alone.der):
+            certificate = alone
     info = SignerInfo(
         issuer=certificate.parsed.issuer.public_bytes() if certificate is not None else properties.issuer,
         serial=certificate.parsed.serial_number if certificate is not None else properties.serial,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from services.verifier.formats.xml_algorithms import UnknownMethod
 from services.verifier.formats.xml_canonical import Form, NodeSet, canonical
 from services.verifier.formats.xml_input import Source, XmlError, common, union, without
 from services.verifier.formats.xml_nodes import Options, write
@@ -63,9 +64,46 @@ def test_what_has_no_canonical_form_is_refused() -> None:
     relative = Source.of(b'<a xmlns="relative"/>')
     with pytest.raises(XmlError, match="relative namespace"):
         canonical(NodeSet.of(relative, relative.root), Form())
-    based = Source.of(b'<a xml:base="http://example.org/"><b/></a>')
-    with pytest.raises(XmlError, match="xml:base"):
-        canonical(NodeSet.of(based, based.root[0]), Form("1.1"))
+
+
+@pytest.mark.parametrize(
+    ("outer", "inner", "own", "joined"),
+    [
+        ("http://vi.du/a/b.xml", None, None, "http://vi.du/a/b.xml"),
+        ("http://vi.du/a/b.xml", "c/", None, "http://vi.du/a/c/"),
+        ("http://vi.du/a/b.xml", "c/", "d", "http://vi.du/a/c/d"),
+        ("http://vi.du/a/b/", "..", "d", "http://vi.du/a/d"),
+        ("http://vi.du/a/b.", None, "d", "http://vi.du/a/d"),
+        ("http://vi.du/a/", "https://khac.vn/x", "", "https://khac.vn/x"),
+        (None, None, "tuong/doi", "tuong/doi"),
+        ("tuong/doi", None, None, "tuong/doi"),
+        (None, None, "", ""),
+    ],
+)
+def test_form_1_1_joins_what_says_where_a_part_stands(
+    outer: str | None, inner: str | None, own: str | None, joined: str
+) -> None:
+    said = [f' xml:base="{one}"' if one is not None else "" for one in (outer, inner, own)]
+    source = Source.of("<a{}><b{}><c{}/></b></a>".format(*said).encode())
+    nodes = NodeSet.of(source, source.elements[2])
+    written = f'<c xml:base="{joined}"></c>' if joined else "<c></c>"
+    assert canonical(nodes, Form("1.1")) == written.encode()
+
+
+def test_form_1_1_below_a_relative_xml_base_is_not_known() -> None:
+    source = Source.of(b'<a xml:base="a/"><b xml:base="b/"/></a>')
+    with pytest.raises(UnknownMethod, match="xml:base"):
+        canonical(NodeSet.of(source, source.root[0]), Form("1.1"))
+
+
+def test_what_a_filter_leaves_has_a_form_1_1_where_nothing_says_where_it_stands() -> None:
+    source = Source.of(b'<a xml:id="i" xml:lang="vi"><b xml:id="j"><c/></b></a>')
+    nodes = NodeSet(source, source.root, ((2, 3),), cuts=None)
+    assert canonical(nodes, Form("1.1")) == b'<c xml:lang="vi"></c>'
+    assert canonical(nodes, Form("1.0")) == b'<c xml:id="j" xml:lang="vi"></c>'
+    based = Source.of(b'<a xml:base="http://vi.du/"><b/></a>')
+    with pytest.raises(UnknownMethod, match="xml:base"):
+        canonical(NodeSet(based, based.root, ((1, 2),), cuts=None), Form("1.1"))
 
 
 @pytest.mark.parametrize(
@@ -84,7 +122,7 @@ def test_xpath_filters_combine_subtrees(filters: list[tuple[str, str]], expected
     lines = "".join(f'<f:XPath Filter="{kind}"> {path} </f:XPath>' for kind, path in filters)
     name = "http://www.w3.org/2002/06/xmldsig-filter2"
     transform = Source.of(f'<T Algorithm="{name}" xmlns:f="{name}">{lines}</T>'.encode()).root
-    nodes = apply(NodeSet.of(source, source.root, whole=True), transform, source.root)
+    nodes = apply(NodeSet.of(source, source.root, whole=True), transform, source.root, lambda _: None)
     assert isinstance(nodes, NodeSet)
     assert canonical(nodes, Form()) == expected
 

@@ -326,6 +326,26 @@ def test_a_certificate_authoritys_certificate_alone_names_no_signer(hierarchy: H
     assert found.sub_indication is SubIndication.NO_SIGNING_CERTIFICATE_FOUND
 
 
+def test_a_part_below_an_xml_base_is_signed_with_it(hierarchy: Hierarchy) -> None:
+    """C14N 1.1 2.4: the part takes along where it stands, and is another one under another."""
+    form = '<ds:Transform Algorithm="http://www.w3.org/2006/12/xml-c14n11"></ds:Transform>'
+    octets = b'<ten Id="a" xml:base="http://vi.du/k/">An</ten>'
+    mark = signature(hierarchy.signer, Target("#a", octets, form))
+    document = f'<don xml:base="http://vi.du/k/"><ten Id="a">An</ten>{mark}</don>'
+    assert verify(hierarchy, document).clean
+    for old, new in (
+        (">An<", ">Ân<"),
+        ("http://vi.du/k/", "http://vi.du/"),
+        ("<ten ", '<ten xml:base="l/" '),
+    ):
+        report = verify(hierarchy, document.replace(old, new, 1))
+        assert report.verdict is Verdict.INVALID
+    relative = verify(
+        hierarchy, document.replace("http://vi.du/k/", "k/").replace("<ten ", '<ten xml:base="l/" ')
+    )
+    assert only(relative).sub_indication is SubIndication.GENERIC
+
+
 def test_a_key_that_is_only_named_is_taken_from_whoever_asks(hierarchy: Hierarchy) -> None:
     """XMLDSig 4.5.1: the name alone shows nothing; with the key of that name it shows integrity, and no signer."""
     marked = signature(hierarchy.signer, WHOLE, bare_key=True)
