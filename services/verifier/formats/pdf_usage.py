@@ -9,7 +9,7 @@ from functools import cached_property
 from services.verifier.formats.pdf_file import PdfFile
 from services.verifier.formats.pdf_syntax import PdfLimit, Ref, Stream, Value
 
-MAX_USES = 2_000_000
+MAX_USES = 1_000_000
 DESTINATION = "(destination)"
 """Stands for the key of a reference that comes first in a destination (ISO 32000-2 12.3.2.2)."""
 _FITS = frozenset({"XYZ", "Fit", "FitH", "FitV", "FitR", "FitB", "FitBH", "FitBV"})

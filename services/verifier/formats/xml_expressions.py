@@ -18,7 +18,7 @@ from services.verifier.formats.xml_input import local_name, text_of
 from services.verifier.formats.xml_nodes import qualified
 from services.verifier.formats.xml_paths import MAX_EXPRESSION, Spend, refusal
 
-_VISIT = 128
+_VISIT = 384
 """Octets that a step to one node counts for."""
 MAX_NESTING = 20
 _TOKEN = re.compile(

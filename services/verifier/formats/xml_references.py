@@ -22,7 +22,7 @@ from services.verifier.formats.xml_transforms import Data
 MAX_REFERENCES = 5000
 """Of one signature or manifest: as many as a container has members."""
 MAX_HASHED = 512 << 20
-_ELEMENT = 64
+_ELEMENT = 192
 """Octets that an element counts for beside its own: writing many small ones takes longer than one large one."""
 _STEP = 4096
 """Octets that a reference and each of its transforms count for beside what they are over: each takes its time."""

@@ -28,7 +28,7 @@ from services.verifier.formats.xml_nodes import escaped, newlines, qualified, qu
 from services.verifier.formats.xml_paths import UnsupportedTransform
 
 MAX_NODES = 200_000
-_ASKED = 512
+_ASKED = 1024
 """Octets that asking one node counts for beside its steps."""
 _XML = "{http://www.w3.org/XML/1998/namespace}"
 
