@@ -60,7 +60,7 @@ class Signed:
     def faults(self, policy: AlgorithmPolicy, purpose: Purpose, at: datetime) -> tuple[Weakness, ...]:
         """What the policy does not allow at `at`."""
         found = [Weakness(notice, None) for notice in self.weak]
-        found += algorithms.faults(self.key, self.scheme.family, self.scheme.digest, policy, purpose, at)
+        found += algorithms.scheme_faults(self.scheme, policy, purpose, at, self.key)
         for label in self.digests:
             found += algorithms.faults(None, "", label, policy, purpose, at)
         return tuple(dict.fromkeys(found))
