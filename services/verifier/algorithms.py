@@ -6,6 +6,8 @@ a warning: its mathematics is still checked, so that an old signature is told ap
 
 from __future__ import annotations
 
+import base64
+import binascii
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -103,6 +105,22 @@ def digest_label(oid: str) -> str:
     if oid not in _DIGESTS:
         raise AlgorithmError(f"{oid} is not the identifier of a known digest algorithm")
     return _DIGESTS[oid][0]
+
+
+def stated_digest(text: str) -> tuple[str, bytes]:
+    """Label and value of a digest written as ALGORITHM:BASE64, such as "SHA-256:…" or "sha256:…". Raises AlgorithmError."""
+    name, _, value = text.partition(":")
+    plain = name.replace("-", "").casefold()
+    label = next((one for one in _BY_LABEL if one.replace("-", "").casefold() == plain), None)
+    if label is None:
+        raise AlgorithmError(f"{name[:40]!r} is not the name of a known digest algorithm")
+    try:
+        octets = base64.b64decode(value, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise AlgorithmError(f"what follows {name!r} is not base64") from error
+    if len(octets) != hash_algorithm(label).digest_size:
+        raise AlgorithmError(f"{len(octets)} octets are not a digest by {label}")
+    return label, octets
 
 
 def digest(label: str, *parts: bytes | memoryview) -> bytes:

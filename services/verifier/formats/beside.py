@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
+from services.verifier import algorithms
 from services.verifier.domain import Code, Coverage, CoverageReport, Indication, Notice, SubIndication
-from services.verifier.ports import Fault, Findings, FoundSignature, SubmittedDocument
+from services.verifier.ports import ContentDigest, Fault, Findings, FoundSignature, SubmittedDocument
 
 MAX_NAMED = 5
 
@@ -18,12 +19,18 @@ def handed_in(document: SubmittedDocument) -> Mapping[str, bytes]:
     return {"": document.detached} if document.detached is not None else {}
 
 
-def judged(findings: Findings, document: SubmittedDocument, used: Collection[str] = ()) -> Findings:
+def judged(
+    findings: Findings,
+    document: SubmittedDocument,
+    used: Collection[str] = (),
+    digests: Sequence[ContentDigest] | None = None,
+) -> Findings:
     """The findings, none of which holds where a content is neither used nor what the file itself carries signed.
 
-    `used` are the names of contents that the signatures were held against.
+    `used` are the names of contents that the signatures were held against; `digests` are those of contents that they
+    were not held against (None: of all).
     """
-    detail = _spare(findings, document, used)
+    detail = _spare(findings, document, used, document.digests if digests is None else digests)
     if not detail:
         return findings
     fault = Fault(Indication.INDETERMINATE, SubIndication.SIGNED_DATA_NOT_FOUND, detail)
@@ -40,7 +47,7 @@ def warned(findings: Findings, document: SubmittedDocument) -> Findings:
 
     For a file that holds all that its signatures are over: they hold for it, whatever lies beside it.
     """
-    detail = _spare(findings, document, ())
+    detail = _spare(findings, document, (), document.digests)
     if not detail:
         return findings
     return replace(findings, signatures=[_warned(one, detail) for one in findings.signatures])
@@ -54,17 +61,25 @@ def _warned(found: FoundSignature, detail: str) -> FoundSignature:
     return replace(found, notices=(*notices, Notice(Code.PARTLY_SIGNED, detail)), coverage=coverage)
 
 
-def _spare(findings: Findings, document: SubmittedDocument, used: Collection[str]) -> str:
+def _spare(
+    findings: Findings, document: SubmittedDocument, used: Collection[str], digests: Sequence[ContentDigest]
+) -> str:
     """Which contents are not signed, in words; "" where all are."""
     carried = {content.data for content in findings.contents if content.signed_by}
     contents = handed_in(document).items()
     spare = sorted(name for name, data in contents if name not in used and data not in carried)
-    if not spare:
-        return ""
-    return unsigned(spare)
+    labels = {one.label for one in digests}
+    met = {ContentDigest(label, algorithms.digest(label, data)) for label in labels for data in carried}
+    left = [one for one in digests if one not in met]
+    return unsigned([*spare, *map(told, left)]) if spare or left else ""
+
+
+def told(digest: ContentDigest) -> str:
+    """A content that is known by its digest, in the place of its name."""
+    return f"{digest.label} {digest.value.hex()}"
 
 
 def unsigned(names: Sequence[str]) -> str:
     """What is said of contents that nothing signs."""
-    named = ", ".join(repr(name[:60]) for name in names[:MAX_NAMED] if name) or "the detached content"
+    named = ", ".join(repr(name[:80]) for name in names[:MAX_NAMED] if name) or "the detached content"
     return f"content that was handed in is not signed: {named}"
