@@ -238,7 +238,7 @@ def _compared(
     if not isinstance(values, list) or len(values) != len(found):
         raise TextError("sigD has not one digest for each name (hashV)")
     for value, (name, item) in zip(values, found.items(), strict=True):
-        digest = from_base64url(value if isinstance(value, str) else "=", "hashV")
+        digest = jades_header.octets(value, "hashV")
         if item is not None:
             same: bool | None = item.digest(label, encoded=header.encoded) == digest
         else:

@@ -44,6 +44,7 @@ _NAMES = frozenset(name.casefold() for name in _UNDERSTOOD | _PARTS | _PAYLOADS)
 _DATE_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)")
 """RFC 3339 5.6."""
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?Z")
+_PADDING = re.compile(r"={1,2}\Z")
 _LAST_SECOND = 253402300799
 """Of the year 9999, which is the last that times can tell."""
 
@@ -214,7 +215,7 @@ def _references(members: dict[str, Any]) -> tuple[CertificateReference, ...]:
     found = []
     for name, label in (("x5t", "SHA-1"), ("x5t#S256", "SHA-256")):
         if name in members:
-            found.append(CertificateReference(jws_algorithms.OIDS[label], _octets(members[name], name)))
+            found.append(CertificateReference(jws_algorithms.OIDS[label], octets(members[name], name)))
     if "x5t#o" in members:
         found.append(_reference(members["x5t#o"], "x5t#o"))
     return tuple(found)
@@ -233,7 +234,7 @@ def _reference(value: Any, what: str) -> CertificateReference:
     if not isinstance(value, dict):
         raise TextError(f"a reference of {what} is not an object")
     label = digest_label(value.get("digAlg"), what)
-    return CertificateReference(jws_algorithms.OIDS[label], _octets(value.get("digVal"), what))
+    return CertificateReference(jws_algorithms.OIDS[label], octets(value.get("digVal"), what))
 
 
 def digest_label(name: Any, what: str) -> str:
@@ -243,16 +244,20 @@ def digest_label(name: Any, what: str) -> str:
     return jws_algorithms.DIGESTS[name]
 
 
-def _octets(value: Any, what: str) -> bytes:
+def octets(value: Any, what: str) -> bytes:
+    """A digest in a protected header. Some signers pad it: there it is signed as it stands. Raises TextError."""
     if not isinstance(value, str):
         raise TextError(f"{what} is not a text")
-    return from_base64url(value, what)
+    padded = len(value) % 4 == 0
+    return from_base64url(_PADDING.sub("", value) if padded else value, what)
 
 
 def _certificates(value: Any) -> tuple[bytes, ...]:
     if not isinstance(value, list) or len(value) > MAX_CERTIFICATES:
         raise TextError(f"x5c is not an array of at most {MAX_CERTIFICATES} certificates")
-    return tuple(from_base64(one, "a certificate of x5c") for one in value)
+    # Broken into lines by some signers. What comes out is judged as a certificate, however it was written.
+    texts = ("".join(one.split()) if isinstance(one, str) else one for one in value)
+    return tuple(from_base64(one, "a certificate of x5c") for one in texts)
 
 
 def _key(value: Any) -> PublicKeyTypes | None:

@@ -111,6 +111,13 @@ def test_contents_by_digest(hierarchy: Hierarchy, signer: Signer) -> None:
     assert "'c.txt'" in spare.detail
 
 
+def test_a_padded_digest_is_the_digest(hierarchy: Hierarchy, signer: Signer) -> None:
+    padded = [url(digest(b"mot")) + "="]
+    data = json.dumps(entry(signer, "", **described({"a.txt": b"mot"}, hashV=padded))).encode()
+    assert verify(hierarchy, data, a_txt=b"mot").clean
+    assert only(verify(hierarchy, data, a_txt=b"hai")).sub_indication is SubIndication.HASH_FAILURE
+
+
 def test_encoded_contents_by_digest(hierarchy: Hierarchy, signer: Signer) -> None:
     """Without b64=false the digests are of base64url text (TS 119 182-1 5.2.8.3.3)."""
     members = described({"a.txt": url(b"mot").encode()}) | {"b64": None, "crit": ["sigD"]}
@@ -143,7 +150,8 @@ def test_contents_run_together_tell_no_ends(hierarchy: Hierarchy, signer: Signer
         {"mId": BY_URI_HASH, "pars": ["a"], "hashM": "S256", "hashV": []},
         {"mId": BY_URI_HASH, "pars": ["a"], "hashM": "S256", "hashV": "A"},
         {"mId": BY_URI_HASH, "pars": ["a"], "hashM": "S256", "hashV": [5]},
-        {"mId": BY_URI_HASH, "pars": ["a"], "hashM": "S256", "hashV": ["AA=="]},
+        {"mId": BY_URI_HASH, "pars": ["a"], "hashM": "S256", "hashV": ["AA="]},
+        {"mId": BY_URI_HASH, "pars": ["a"], "hashM": "S256", "hashV": ["AB=="]},
     ],
 )
 def test_descriptions_of_contents_that_break_the_rules(

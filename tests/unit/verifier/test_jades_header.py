@@ -62,6 +62,10 @@ def signer(hierarchy: Hierarchy) -> Signer:
         ({"x5c": ["AAAA"] * 51}, "x5c"),
         ({"x5t#S256": 5}, "x5t#S256"),
         ({"x5t#S256": "a b"}, "x5t#S256"),
+        ({"x5t#S256": "AAA=="}, "x5t#S256"),
+        ({"x5t#S256": "AAB="}, "x5t#S256"),
+        ({"x5t#S256": "A==="}, "x5t#S256"),
+        ({"x5t#S256": "=AAA"}, "x5t#S256"),
         ({"x5t#o": "AAAA"}, "x5t#o"),
         ({"sigX5ts": []}, "sigX5ts"),
         ({"sigX5ts": [{"digAlg": "S256", "digVal": "AB"}]}, "sigX5ts"),
@@ -112,6 +116,17 @@ def test_a_time_beyond_all_times_says_nothing(hierarchy: Hierarchy, signer: Sign
 def test_nothing_that_decides_may_be_left_unsigned(hierarchy: Hierarchy, signer: Signer, name: str) -> None:
     file = {**flattened(signer, iat=None), "header": {name: "ES256"}}
     assert repr(name) in refused(verify(hierarchy, file))
+
+
+def test_padded_references_and_broken_lines_are_read(hierarchy: Hierarchy, signer: Signer) -> None:
+    header = named(signer)
+    lines = [f"{one[:64]}\r\n{one[64:]}\n" for one in header["x5c"]]
+    padded = header["x5t#S256"] + "="
+    written: dict[str, Any] = {"x5c": lines, "x5t#S256": padded}
+    assert verify(hierarchy, compact(signer, **written)).clean
+    written["x5t#S256"] = url(digest(b"another certificate")) + "="
+    report = verify(hierarchy, compact(signer, **written))
+    assert only(report).sub_indication is SubIndication.NO_SIGNING_CERTIFICATE_FOUND
 
 
 def test_no_name_may_stand_in_both_headers(hierarchy: Hierarchy, signer: Signer) -> None:
