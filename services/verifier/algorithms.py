@@ -6,6 +6,8 @@ a warning: its mathematics is still checked, so that an old signature is told ap
 
 from __future__ import annotations
 
+import base64
+import binascii
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -81,16 +83,21 @@ class AlgorithmError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class SignatureAlgorithm:
-    """`family` RSA, RSA-PSS, ECDSA, ECDSA-plain or DSA; `digest` a label such as SHA-256; `salt` octets for PSS."""
+    """`family` RSA, RSA-PSS, ECDSA, ECDSA-plain or DSA; `digest` a label such as SHA-256; `salt` octets for PSS.
+
+    `mask` is the label of the digest in the mask generation of PSS, "" where it is the same one.
+    """
 
     family: str
     digest: str
     salt: int = 0
+    mask: str = ""
 
     @property
     def label(self) -> str:
-        """Name for reports, such as "RSA-PKCS1v1.5/SHA-256"."""
-        return f"{'RSA-PKCS1v1.5' if self.family == 'RSA' else self.family}/{self.digest}"
+        """Name for reports, such as "RSA-PKCS1v1.5/SHA-256" or "RSA-PSS/SHA-256 (MGF1/SHA-1)"."""
+        masked = f" (MGF1/{self.mask})" if self.mask else ""
+        return f"{'RSA-PKCS1v1.5' if self.family == 'RSA' else self.family}/{self.digest}{masked}"
 
 
 def digest_label(oid: str) -> str:
@@ -98,6 +105,22 @@ def digest_label(oid: str) -> str:
     if oid not in _DIGESTS:
         raise AlgorithmError(f"{oid} is not the identifier of a known digest algorithm")
     return _DIGESTS[oid][0]
+
+
+def stated_digest(text: str) -> tuple[str, bytes]:
+    """Label and value of a digest written as ALGORITHM:BASE64, such as "SHA-256:…" or "sha256:…". Raises AlgorithmError."""
+    name, _, value = text.partition(":")
+    plain = name.replace("-", "").casefold()
+    label = next((one for one in _BY_LABEL if one.replace("-", "").casefold() == plain), None)
+    if label is None:
+        raise AlgorithmError(f"{name[:40]!r} is not the name of a known digest algorithm")
+    try:
+        octets = base64.b64decode(value, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise AlgorithmError(f"what follows {name!r} is not base64") from error
+    if len(octets) != hash_algorithm(label).digest_size:
+        raise AlgorithmError(f"{len(octets)} octets are not a digest by {label}")
+    return label, octets
 
 
 def digest(label: str, *parts: bytes | memoryview) -> bytes:
@@ -139,16 +162,16 @@ def signature_algorithm(identifier: AlgorithmIdentifier, digest_name: str) -> Si
     if known is None:
         raise AlgorithmError(f"signature algorithm {identifier.oid} is not known")
     family, named = known
+    salt, mask = 0, ""
     if family == "RSA-PSS":
-        named, salt = _pss(identifier.parameters)
+        named, mask, salt = _pss(identifier.parameters)
     else:
         _require_plain(identifier, family)
-        salt = 0
     if named is not None and digest_name and named != digest_name:
         raise AlgorithmError(f"digest algorithm {digest_name} and signature algorithm with {named} disagree")
     if not named and not digest_name:
         raise AlgorithmError(f"signature algorithm {identifier.oid} names no digest")
-    return SignatureAlgorithm(family, named or digest_name, salt)
+    return SignatureAlgorithm(family, named or digest_name, salt, mask if mask != named else "")
 
 
 def _require_plain(identifier: AlgorithmIdentifier, family: str) -> None:
@@ -161,8 +184,8 @@ def _require_plain(identifier: AlgorithmIdentifier, family: str) -> None:
     raise AlgorithmError(f"signature algorithm {identifier.oid} comes with parameters that it does not have")
 
 
-def _pss(parameters: Node | None) -> tuple[str, int]:
-    """RFC 4055 3.1: digest and salt length; MGF1 must use the same digest."""
+def _pss(parameters: Node | None) -> tuple[str, str, int]:
+    """RFC 4055 3.1: digest, digest of MGF1, and salt length. That both digests are one is recommended, no more."""
     hash_label, mgf_label, salt, trailer = "SHA-1", "SHA-1", 20, 1
     try:
         for member in parameters.children() if parameters is not None else ():
@@ -182,9 +205,9 @@ def _pss(parameters: Node | None) -> tuple[str, int]:
                 raise AlgorithmError("RSASSA-PSS parameters have a member that does not belong there")
     except (BerError, IndexError) as error:
         raise AlgorithmError("RSASSA-PSS parameters cannot be read") from error
-    if mgf_label != hash_label or trailer != 1 or not 0 <= salt <= 512:
+    if trailer != 1 or not 0 <= salt <= 512:
         raise AlgorithmError("RSASSA-PSS parameters are inconsistent")
-    return hash_label, salt
+    return hash_label, mgf_label, salt
 
 
 def holds(key: PublicKeyTypes, scheme: SignatureAlgorithm, signature: bytes, value: bytes) -> bool:
@@ -195,7 +218,8 @@ def holds(key: PublicKeyTypes, scheme: SignatureAlgorithm, signature: bytes, val
         if isinstance(key, rsa.RSAPublicKey) and scheme.family == "RSA":
             key.verify(signature, value, padding.PKCS1v15(), prehashed)
         elif isinstance(key, rsa.RSAPublicKey) and scheme.family == "RSA-PSS":
-            key.verify(signature, value, padding.PSS(padding.MGF1(primitive), scheme.salt), prehashed)
+            mask = padding.MGF1(hash_algorithm(scheme.mask or scheme.digest))
+            key.verify(signature, value, padding.PSS(mask, scheme.salt), prehashed)
         elif isinstance(key, ec.EllipticCurvePublicKey) and scheme.family == "ECDSA":
             key.verify(signature, value, ec.ECDSA(prehashed))
         elif isinstance(key, ec.EllipticCurvePublicKey) and scheme.family == "ECDSA-plain":
@@ -269,6 +293,22 @@ def faults(
     elif family:
         _add(found, Notice(Code.ALG_WEAK, family), policy.signature_end({family}, None, purpose), at)
     return tuple(found)
+
+
+def scheme_faults(
+    scheme: SignatureAlgorithm,
+    policy: AlgorithmPolicy,
+    purpose: Purpose,
+    at: datetime,
+    key: PublicKeyTypes | None = None,
+) -> tuple[Weakness, ...]:
+    """What `policy` does not allow of a signature by `scheme`, and with a `key` of this one too.
+
+    Policies have no rows for masks. Theirs for digests name what a signature may rest on, and PSS rests on its mask
+    as well: the digest that makes it is held to the same rows.
+    """
+    found = faults(key, scheme.family, scheme.digest, policy, purpose, at)
+    return (*found, *faults(None, "", scheme.mask, policy, purpose, at))
 
 
 def verdict_on(found: Sequence[Weakness], not_before: datetime | None = None) -> SubIndication:

@@ -63,16 +63,30 @@ class TrustSource(Protocol):
         ...
 
 
+class DigestMissing(LookupError):
+    """The content is known by digests only, and none of them is by the algorithm that is asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class ContentDigest:
+    """A content that stays where it is: a digest of it, and the label of its algorithm ("SHA-256")."""
+
+    label: str
+    value: bytes
+
+
 @dataclass(frozen=True, slots=True)
 class SubmittedDocument:
     """A document as it came in, and for a detached signature the content that it signs. Limits are the caller's.
 
-    `named` are contents by file name, for signatures that name several; `detached` is then the first of them.
+    `named` are contents by file name, for signatures that name several; `detached` is then the first of them. `digests`
+    are of contents that did not come.
     """
 
     data: bytes
     detached: bytes | None = None
     named: Mapping[str, bytes] = field(default_factory=dict)
+    digests: tuple[ContentDigest, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,8 +136,8 @@ class Proof:
 class FoundSignature:
     """One signature of a document, read but not judged.
 
-    `digest` computes the digest of what is signed, by algorithm label ("SHA-256"); None when the content is not at
-    hand; `digests` are labels of the algorithms that led from the documents to that. `certificates`, `crls` and
+    `digest` computes the digest of what is signed, by algorithm label ("SHA-256"), and raises DigestMissing where that
+    is not to be had; None when the content is not at hand; `digests` are labels of the algorithms that led from the documents to that. `certificates`, `crls` and
     `ocsps` are those that travel with the signature or in the document's store (DER).
     `time_stamps` are the tokens that go with it, whatever their order. With a `proof`, `signer` only names the
     certificate, and `digest` is not asked for.

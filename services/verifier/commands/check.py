@@ -19,7 +19,7 @@ from services.verifier.commands import check_output
 from services.verifier.domain import Verdict
 from services.verifier.examination import Answer
 from services.verifier.formats import late
-from services.verifier.ports import SignatureFormat, SubmittedDocument, TrustMaterial
+from services.verifier.ports import ContentDigest, SignatureFormat, SubmittedDocument, TrustMaterial
 from services.verifier.reports.files import ReportPrinter
 from services.verifier.x509 import anchors, certificates
 from services.verifier.x509.certificates import CertificateError
@@ -64,6 +64,7 @@ def main(arguments: Sequence[str]) -> int:
             _read(options.file, options.max_bytes),
             _read(options.detached[0], options.max_bytes) if options.detached else None,
             {one.name: _read(one, options.max_bytes) for one in reversed(options.detached)},
+            tuple(ContentDigest(*algorithms.stated_digest(one)) for one in options.detached_digest),
         )
         trust, formats = _trust(options), _formats(options)
         inquiry = check_output.inquiry(options, datetime.now(UTC))
@@ -112,6 +113,13 @@ def _parser() -> argparse.ArgumentParser:
         default=[],
         metavar="F",
         help="the content that a detached signature signs (repeatable: found by file name)",
+    )
+    parser.add_argument(
+        "--detached-digest",
+        action="append",
+        default=[],
+        metavar="ALGORITHM:BASE64",
+        help="a digest of such content, which stays elsewhere (repeatable: by other algorithms, of other contents)",
     )
     parser.add_argument("--integrity", action="store_true", help="leave trust out: check integrity only")
     _add_trust(parser)

@@ -50,7 +50,7 @@ class Reliance:
     def on_response(self, scheme: SignatureAlgorithm, at: datetime) -> bool:
         """The same for an OCSP response."""
         purpose = Purpose.CERTIFICATE
-        return not algorithms.faults(None, scheme.family, scheme.digest, self.policy, purpose, at)
+        return not algorithms.scheme_faults(scheme, self.policy, purpose, at)
 
 
 _USUAL = Reliance()

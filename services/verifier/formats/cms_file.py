@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from services.verifier import algorithms
 from services.verifier.domain import Code, Coverage, CoverageReport, Indication, Notice, SubIndication
-from services.verifier.formats import beside, cms, cms_counter, cms_stamps, cms_values, mime
+from services.verifier.formats import beside, by_digest, cms, cms_counter, cms_stamps, cms_values, mime
 from services.verifier.formats.ber import BerError
 from services.verifier.ports import Content, Fault, Findings, FoundSignature, SubmittedDocument
 
@@ -23,12 +24,20 @@ class CmsFormat:
     def find(self, document: SubmittedDocument) -> Findings:
         """One finding for each SignerInfo, and behind it for each that signs its value."""
         try:
-            message = cms.parse_file(document.data)
+            message, filling = cms.parse_file(document.data)
         except BerError as error:
             return Findings(self.name, obstacle=Notice(Code.DOC_MALFORMED, str(error)))
         found = [_found(document, message, i) for i in range(len(message.signers))]
         contents = _contents(message, tuple(one.name for one in found))
+        if filling:
+            found = [_told(one, f"{filling} octets of filling follow the message") for one in found]
         return Findings(self.name, cms_counter.of_message(message, found), contents=contents)
+
+
+def _told(found: FoundSignature, detail: str) -> FoundSignature:
+    """The signature with a word more on what it is over."""
+    notices = [Notice(one.code, detail) if one.code is Code.DOC_INTACT else one for one in found.notices]
+    return replace(found, notices=tuple(notices))
 
 
 def _contents(message: cms.SignedData, names: tuple[str, ...]) -> list[Content]:
@@ -55,13 +64,15 @@ def _found(document: SubmittedDocument, message: cms.SignedData, index: int) -> 
         fault = cms_counter.malformed(
             "the content is itself a set of signed attributes, lifted from another message"
         )
-    digest = None if content is None else _digest_of(content)
+    digest = _by_digest(document, signer) if content is None else _digest_of(content)
+    if content is None and digest is not None:
+        fault = None
     beside = content if message.content is None else None
     values = cms_values.held(message, signer)
     return FoundSignature(
         name=name,
         format=cms_counter.level(signer),
-        coverage=coverage if content is None else CoverageReport(Coverage.WHOLE, len(content), len(content)),
+        coverage=coverage if digest is None else _whole(content or b""),
         signer=signer,
         content_type=message.content_type,
         digest=digest,
@@ -76,14 +87,29 @@ def _found(document: SubmittedDocument, message: cms.SignedData, index: int) -> 
     )
 
 
+def _whole(content: bytes) -> CoverageReport:
+    return CoverageReport(Coverage.WHOLE, len(content), len(content))
+
+
+def _by_digest(document: SubmittedDocument, signer: cms.SignerInfo) -> Callable[[str], bytes] | None:
+    """The digests of a content that did not come; None where they cannot say what was signed.
+
+    Without signed attributes the content might itself be a set of them, lifted from another message, and its digest
+    would not tell.
+    """
+    return by_digest.of_one(document.digests) if signer.signed_octets else None
+
+
 def _digest_of(content: bytes) -> Callable[[str], bytes]:
     return lambda label: algorithms.digest(label, content)
 
 
 def _content(document: SubmittedDocument, message: cms.SignedData) -> tuple[bytes | None, Fault | None]:
-    given = beside.handed_in(document).values()
+    given = list(beside.handed_in(document).values())
     if message.content is not None:
-        if any(one != message.content for one in given):
+        if any(one != message.content for one in given) or not by_digest.are_of(
+            document.digests, message.content
+        ):
             return message.content, Fault(
                 Indication.TOTAL_FAILED,
                 SubIndication.HASH_FAILURE,
@@ -92,8 +118,10 @@ def _content(document: SubmittedDocument, message: cms.SignedData) -> tuple[byte
         return message.content, None
     if document.detached is None:
         detail = "the signature is detached; hand in the signed content as well"
+        if document.digests:
+            detail = "the digests that were handed in are of several contents, or do not say what was signed"
         return None, Fault(Indication.INDETERMINATE, SubIndication.SIGNED_DATA_NOT_FOUND, detail)
-    if len(given) > 1:
+    if len(given) > 1 or not by_digest.are_of(document.digests, document.detached):
         # By no name does the signature say which of them it is over.
         detail = "a signature of this kind is over one content, and several were handed in"
         return document.detached, Fault(Indication.INDETERMINATE, SubIndication.SIGNED_DATA_NOT_FOUND, detail)

@@ -1,7 +1,8 @@
 """JSON signatures: plain JWS (RFC 7515, RFC 7797) and JAdES (ETSI TS 119 182-1), compact, flattened and general.
 
-Each signature covers the text of its protected header and the payload, or the contents that its header names. Members
-of the file beside these mean nothing to any signature: they are named, and keep the document from being clean.
+Each signature covers the text of its protected header and the payload, or the contents that its header names. Other
+members beside these are ignored (RFC 7515 7.2), and named. What could be taken for a part of the signature, and what
+stands in the unprotected header and means nothing there, keeps the document from being clean.
 """
 
 from __future__ import annotations
@@ -70,7 +71,10 @@ class JadesFormat:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Read:
-    """One signature as far as it could be made out. `strange` are members that no signature protects."""
+    """One signature as far as it could be made out.
+
+    `strange` and `ignored` are members that no signature protects: those that could mislead, and the others.
+    """
 
     name: str
     signature: JwsSignature | None = None
@@ -79,6 +83,7 @@ class _Read:
     method: Method | None = None
     unsigned: Unsigned = field(default_factory=Unsigned)
     strange: tuple[str, ...] = ()
+    ignored: tuple[str, ...] = ()
     fault: Fault | None = None
     counter: bool = False
 
@@ -114,6 +119,7 @@ def _read(name: str, entry: JwsSignature | TextError, file: Jws, source: Source)
         return _Read(name, entry, fault=_failed(str(error)))
     except UnknownAlgorithm as error:
         return _Read(name, entry, fault=Fault(Indication.INDETERMINATE, SubIndication.GENERIC, str(error)))
+    more = (*file.strange, *entry.strange)
     return _Read(
         name=name,
         signature=entry,
@@ -121,7 +127,8 @@ def _read(name: str, entry: JwsSignature | TextError, file: Jws, source: Source)
         payload=payload,
         method=Method(header.scheme, (entry.protected.encode(), b".", *payload.parts), value),
         unsigned=jades_unsigned.read(entry.header),
-        strange=(*file.strange, *entry.strange, *header.strange),
+        strange=(*filter(jades_header.is_meant, more), *header.strange),
+        ignored=tuple(one for one in more if not jades_header.is_meant(one)),
         fault=payload.fault,
     )
 
@@ -212,14 +219,22 @@ def _coverage(one: _Read) -> tuple[CoverageReport, tuple[Notice, ...]]:
     size = one.payload.size
     if one.fault is not None:
         return CoverageReport(Coverage.UNKNOWN), one.payload.notices
-    intact = Notice(Code.DOC_INTACT, one.payload.described)
+    notices = one.payload.notices
+    if one.ignored:
+        notices = (Notice(Code.PARTLY_SIGNED, _uncovered(one.ignored)), *notices)
     if not one.strange:
-        return CoverageReport(Coverage.WHOLE, size, size), (intact, *one.payload.notices)
-    named = ", ".join(repr(name[:40]) for name in one.strange[:5])
-    touches = f"members that no signature covers: {named}"
+        whole = Notice(Code.DOC_INTACT, one.payload.described)
+        report = CoverageReport(Coverage.PARTIAL if one.ignored else Coverage.WHOLE, size, size)
+        return report, notices if one.ignored else (whole, *notices)
+    touches = _uncovered(one.strange)
     later = LaterChange(0, ChangeKind.OTHER, allowed=False, touches=touches)
     report = CoverageReport(Coverage.PARTIAL, size, size, later=(later,))
-    return report, (Notice(Code.DOC_EXTENDED, touches), *one.payload.notices)
+    return report, (Notice(Code.DOC_EXTENDED, touches), *notices)
+
+
+def _uncovered(names: tuple[str, ...]) -> str:
+    named = ", ".join(repr(name[:40]) for name in names[:5])
+    return f"members that no signature covers: {named}"
 
 
 def _signer(header: Header, method: Method, values: Values) -> tuple[SignerInfo, tuple[bytes, ...]]:

@@ -9,11 +9,12 @@ from urllib.parse import unquote
 
 from services.verifier import algorithms
 from services.verifier.domain import Code, Indication, Notice, SubIndication
-from services.verifier.formats import jades_header
+from services.verifier.formats import beside, jades_header
+from services.verifier.formats.by_digest import KnownDigests
 from services.verifier.formats.jades_digests import Beginning
 from services.verifier.formats.jades_header import Header
 from services.verifier.formats.jws_text import TextError, TextLimit, from_base64url, to_base64url
-from services.verifier.ports import Fault, SubmittedDocument
+from services.verifier.ports import ContentDigest, Fault, SubmittedDocument
 
 BY_HEADERS = "http://uri.etsi.org/19182/HttpHeaders"
 BY_URI = "http://uri.etsi.org/19182/ObjectIdByURI"
@@ -54,16 +55,17 @@ class Item:
 class Contents:
     """Contents that came in beside a signature, found by the names that signatures give them; knows which were."""
 
-    def __init__(self, named: Mapping[str, bytes]) -> None:
-        """Without a name of its own, a lone content answers to any."""
+    def __init__(self, named: Mapping[str, bytes], digests: Sequence[ContentDigest] = ()) -> None:
+        """Without a name of its own, a lone content answers to any. `digests` are of contents that did not come."""
         self._named = {name: Item(data) for name, data in named.items()}
+        self.digests = KnownDigests(digests, alone=not named)
         self._used = set[str]()
 
     @classmethod
     def of(cls, document: SubmittedDocument) -> Contents:
         """Those of a submitted document."""
         lone = {"": document.detached} if document.detached is not None else {}
-        return cls(document.named or lone)
+        return cls(document.named or lone, document.digests)
 
     def only(self) -> Item | None:
         """The content where no name is given for it."""
@@ -83,11 +85,13 @@ class Contents:
     @property
     def spare(self) -> list[str]:
         """Names of the contents that no signature asked for."""
-        return sorted(self._named.keys() - self._used)
+        return [*sorted(self._named.keys() - self._used), *map(beside.told, self.digests.spare)]
 
-    def __len__(self) -> int:
-        """How many there are."""
-        return len(self._named)
+    def are(self, content: bytes) -> bool:
+        """True where nothing but this content came, if anything."""
+        lone = self.only()
+        alone = not self._named or (lone is not None and lone.data == content)
+        return alone and self.digests.are_of(content)
 
 
 class Source:
@@ -159,11 +163,9 @@ def of(header: Header, source: Source) -> Payload:
 def _enveloped(header: Header, payload: str, source: Source) -> Payload:
     octets, content = source.enveloped(payload, encoded=header.encoded)
     fault = None
-    if len(source.contents):
-        beside = source.contents.only()
-        if beside is None or beside.data != content:
-            detail = "the content given beside the signature is not the content that it carries"
-            fault = Fault(Indication.TOTAL_FAILED, SubIndication.HASH_FAILURE, detail)
+    if not source.contents.are(content):
+        detail = "the content given beside the signature is not the content that it carries"
+        fault = Fault(Indication.TOTAL_FAILED, SubIndication.HASH_FAILURE, detail)
     beginning = source.beginning((octets,))
     return Payload((octets,), beginning, content, len(content), "the payload", fault=fault)
 
@@ -185,10 +187,10 @@ def _described(header: Header, described: Any, source: Source) -> Payload:
         detail = "the way in which sigD refers to contents is not known"
         return Payload(fault=Fault(Indication.INDETERMINATE, SubIndication.GENERIC, detail))
     found = {name: source.contents.named(name, alone=len(names) == 1) for name in names}
-    digests = _compared(header, described, found) if mechanism == BY_URI_HASH else ()
-    if isinstance(digests, Fault):
-        return Payload(fault=digests)
-    missing = [name for name, item in found.items() if item is None]
+    compared = _compared(header, described, found, source) if mechanism == BY_URI_HASH else _Compared()
+    if compared.fault is not None:
+        return Payload(fault=compared.fault)
+    missing = [name for name, item in found.items() if item is None and name not in compared.known]
     if missing:
         return Payload(fault=_missing(f"signed contents are missing, hand them in as well: {_list(missing)}"))
     items = [item for item in found.values() if item is not None]
@@ -197,11 +199,11 @@ def _described(header: Header, described: Any, source: Source) -> Payload:
     return Payload(
         # By digest no payload is signed (5.2.8.3.3); else it is the contents, one after the other (5.2.8.3.2).
         parts if run_together else (),
-        source.beginning(parts, signed=run_together),
+        None if compared.known else source.beginning(parts, signed=run_together),
         size=sum(len(item.data) for item in items),
         described=_list(names),
         notices=_NO_ENDS if run_together and len(names) > 1 else (),
-        digests=digests,
+        digests=compared.digests,
     )
 
 
@@ -214,21 +216,40 @@ _NO_ENDS = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class _Compared:
+    """By which algorithm contents were compared, the names of those that are known by it alone, or what differs."""
+
+    digests: tuple[str, ...] = ()
+    known: frozenset[str] = frozenset()
+    fault: Fault | None = None
+
+
 def _compared(
-    header: Header, described: dict[str, Any], found: Mapping[str, Item | None]
-) -> tuple[str, ...] | Fault:
-    """5.2.8.3.3: the digests that are signed against those of the contents at hand; the algorithm, or what differs."""
+    header: Header, described: dict[str, Any], found: Mapping[str, Item | None], source: Source
+) -> _Compared:
+    """5.2.8.3.3: the digests that are signed against those of the contents, or of their base64url text.
+
+    The digest of a content does not tell that of its text.
+    """
+    known = set()
     label = jades_header.digest_label(described.get("hashM"), "sigD")
     values = described.get("hashV")
     if not isinstance(values, list) or len(values) != len(found):
         raise TextError("sigD has not one digest for each name (hashV)")
     for value, (name, item) in zip(values, found.items(), strict=True):
-        digest = from_base64url(value if isinstance(value, str) else "=", "hashV")
-        if item is not None and item.digest(label, encoded=header.encoded) != digest:
+        digest = jades_header.octets(value, "hashV")
+        if item is not None:
+            same: bool | None = item.digest(label, encoded=header.encoded) == digest
+        else:
+            same = None if header.encoded else source.contents.digests.holds(label, digest)
+            known |= {name} if same else set()
+        if same is False:
             detail = f"the content {name[:80]!r} is not the one that was signed"
             changed = Notice(Code.DOC_MODIFIED, detail)
-            return Fault(Indication.TOTAL_FAILED, SubIndication.HASH_FAILURE, detail, (changed,))
-    return (label,)
+            fault = Fault(Indication.TOTAL_FAILED, SubIndication.HASH_FAILURE, detail, (changed,))
+            return _Compared(fault=fault)
+    return _Compared((label,), frozenset(known))
 
 
 def _missing(detail: str) -> Fault:

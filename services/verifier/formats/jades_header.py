@@ -35,9 +35,16 @@ _QUALIFYING = frozenset(
     {"sigT", "sigX5ts", "x5t#o", "sigD", "srCms", "srCm", "sigPl", "srAts", "adoTst", "sigPId"}
 )
 """Header parameters of TS 119 182-1 that say more than a plain JWS."""
-_UNDERSTOOD = _HINTS | _QUALIFYING | {"alg", "cty", "typ", "crit", "b64", "iat", "nbf", "etsiU"}
-_PROTECTED_ONLY = _QUALIFYING | {"alg", "cty", "typ", "crit", "b64", "iat", "nbf"}
+_UNDERSTOOD = _HINTS | _QUALIFYING | {"alg", "cty", "typ", "crit", "b64", "iat", "nbf", "exp", "etsiU"}
+_PROTECTED_ONLY = _QUALIFYING | {"alg", "cty", "typ", "crit", "b64", "iat", "nbf", "exp"}
+_PARTS = frozenset({"protected", "unprotected", "header", "signature", "signatures"})
+_PAYLOADS = frozenset({"payload", "payloads", "content", "contents", "data", "document", "documents"})
+"""Names under which a reader looks for what is signed; none but the first is a JWS's own."""
+_NAMES = frozenset(name.casefold() for name in _UNDERSTOOD | _PARTS | _PAYLOADS)
+_DATE_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)")
+"""RFC 3339 5.6."""
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?Z")
+_PADDING = re.compile(r"={1,2}\Z")
 _LAST_SECOND = 253402300799
 """Of the year 9999, which is the last that times can tell."""
 
@@ -83,6 +90,7 @@ def read(signature: JwsSignature) -> Header:
     _critical(members)
     claimed = _claimed_time(members)
     _not_before(members, claimed)
+    _not_after(members, claimed)
     hints = {name: loose[name] for name in ("x5c", "jwk") if name in loose}
     return Header(
         scheme=jws_algorithms.scheme_of(members.get("alg")),
@@ -158,13 +166,48 @@ def _numeric_date(members: dict[str, Any], name: str) -> datetime | None:
     return datetime.fromtimestamp(value, UTC) if 0 <= value <= _LAST_SECOND else None
 
 
+def _limit(members: dict[str, Any], name: str) -> datetime | None:
+    """A date as RFC 7519 writes it, in seconds, or as some signers do, in the words of RFC 3339; None beyond all times."""
+    value = members.get(name)
+    if not isinstance(value, str):
+        return _numeric_date(members, name)
+    try:
+        if _DATE_TIME.fullmatch(value) is None:
+            raise ValueError(name)
+        return datetime.fromisoformat(value).astimezone(UTC)
+    except (ValueError, OverflowError) as error:
+        raise TextError(f"{name} is neither a number of seconds nor a date and time (RFC 3339)") from error
+
+
 def _not_before(members: dict[str, Any], claimed: datetime | None) -> None:
     """RFC 7519 4.1.5 and 5.3: the signer's word that it is not to be used before; signing earlier contradicts it."""
-    earliest = _numeric_date(members, "nbf")
+    earliest = _limit(members, "nbf")
     if "nbf" in members and (earliest is None or claimed is None or claimed < earliest):
         raise TextError(
             "the signature is not to be used before a time (nbf) that its signing time lies before"
         )
+
+
+def _not_after(members: dict[str, Any], claimed: datetime | None) -> None:
+    """RFC 7519 4.1.4 and 5.3: the signer's word that it is not to be used from then on; signing later contradicts it.
+
+    A signature that was made in time goes on saying what was signed. Where it is not to be told whether it was, `crit`
+    decides.
+    """
+    latest = _limit(members, "exp")
+    if latest is None or claimed is None:
+        contradicted = "exp" in members and "exp" in members.get("crit", [])
+    else:
+        contradicted = claimed >= latest
+    if contradicted:
+        raise TextError(
+            "the signature is not to be used after a time (exp) that its signing time is not before"
+        )
+
+
+def is_meant(name: str) -> bool:
+    """True where a member of this name could be taken for a part of the signature, or for what is signed."""
+    return name.strip().casefold() in _NAMES
 
 
 def _references(members: dict[str, Any]) -> tuple[CertificateReference, ...]:
@@ -172,7 +215,7 @@ def _references(members: dict[str, Any]) -> tuple[CertificateReference, ...]:
     found = []
     for name, label in (("x5t", "SHA-1"), ("x5t#S256", "SHA-256")):
         if name in members:
-            found.append(CertificateReference(jws_algorithms.OIDS[label], _octets(members[name], name)))
+            found.append(CertificateReference(jws_algorithms.OIDS[label], octets(members[name], name)))
     if "x5t#o" in members:
         found.append(_reference(members["x5t#o"], "x5t#o"))
     return tuple(found)
@@ -191,7 +234,7 @@ def _reference(value: Any, what: str) -> CertificateReference:
     if not isinstance(value, dict):
         raise TextError(f"a reference of {what} is not an object")
     label = digest_label(value.get("digAlg"), what)
-    return CertificateReference(jws_algorithms.OIDS[label], _octets(value.get("digVal"), what))
+    return CertificateReference(jws_algorithms.OIDS[label], octets(value.get("digVal"), what))
 
 
 def digest_label(name: Any, what: str) -> str:
@@ -201,16 +244,20 @@ def digest_label(name: Any, what: str) -> str:
     return jws_algorithms.DIGESTS[name]
 
 
-def _octets(value: Any, what: str) -> bytes:
+def octets(value: Any, what: str) -> bytes:
+    """A digest in a protected header. Some signers pad it: there it is signed as it stands. Raises TextError."""
     if not isinstance(value, str):
         raise TextError(f"{what} is not a text")
-    return from_base64url(value, what)
+    padded = len(value) % 4 == 0
+    return from_base64url(_PADDING.sub("", value) if padded else value, what)
 
 
 def _certificates(value: Any) -> tuple[bytes, ...]:
     if not isinstance(value, list) or len(value) > MAX_CERTIFICATES:
         raise TextError(f"x5c is not an array of at most {MAX_CERTIFICATES} certificates")
-    return tuple(from_base64(one, "a certificate of x5c") for one in value)
+    # Broken into lines by some signers. What comes out is judged as a certificate, however it was written.
+    texts = ("".join(one.split()) if isinstance(one, str) else one for one in value)
+    return tuple(from_base64(one, "a certificate of x5c") for one in texts)
 
 
 def _key(value: Any) -> PublicKeyTypes | None:

@@ -52,7 +52,9 @@ class SmimeFormat:
             contents = [Content(name, data, names) for name, data in mime.documents(content)]
         findings = changed(findings, format=self.name, contents=contents)
         # The message as a whole may be handed in as well, as other programs cut it out.
-        return findings if content in (None, document.detached) else beside.judged(findings, document)
+        if content is None or (content == document.detached and not document.digests):
+            return findings
+        return beside.judged(findings, document)
 
 
 def _taken_apart(entity: Entity) -> tuple[bytes, bytes | None]:

@@ -16,10 +16,17 @@ from services.verifier.domain import (
     SubIndication,
     TimeSource,
 )
-from services.verifier.formats import ber, cms
+from services.verifier.formats import ber, beside, by_digest, cms
 from services.verifier.formats.ber import BerError, Node
 from services.verifier.formats.cms import SignedData, SignerInfo, TimestampInfo
-from services.verifier.ports import Fault, Findings, FoundSignature, FoundTimeStamp, SubmittedDocument
+from services.verifier.ports import (
+    DigestMissing,
+    Fault,
+    Findings,
+    FoundSignature,
+    FoundTimeStamp,
+    SubmittedDocument,
+)
 
 _TOKEN_MARK = bytes.fromhex("060b2a864886f70d0109100104")
 """The identifier of TSTInfo, which says what a token's signed data is."""
@@ -97,12 +104,13 @@ def _found(token: bytes, document: SubmittedDocument) -> FoundSignature:
     except BerError as error:
         return _failing(bare, str(error))
     over = document.detached
-    imprint = None if over is None else _digest_of(over)
+    imprint = by_digest.of_one(document.digests) if over is None else _digest_of(over)
     size = len(over or b"")
+    own = over is None or by_digest.are_of(document.digests, over)
     return FoundSignature(
         name=bare.name,
         format=bare.format,
-        coverage=unknown if over is None else CoverageReport(Coverage.WHOLE, size, size),
+        coverage=unknown if imprint is None else CoverageReport(Coverage.WHOLE, size, size),
         kind=bare.kind,
         signer=signer,
         content_type=message.content_type,
@@ -113,7 +121,7 @@ def _found(token: bytes, document: SubmittedDocument) -> FoundSignature:
         own_stamp=FoundTimeStamp(TimeSource.DOCUMENT, token, imprint),
         claimed_time=info.time,
         notices=(Notice(Code.DOC_INTACT),),
-        fault=_fault(imprint, info, len(document.named)),
+        fault=_fault(imprint, info, len(beside.handed_in(document)) + (not own)),
     )
 
 
@@ -137,6 +145,8 @@ def _fault(imprint: Callable[[str], bytes] | None, info: TimestampInfo, contents
         actual = imprint(algorithms.digest_label(info.digest_oid))
     except AlgorithmError as error:
         return Fault(Indication.INDETERMINATE, SubIndication.GENERIC, str(error))
+    except DigestMissing as error:
+        return Fault(Indication.INDETERMINATE, SubIndication.SIGNED_DATA_NOT_FOUND, str(error))
     if actual != info.digest:
         detail = "the digest in the time-stamp is not that of the content"
         changed = Notice(Code.DOC_MODIFIED, detail)

@@ -13,6 +13,7 @@ from lxml import etree
 
 from services.verifier import algorithms
 from services.verifier.formats import xml_transforms
+from services.verifier.formats.by_digest import KnownDigests
 from services.verifier.formats.xml_algorithms import UnknownMethod, digest_of, octets_of
 from services.verifier.formats.xml_canonical import Form, NodeSet, canonical
 from services.verifier.formats.xml_input import DS, Intervals, Source, XmlError, XmlLimit, parse, union
@@ -96,6 +97,7 @@ class Resolver:
     outside: Resolve
     spent: int = 0
     keys: Mapping[str, PublicKeyTypes] = field(default_factory=dict)
+    digests: KnownDigests = field(default_factory=lambda: KnownDigests(()))
 
     def references(self, signature: etree._Element, parent: etree._Element) -> list[Reference]:
         """Those in a SignedInfo or Manifest. Raises XmlError where there are none, XmlLimit where there are too many."""
@@ -115,7 +117,7 @@ class Resolver:
         try:
             data = self._resolved(uri)
             if data is None:
-                return Reference(name, kind, State.MISSING, f'"{name[:80]}" is not found')
+                return self._by_digest(reference, name, kind)
             start = data
             digest = digest_of(reference)
             stated = octets_of(reference.find(f"{DS}DigestValue"), "DigestValue")
@@ -145,6 +147,20 @@ class Resolver:
             split=split,
             single=own is not None and own.single is not None,
         )
+
+    def _by_digest(self, reference: etree._Element, name: str, kind: str) -> Reference:
+        """What is not at hand, by a digest of it: that says something where no transform comes between the two."""
+        missing = Reference(name, kind, State.MISSING, f'"{name[:80]}" is not found')
+        transformed = next(reference.iter(f"{DS}Transform"), None) is not None
+        if name.startswith("#") or transformed or not len(self.digests):
+            return missing
+        digest = digest_of(reference)
+        held = self.digests.holds(digest, octets_of(reference.find(f"{DS}DigestValue"), "DigestValue"))
+        if held is None:
+            return missing
+        detail = "" if held else f'the digest of "{name[:80]}" is not the signed one'
+        state = State.HOLDS if held else State.BROKEN
+        return Reference(name, kind, state, detail, digest=digest, outside=True)
 
     def octets(self, signature: etree._Element, reference: etree._Element, form: Form) -> bytes:
         """What a reference's digest is over; nodes that no transform writes get this form. Raises XmlError."""

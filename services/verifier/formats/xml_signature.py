@@ -24,6 +24,7 @@ from services.verifier.domain import (
     SubIndication,
 )
 from services.verifier.formats import beside, xades, xades_stamps, xml_contents, xml_coverage, xml_keys
+from services.verifier.formats.by_digest import KnownDigests
 from services.verifier.formats.cms import AlgorithmIdentifier, SignerInfo
 from services.verifier.formats.xades import Properties
 from services.verifier.formats.xades_stamps import Evidence
@@ -81,24 +82,27 @@ class XmlFormat:
         """One finding for each Signature element; content handed in beside it answers references to the outside."""
         used: set[str] = set()
         named = beside.handed_in(document)
-        answering = beside.answering(named, _outside(document.data))
+        answering = beside.answering(document, _outside(document.data))
 
         def outside(uri: str) -> bytes | None:
             name = answering(uri)
             used.add(name)
             return named.get(name)
 
-        findings = self.find_with(document.data, outside)
-        return beside.judged(findings, document, used) if used else beside.warned(findings, document)
+        digests = KnownDigests(document.digests, alone=not named)
+        findings = self.find_with(document.data, outside, digests)
+        if used:
+            return beside.judged(findings, document, used, digests.spare)
+        return beside.warned(findings, document)
 
-    def find_with(self, data: bytes, outside: Resolve) -> Findings:
+    def find_with(self, data: bytes, outside: Resolve, digests: KnownDigests | None = None) -> Findings:
         """As `find`, with content outside the document by the name that a reference gives (a container's files)."""
         try:
             source = Source.of(data)
             signatures = list(source.root.iter(f"{DS}Signature"))
             if len(signatures) > MAX_SIGNATURES:
                 raise XmlLimit(f"more than {MAX_SIGNATURES} signatures")
-            resolver = Resolver(source, outside, keys=self._keys)
+            resolver = Resolver(source, outside, keys=self._keys, digests=digests or KnownDigests(()))
             read = [_read(resolver, signature) for signature in signatures]
             sound = [(one.element, one.references) for one in read if one.fault is None]
             inside = xml_contents.signed_documents(resolver, sound)

@@ -20,7 +20,7 @@ from services.verifier.domain import Code, Indication, Notice, SubIndication
 from services.verifier.formats import ber
 from services.verifier.formats.ber import BerError
 from services.verifier.formats.cms import CertificateReference, SignerInfo
-from services.verifier.ports import Proof
+from services.verifier.ports import DigestMissing, Proof
 from services.verifier.x509 import certificates
 from services.verifier.x509.certificates import Certificate, CertificateError
 
@@ -60,7 +60,7 @@ class Signed:
     def faults(self, policy: AlgorithmPolicy, purpose: Purpose, at: datetime) -> tuple[Weakness, ...]:
         """What the policy does not allow at `at`."""
         found = [Weakness(notice, None) for notice in self.weak]
-        found += algorithms.faults(self.key, self.scheme.family, self.scheme.digest, policy, purpose, at)
+        found += algorithms.scheme_faults(self.scheme, policy, purpose, at, self.key)
         for label in self.digests:
             found += algorithms.faults(None, "", label, policy, purpose, at)
         return tuple(dict.fromkeys(found))
@@ -131,7 +131,11 @@ def check_value(
         raise Stop(Indication.TOTAL_FAILED, malformed, str(error), weak) from error
     except CertificateError as error:
         raise Stop(Indication.INDETERMINATE, SubIndication.GENERIC, str(error)) from error
-    signed = digest(digest_name)
+    try:
+        signed = digest(digest_name)
+    except DigestMissing as error:
+        missing = SubIndication.SIGNED_DATA_NOT_FOUND
+        raise Stop(Indication.INDETERMINATE, missing, str(error)) from error
     if signer.signed_octets:
         _attributes_fit(signer, content_type, signed)
         signed = algorithms.digest(scheme.digest, signer.signed_octets)

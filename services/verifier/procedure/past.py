@@ -221,7 +221,7 @@ class ChainJudge:
 
         def existed(der: bytes, scheme: SignatureAlgorithm) -> datetime | None:
             moment = proofs.of(der)
-            found = algorithms.faults(None, scheme.family, scheme.digest, policy, Purpose.CERTIFICATE, moment)
+            found = algorithms.scheme_faults(scheme, policy, Purpose.CERTIFICATE, moment)
             # Hierarchies with pinned SHA-1 links sign their lists with SHA-1 too.
             borne = legacy and scheme.digest == "SHA-1"
             return moment if borne or not found else None
@@ -277,7 +277,8 @@ def has_status(certificate: Certificate, issuer: Certificate, material: Material
 
 
 def _today(_der: bytes, scheme: SignatureAlgorithm) -> datetime | None:
-    weak = algorithms.weaknesses(None, "", scheme.digest, purpose=Purpose.CERTIFICATE)
+    labels, purpose = (scheme.digest, scheme.mask), Purpose.CERTIFICATE
+    weak = any(algorithms.weaknesses(None, "", label, purpose=purpose) for label in labels)
     return None if weak else datetime.max.replace(tzinfo=UTC)
 
 

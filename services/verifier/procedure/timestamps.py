@@ -21,7 +21,7 @@ from services.verifier.domain import Code, Indication, Notice, SubIndication, Ti
 from services.verifier.formats import cms
 from services.verifier.formats.ber import BerError
 from services.verifier.formats.cms import SignedData, SignerInfo, TimestampInfo
-from services.verifier.ports import FoundTimeStamp
+from services.verifier.ports import DigestMissing, FoundTimeStamp
 from services.verifier.procedure import building_blocks
 from services.verifier.procedure.building_blocks import Signed, Stop
 from services.verifier.procedure.past import CLOCK_SKEW, ChainJudge, Material
@@ -123,13 +123,14 @@ class TimeStampJudge:
             token = read(stamp.token)
             label = algorithms.digest_label(token.info.digest_oid)
             judged = replace(judged, time=token.info.time)
-            if stamp.imprint is None:
+            imprint = _imprint(stamp, label)
+            if imprint is None:
                 # Nothing speaks against it, and nothing for it.
                 missing = SubIndication.SIGNED_DATA_NOT_FOUND
                 return replace(
                     judged, sound=True, sub_indication=missing, detail="what it is over is missing"
                 )
-            if stamp.imprint(label) != token.info.digest:
+            if imprint != token.info.digest:
                 return replace(
                     judged, sub_indication=SubIndication.HASH_FAILURE, detail="it is over something else"
                 )
@@ -191,6 +192,14 @@ class TimeStampJudge:
         if signed is None or not signed.faults(policy, Purpose.TIME_STAMP, at):
             return ()
         return signed.faults(policy, Purpose.TIME_STAMP, existed)
+
+
+def _imprint(stamp: FoundTimeStamp, label: str) -> bytes | None:
+    """The digest that the token has to be over; None where what that is of is not at hand."""
+    try:
+        return None if stamp.imprint is None else stamp.imprint(label)
+    except DigestMissing:
+        return None
 
 
 def _guarded(check: Callable[[JudgedTimeStamp], JudgedTimeStamp], judged: JudgedTimeStamp) -> JudgedTimeStamp:

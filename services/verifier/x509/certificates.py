@@ -22,7 +22,7 @@ from cryptography.x509.oid import NameOID
 
 from services.verifier.domain import CertificateSummary
 from services.verifier.formats import ber
-from services.verifier.x509 import identifiers
+from services.verifier.x509 import encoding_flaws, identifiers
 
 MAX_CERTIFICATE_BYTES = 64 * 1024
 _DSA = "1.2.840.10040.4.1"
@@ -40,7 +40,8 @@ class Certificate:
     """A parsed certificate. Equality is by its DER.
 
     `inherits_parameters`: a DSA key without parameters, which are those of its issuer's key (RFC 5280 6.1.4 e);
-    `inherited_key` is then the key together with them, once the issuer is known.
+    `inherited_key` is then the key together with them, once the issuer is known. `flawed`: `parsed` is a copy without
+    the flaws of encoding that this one has.
     """
 
     der: bytes
@@ -53,10 +54,17 @@ class Certificate:
     tbs: bytes = field(compare=False, repr=False)
     inherits_parameters: bool = field(default=False, compare=False)
     inherited_key: PublicKeyTypes | None = field(default=None, compare=False, repr=False)
+    flawed: bool = field(default=False, compare=False)
 
     def __hash__(self) -> int:
         """Hash by fingerprint."""
         return hash(self.sha256)
+
+    @property
+    def subject_octets(self) -> bytes:
+        """The subject's name as it is encoded."""
+        fields = ber.load(self.tbs)[0].children()
+        return fields[5 if fields[0].tag == 0xA0 else 4].encoded
 
     @property
     def self_issued(self) -> bool:
@@ -123,14 +131,37 @@ def load(der: bytes) -> Certificate:
             warnings.simplefilter("ignore", CryptographyDeprecationWarning)
             warnings.simplefilter("ignore", UserWarning)
             tbs, key_info, inherits = _own_reading(der)
-            parsed = x509.load_der_x509_certificate(_with_placeholder(der) if inherits else der)
+            parsed, flawed = _parsed(_with_placeholder(der) if inherits else der)
             keys = name_key(parsed.subject), name_key(parsed.issuer)
-            _ = parsed.not_valid_before_utc, parsed.not_valid_after_utc
             # Here, where a number below one raises no warning.
             serial = parsed.serial_number
-    except (ValueError, TypeError, IndexError, x509.InvalidVersion, UnsupportedAlgorithm) as error:
+    except _UNREADABLE as error:
         raise CertificateError("the certificate cannot be read") from error
-    return Certificate(der, parsed, hashlib.sha256(der).hexdigest(), *keys, key_info, serial, tbs, inherits)
+    fingerprint = hashlib.sha256(der).hexdigest()
+    return Certificate(
+        der, parsed, fingerprint, *keys, key_info, serial, tbs, inherits_parameters=inherits, flawed=flawed
+    )
+
+
+_UNREADABLE = (ValueError, TypeError, IndexError, x509.InvalidVersion, UnsupportedAlgorithm)
+
+
+def _parsed(der: bytes) -> tuple[x509.Certificate, bool]:
+    """The certificate, or where it cannot be read for common flaws of its encoding, a copy without them."""
+    try:
+        return _read(der), False
+    except _UNREADABLE:
+        copy = encoding_flaws.mended(der)
+        if copy is None:
+            raise
+        return _read(copy), True
+
+
+def _read(der: bytes) -> x509.Certificate:
+    """Read now what the parser leaves for later, so that it fails here."""
+    parsed = x509.load_der_x509_certificate(der)
+    _ = parsed.subject.rdns, parsed.issuer.rdns, parsed.not_valid_before_utc, parsed.not_valid_after_utc
+    return parsed
 
 
 def readable(der: bytes) -> Certificate | None:

@@ -90,10 +90,9 @@ def _names_issuer(single: ocsp.OCSPSingleResponse, issuer: Certificate) -> bool:
     name = single.hash_algorithm.name
     if name not in _DIGESTS:
         return False
-    subject = issuer.parsed.subject.public_bytes()
-    return single.issuer_name_hash == _hashed(name, subject) and single.issuer_key_hash == _hashed(
-        name, _key_bits(issuer)
-    )
+    return single.issuer_name_hash == _hashed(
+        name, issuer.subject_octets
+    ) and single.issuer_key_hash == _hashed(name, _key_bits(issuer))
 
 
 def _responder(response: ocsp.OCSPResponse, issuer: Certificate) -> Certificate | None:

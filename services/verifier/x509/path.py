@@ -187,7 +187,7 @@ class PathValidator:
             return (), (Weakness(unknown, None),)
         rules, purpose = self._rules, Purpose.CERTIFICATE
         key = certificate.public_key()
-        found = algorithms.faults(None, scheme.family, scheme.digest, rules.algorithms, purpose, existed)
+        found = algorithms.scheme_faults(scheme, rules.algorithms, purpose, existed)
         found += algorithms.faults(key, "", "", rules.algorithms, purpose, existed)
         # A certificate was signed when its validity began or, where a CA dates back, later.
         found = tuple(replace(one, late=one.late_after(certificate.not_before)) for one in found)

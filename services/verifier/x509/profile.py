@@ -52,6 +52,7 @@ def fault_of(certificate: Certificate, *, leaf: bool, anchor: bool) -> str:
     critical = {e.oid: e.critical for e in certificate.extensions()}
     return (
         reason
+        or ("is not encoded as DER demands (RFC 5280 4.1)" if certificate.flawed else "")
         or _name_fault(certificate, critical)
         or _key_identifier_fault(certificate, critical, leaf=leaf, anchor=anchor)
         or _authority_fault(certificate, critical, leaf=leaf)

@@ -140,9 +140,9 @@ def scheme_of(der: bytes) -> SignatureAlgorithm | None:
 
 
 def digest_of(der: bytes) -> str:
-    """Label of the digest under the list's signature, "" where it cannot be told."""
+    """Label of the digest under the list's signature, "" where it cannot be told or is not the only one."""
     scheme = scheme_of(der)
-    return "" if scheme is None else scheme.digest
+    return "" if scheme is None or scheme.mask else scheme.digest
 
 
 def signed_by(der: bytes, issuer: Certificate) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import os
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
@@ -72,6 +73,9 @@ def check(folder: Path, *arguments: str) -> tuple[int, dict[str, Any]]:
     return done.returncode, answer
 
 
+SCORE = Path(__file__).parents[2] / "conformance" / "score.sh"
+DIGEST = f"SHA-256:{base64.b64encode(hashlib.sha256(b'content').digest()).decode()}"
+OTHER_DIGEST = f"sha256:{base64.b64encode(hashlib.sha256(b'other').digest()).decode()}"
 TRUST = ("--anchor", "root.der", "--intermediate", "ca.der", "--crl", "root.crl", "--crl", "ca.crl")
 
 
@@ -94,6 +98,8 @@ TRUST = ("--anchor", "root.der", "--intermediate", "ca.der", "--crl", "root.crl"
         (("content.p7s", "--detached", "content", *TRUST), 0, "valid"),
         (("content.p7s", "--detached", "other.txt", *TRUST), 1, "invalid"),
         (("content.p7s", *TRUST), 2, "indeterminate"),
+        (("content.p7s", "--detached-digest", DIGEST, *TRUST), 0, "valid"),
+        (("content.p7s", "--detached-digest", OTHER_DIGEST, *TRUST), 1, "invalid"),
         (("signed.pdf", "--timeout", "0.000001"), 2, "indeterminate"),
     ],
 )
@@ -129,6 +135,31 @@ def test_a_file_of_another_kind_is_a_clear_message(folder: Path, option: str, sa
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 66
     assert said in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_the_conformance_script_judges_by_the_digest_of_a_record(folder: Path) -> None:
+    command = ["sh", str(SCORE), "judge", str(folder / "content.p7s")]
+    for content, verdict in ((b"content", "valid"), (b"other", "invalid")):
+        digest = base64.b64encode(hashlib.sha256(content).digest()).decode()
+        record = {"file": "content.p7s", "detached": [{"digest_alg": "SHA256", "digest_b64": digest}]}
+        done = subprocess.run(
+            command,
+            input=json.dumps(record),
+            capture_output=True,
+            text=True,
+            check=False,
+            env={**os.environ, "PYTHON": sys.executable},
+        )
+        assert json.loads(done.stdout)["verdict"] == verdict, done.stderr
+
+
+def test_a_digest_that_is_none_is_a_clear_message(folder: Path) -> None:
+    files = [str(folder / "content.p7s"), "--detached-digest", "SHA-512:" + DIGEST.partition(":")[2]]
+    command = [sys.executable, "-m", "services.verifier", "check", *files]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 66
+    assert "32 octets are not a digest by SHA-512" in done.stderr
     assert "Traceback" not in done.stderr
 
 

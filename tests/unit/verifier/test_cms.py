@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import subprocess
 from contextlib import suppress
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,8 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from services.verifier.algorithm_policy import Purpose
+from services.verifier.algorithms import default_policy
 from services.verifier.domain import Code, Indication, Integrity, SubIndication, Verdict
 from services.verifier.formats import ber, cms
 from services.verifier.formats.ber import BerError
@@ -83,7 +87,21 @@ def test_text_encodings_are_read(verify: Verify, hierarchy: Hierarchy, armour: o
 
 
 def test_octets_after_the_message_are_malformed(verify: Verify, hierarchy: Hierarchy) -> None:
-    assert verify(hierarchy.signer.cms(CONTENT) + b"\0junk").verdict is Verdict.MALFORMED
+    for junk in (b"\0junk", b"\x0b", b"\xa0", b"\0\0\x30\x00"):
+        assert verify(hierarchy.signer.cms(CONTENT) + junk).verdict is Verdict.MALFORMED
+
+
+@pytest.mark.parametrize("filling", [b"\0" * 2600, b" \t\r\n"])
+def test_filling_behind_the_message_is_told_and_neutral(
+    verify: Verify, hierarchy: Hierarchy, filling: bytes
+) -> None:
+    """A message that is cut out of a PDF file brings what is left of its room."""
+    data = hierarchy.signer.cms(CONTENT, detached=True) + filling
+    report = verify(data, detached=CONTENT)
+    assert (report.verdict, report.clean) == (Verdict.VALID, True)
+    (told,) = (n.detail for n in report.signatures[0].notices if n.code is Code.DOC_INTACT)
+    assert told == f"{len(filling)} octets of filling follow the message"
+    assert verify(data, detached=CONTENT + filling).verdict is Verdict.INVALID
 
 
 @pytest.mark.parametrize(
@@ -114,6 +132,44 @@ def test_rsa_pss_passes(verify: Verify, hierarchy: Hierarchy, tmp_path: Path) ->
     report = verify(openssl_cms(tmp_path, signer, CONTENT, *options))
     assert report.verdict is Verdict.VALID
     assert report.signatures[0].signature_algorithm == "RSA-PSS/SHA-256"
+
+
+def pss_with_mask(folder: Path, hierarchy: Hierarchy, mask: str) -> bytes:
+    """RSASSA-PSS over SHA-256 with MGF1 by another digest, as some devices make it."""
+    signer = hierarchy.issuing.signer(key=rsa.generate_private_key(65537, 2048))
+    stated = ("rsa_padding_mode:pss", "rsa_pss_saltlen:32", f"rsa_mgf1_md:{mask}")
+    options = [part for one in stated for part in ("-keyopt", one)]
+    return openssl_cms(folder, signer, CONTENT, "-nodetach", "-md", "sha256", *options)
+
+
+def test_the_mask_of_rsa_pss_may_be_by_another_digest(
+    verify: Verify, hierarchy: Hierarchy, tmp_path: Path
+) -> None:
+    data = pss_with_mask(tmp_path, hierarchy, "sha512")
+    report = verify(data)
+    assert (report.verdict, report.clean) == (Verdict.VALID, True)
+    assert report.signatures[0].signature_algorithm == "RSA-PSS/SHA-256 (MGF1/SHA-512)"
+    assert not {Code.ALG_SHA1, Code.ALG_WEAK} & {n.code for n in report.signatures[0].notices}
+    changed = verify(data.replace(CONTENT, CONTENT[:-1] + b"7"))
+    assert changed.signatures[0].integrity is Integrity.BROKEN
+    # The identifier of SHA-512 stands in the parameters of MGF1 alone.
+    (sha512, sha384) = (bytes.fromhex(f"060960864801650304020{digit}") for digit in "32")
+    assert data.count(sha512) == 1
+    other_mask = verify(data.replace(sha512, sha384)).signatures[0]
+    assert other_mask.sub_indication is SubIndication.SIG_CRYPTO_FAILURE
+
+
+def test_a_mask_by_sha1_is_intact_and_only_as_good_as_the_policy_says(
+    verify: Verify, hierarchy: Hierarchy, tmp_path: Path
+) -> None:
+    data = pss_with_mask(tmp_path, hierarchy, "sha1")
+    signature = verify(data).signatures[0]
+    assert signature.sub_indication is SubIndication.CRYPTO_CONSTRAINTS_FAILURE_NO_POE
+    assert Code.ALG_SHA1 in {n.code for n in signature.notices}
+    report = verify(data, integrity_only=True)
+    assert (report.verdict, report.clean) == (Verdict.VALID, True)
+    borne = default_policy().with_digest("SHA-1", datetime.max.replace(tzinfo=UTC), {Purpose.SIGNATURE})
+    assert verify(data, trust=replace(hierarchy.trust(), algorithms=borne)).verdict is Verdict.VALID
 
 
 def test_two_signers_are_two_reports(verify: Verify, hierarchy: Hierarchy, tmp_path: Path) -> None:
@@ -235,7 +291,7 @@ def test_no_mutation_raises_or_passes_with_other_content(
 @given(junk=st.binary(max_size=200))
 def test_any_octets_give_a_message_or_a_ber_error(junk: bytes) -> None:
     with suppress(BerError):
-        assert cms.parse_file(junk).content_type
+        assert cms.parse_file(junk)[0].content_type
 
 
 def test_ten_thousand_levels_of_nesting_are_refused_at_once() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from services.verifier.domain import Code, Indication, Integrity, SubIndication
+from services.verifier.domain import Code, Coverage, Indication, Integrity, SubIndication
 from services.verifier.formats import jades, jws_text
 from tests.unit.verifier import jws_signing
 from tests.unit.verifier.authority import Hierarchy, Signer
@@ -111,6 +111,13 @@ def test_contents_by_digest(hierarchy: Hierarchy, signer: Signer) -> None:
     assert "'c.txt'" in spare.detail
 
 
+def test_a_padded_digest_is_the_digest(hierarchy: Hierarchy, signer: Signer) -> None:
+    padded = [url(digest(b"mot")) + "="]
+    data = json.dumps(entry(signer, "", **described({"a.txt": b"mot"}, hashV=padded))).encode()
+    assert verify(hierarchy, data, a_txt=b"mot").clean
+    assert only(verify(hierarchy, data, a_txt=b"hai")).sub_indication is SubIndication.HASH_FAILURE
+
+
 def test_encoded_contents_by_digest(hierarchy: Hierarchy, signer: Signer) -> None:
     """Without b64=false the digests are of base64url text (TS 119 182-1 5.2.8.3.3)."""
     members = described({"a.txt": url(b"mot").encode()}) | {"b64": None, "crit": ["sigD"]}
@@ -143,7 +150,8 @@ def test_contents_run_together_tell_no_ends(hierarchy: Hierarchy, signer: Signer
         {"mId": BY_URI_HASH, "pars": ["a"], "hashM": "S256", "hashV": []},
         {"mId": BY_URI_HASH, "pars": ["a"], "hashM": "S256", "hashV": "A"},
         {"mId": BY_URI_HASH, "pars": ["a"], "hashM": "S256", "hashV": [5]},
-        {"mId": BY_URI_HASH, "pars": ["a"], "hashM": "S256", "hashV": ["AA=="]},
+        {"mId": BY_URI_HASH, "pars": ["a"], "hashM": "S256", "hashV": ["AA="]},
+        {"mId": BY_URI_HASH, "pars": ["a"], "hashM": "S256", "hashV": ["AB=="]},
     ],
 )
 def test_descriptions_of_contents_that_break_the_rules(
@@ -184,16 +192,45 @@ def general(signer: Signer) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("make", "change"),
     [
-        (flattened, lambda file: file.update(content="khac")),
-        (flattened, lambda file: file.update(header={"note": "khac"})),
-        (general, lambda file: file.update(content="khac")),
+        (flattened, lambda file: file.update(received="2026-06-01")),
+        (flattened, lambda file: file.update(note=url(b"khac"))),
+        (general, lambda file: file.update(note={"payload": "khac"})),
         (general, lambda file: file["signatures"][0].update(note="khac")),
     ],
 )
-def test_members_that_nobody_signed_are_told(
+def test_members_that_mean_nothing_are_ignored_and_told(
     hierarchy: Hierarchy, signer: Signer, make: Callable[[Signer], dict[str, Any]], change: Change
 ) -> None:
-    """RFC 7515 has them ignored; whoever reads the file may not."""
+    """RFC 7515 7.2.1: they must be ignored; whoever reads the file may not."""
+    file = make(signer)
+    change(file)
+    report = verify(hierarchy, file)
+    assert only(report).indication is Indication.TOTAL_PASSED
+    assert only(report).coverage.coverage is Coverage.PARTIAL
+    assert Code.PARTLY_SIGNED in codes(report)
+    assert Code.DOC_INTACT not in codes(report)
+    assert report.clean
+    file["payload"] = url(b"khac")
+    assert only(verify(hierarchy, file)).indication is Indication.TOTAL_FAILED
+
+
+@pytest.mark.parametrize(
+    ("make", "change"),
+    [
+        (flattened, lambda file: file.update(header={"note": "khac"})),
+        (flattened, lambda file: file.update(Payload=url(b"khac"))),
+        (flattened, lambda file: file.update({" payload": url(b"khac")})),
+        (flattened, lambda file: file.update(etsiU=[])),
+        (flattened, lambda file: file.update(content="khac")),
+        (flattened, lambda file: file.update(sigD={}, note="khac")),
+        (general, lambda file: file.update(x5c=[])),
+        (general, lambda file: file["signatures"][0].update(payload=url(b"khac"))),
+        (general, lambda file: file["signatures"][0].update(Header={"alg": "none"})),
+    ],
+)
+def test_unsigned_members_that_could_be_taken_for_signed_ones_are_not_clean(
+    hierarchy: Hierarchy, signer: Signer, make: Callable[[Signer], dict[str, Any]], change: Change
+) -> None:
     file = make(signer)
     change(file)
     report = verify(hierarchy, file)
