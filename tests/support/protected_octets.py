@@ -6,7 +6,7 @@ CRLs, time-stamps and evidence added after the signature, encodings of the same 
 white space in base64 and between elements), framing that no standard signs (versions, sets of algorithms, Ids of
 unreferenced elements, the order of certificates in KeyInfo and of Objects, headers of mail, times and attributes of ZIP
 members, letter case of signature files' names, the data object's name beside a plain CAdES signature, a second copy of
-the same signature file), `mimetype`, and filling behind a CMS message.
+the same signature file), and `mimetype`.
 """
 
 from __future__ import annotations
@@ -46,13 +46,6 @@ def view(variant: Variant, document: SubmittedDocument) -> View | None:
         return (*take[variant.form](document.data), document.detached)
     except Exception:  # noqa: BLE001 - whatever foreign code says of a mutant: it could not read it
         return None
-
-
-def is_added_to(variant: Variant, document: SubmittedDocument, made: SubmittedDocument) -> bool:
-    """True where something stands behind the document that is not only filling behind a CMS message."""
-    behind = made.data.removeprefix(document.data)
-    filling = variant.form == "CADES" and not behind.strip(b"\0 \t\r\n")
-    return made.data.startswith(document.data) and not filling
 
 
 def cms_view(der: bytes) -> View:

@@ -1,7 +1,7 @@
 """CMS signed data (RFC 5652, and PKCS#7 1.5 where it still occurs), read into plain values.
 
 Only reading: no signature is checked here. Strict where leniency has let forgeries through: attributes must be
-single and well-formed, nothing but filling may follow the message, version and kind fields must be readable.
+single and well-formed, nothing may follow the message, version and kind fields must be readable.
 """
 
 from __future__ import annotations
@@ -36,8 +36,6 @@ T = TypeVar("T")
 
 MAX_SIGNERS = 200
 MAX_CERTIFICATES = 500
-_FILLING = b"\0 \t\r\n"
-"""Line ends and blanks, and the NULs that a message cut out of a PDF file brings with it."""
 _PEM = re.compile(rb"-----BEGIN (?:PKCS7|CMS)-----\s+([A-Za-z0-9+/=\s]+?)-----END (?:PKCS7|CMS)-----\s*\Z")
 
 
@@ -135,14 +133,14 @@ def _unarmoured(data: bytes) -> bytes | None:
         return None
 
 
-def parse_file(data: bytes) -> tuple[SignedData, int]:
-    """A CMS file in BER, PEM or base64, and how many octets of filling follow the message. Raises BerError."""
+def parse_file(data: bytes) -> SignedData:
+    """A CMS file in BER, PEM or base64. Raises BerError."""
     if not _starts(data):
         data = _unarmoured(data) or data
     message, rest = parse(data)
-    if rest.strip(_FILLING):
+    if rest.strip(b"\r\n"):
         raise BerError(f"{len(rest)} octets follow the message")
-    return message, len(rest)
+    return message
 
 
 def parse(data: bytes) -> tuple[SignedData, bytes]:

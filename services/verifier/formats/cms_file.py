@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 from services.verifier import algorithms
 from services.verifier.domain import Code, Coverage, CoverageReport, Indication, Notice, SubIndication
@@ -24,20 +23,12 @@ class CmsFormat:
     def find(self, document: SubmittedDocument) -> Findings:
         """One finding for each SignerInfo, and behind it for each that signs its value."""
         try:
-            message, filling = cms.parse_file(document.data)
+            message = cms.parse_file(document.data)
         except BerError as error:
             return Findings(self.name, obstacle=Notice(Code.DOC_MALFORMED, str(error)))
         found = [_found(document, message, i) for i in range(len(message.signers))]
         contents = _contents(message, tuple(one.name for one in found))
-        if filling:
-            found = [_told(one, f"{filling} octets of filling follow the message") for one in found]
         return Findings(self.name, cms_counter.of_message(message, found), contents=contents)
-
-
-def _told(found: FoundSignature, detail: str) -> FoundSignature:
-    """The signature with a word more on what it is over."""
-    notices = [Notice(one.code, detail) if one.code is Code.DOC_INTACT else one for one in found.notices]
-    return replace(found, notices=tuple(notices))
 
 
 def _contents(message: cms.SignedData, names: tuple[str, ...]) -> list[Content]:

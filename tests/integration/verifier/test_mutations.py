@@ -65,7 +65,7 @@ def test_no_touched_octet_passes(
         if (made.data, made.detached) == (document.data, document.detached):
             continue
         view = protected_octets.view(variant, made)
-        if view == original and not protected_octets.is_added_to(variant, document, made):
+        if view == original and not made.data.startswith(document.data):
             # Judged all the same: it must not raise.
             service.verify(made, NOW)
             neutral += 1

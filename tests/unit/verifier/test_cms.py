@@ -87,21 +87,7 @@ def test_text_encodings_are_read(verify: Verify, hierarchy: Hierarchy, armour: o
 
 
 def test_octets_after_the_message_are_malformed(verify: Verify, hierarchy: Hierarchy) -> None:
-    for junk in (b"\0junk", b"\x0b", b"\xa0", b"\0\0\x30\x00"):
-        assert verify(hierarchy.signer.cms(CONTENT) + junk).verdict is Verdict.MALFORMED
-
-
-@pytest.mark.parametrize("filling", [b"\0" * 2600, b" \t\r\n"])
-def test_filling_behind_the_message_is_told_and_neutral(
-    verify: Verify, hierarchy: Hierarchy, filling: bytes
-) -> None:
-    """A message that is cut out of a PDF file brings what is left of its room."""
-    data = hierarchy.signer.cms(CONTENT, detached=True) + filling
-    report = verify(data, detached=CONTENT)
-    assert (report.verdict, report.clean) == (Verdict.VALID, True)
-    (told,) = (n.detail for n in report.signatures[0].notices if n.code is Code.DOC_INTACT)
-    assert told == f"{len(filling)} octets of filling follow the message"
-    assert verify(data, detached=CONTENT + filling).verdict is Verdict.INVALID
+    assert verify(hierarchy.signer.cms(CONTENT) + b"\0junk").verdict is Verdict.MALFORMED
 
 
 @pytest.mark.parametrize(
@@ -291,7 +277,7 @@ def test_no_mutation_raises_or_passes_with_other_content(
 @given(junk=st.binary(max_size=200))
 def test_any_octets_give_a_message_or_a_ber_error(junk: bytes) -> None:
     with suppress(BerError):
-        assert cms.parse_file(junk)[0].content_type
+        assert cms.parse_file(junk).content_type
 
 
 def test_ten_thousand_levels_of_nesting_are_refused_at_once() -> None:
