@@ -88,6 +88,12 @@ def _many_namespaces(_url: str) -> bytes:
     return f"<a {names}>{'<b/>' * 20_000}{_signature()}</a>".encode()
 
 
+def _long_namespace(_url: str) -> bytes:
+    """Every name in it is as long as the namespace's."""
+    elements = '<n:b n:x="" n:y=""/>' * 20_000
+    return f'<n:a xmlns:n="urn:{"x" * 1_000_000}">{elements}{_signature()}</n:a>'.encode()
+
+
 def _many_references(_url: str) -> bytes:
     one = _signature()
     reference = one[one.index("<ds:Reference") : one.index("</ds:SignedInfo>")]
@@ -354,6 +360,7 @@ BOMBS: dict[str, Bomb] = {
     "deep_xml": _deep_xml,
     "many_attributes": _many_attributes,
     "many_namespaces": _many_namespaces,
+    "long_namespace": _long_namespace,
     "many_references": _many_references,
     "many_xml_signatures": _many_xml_signatures,
     "zip_bomb": _zip_bomb,

@@ -24,6 +24,8 @@ MAX_ATTRIBUTES = 256
 """Of one element: canonical XML sorts them, and libxml2 does that in quadratic time."""
 MAX_NAMESPACES = 256
 """In scope at one place: every element below is compared with them."""
+MAX_NAMESPACE_NAME = 2000
+"""Characters: every element and attribute of the namespace has it in its own name."""
 _ID_ATTRIBUTES = frozenset(
     {
         "Id",
@@ -114,16 +116,15 @@ def _refuse_doctype(data: bytes) -> None:
     raise XmlError("not well-formed XML: no element")
 
 
-def _refuse_namespaces(data: bytes, tree: etree._ElementTree) -> None:
-    """Raise XmlLimit where too many namespaces are in scope together; walks only documents that may have so many."""
-    octets = data.replace(b"\0", b"") if data[:2] in (b"\xff\xfe", b"\xfe\xff") else data
-    if octets.count(b"xmlns") <= MAX_NAMESPACES:
-        return
+def _refuse_namespaces(tree: etree._ElementTree) -> None:
+    """Raise XmlLimit where a namespace's name is too long, or too many are in scope together."""
     in_scope = 0
-    for event, _ in etree.iterwalk(tree, events=("start-ns", "end-ns")):
+    for event, declared in etree.iterwalk(tree, events=("start-ns", "end-ns")):
         in_scope += 1 if event == "start-ns" else -1
         if in_scope > MAX_NAMESPACES:
             raise XmlLimit(f"more than {MAX_NAMESPACES} namespaces in scope at one place of the XML")
+        if event == "start-ns" and len(declared[1]) > MAX_NAMESPACE_NAME:
+            raise XmlLimit(f"a namespace's name of more than {MAX_NAMESPACE_NAME} characters")
 
 
 @dataclass
@@ -140,7 +141,7 @@ class Source:
     def of(cls, data: bytes) -> Source:
         """Parse and number. Raises XmlError."""
         source = cls(data, parse(data))
-        _refuse_namespaces(data, source.tree)
+        _refuse_namespaces(source.tree)
         elements = source.elements
         # By number: that of the element above, and how many levels down.
         above: list[int] = []
