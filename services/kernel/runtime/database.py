@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, nullcontext, suppress
@@ -26,6 +27,8 @@ from services.kernel.runtime.process import StartError
 
 BUSY_MS = 10_000
 """How long SQLite waits for a lock held by another process (a back-up, an operator's shell)."""
+LOCKED_PAUSE_SECONDS = 0.05
+_LOCKED = "database is locked"
 CONNECT_SECONDS = 5
 POOL_WAIT_SECONDS = 10
 STATEMENT_MS = 30_000
@@ -169,10 +172,15 @@ async def migrate(settings: DatabaseSettings, migrations: Path) -> None:
 
 
 async def _in_thread(settings: DatabaseSettings, work: Any, migrations: Path) -> None:
-    try:
-        await asyncio.to_thread(work, make_sync_engine(settings), migrations)
-    except exc.DBAPIError as error:
-        raise StartError(f"database {_shown(settings)}: {_first_line(error)}") from error
+    over = time.monotonic() + BUSY_MS / 1000
+    while True:
+        try:
+            return await asyncio.to_thread(work, make_sync_engine(settings), migrations)
+        except exc.DBAPIError as error:
+            # Where processes meet a new file, SQLite lets one make it a WAL and refuses the others without waiting.
+            if _LOCKED not in str(error.orig) or time.monotonic() > over:
+                raise StartError(f"database {_shown(settings)}: {_first_line(error)}") from error
+        await asyncio.sleep(LOCKED_PAUSE_SECONDS)
 
 
 def make_sync_engine(settings: DatabaseSettings) -> Engine:

@@ -238,6 +238,13 @@ async def test_migrations_run_once_though_many_start_them(
         await connection.execute(text("INSERT INTO item (name, size) VALUES ('a', 1)"))
 
 
+async def test_processes_that_meet_a_new_sqlite_file_all_start(tmp_path: Path, migrations: Path) -> None:
+    """SQLite refuses all but one of those that make the file a WAL at the same moment, and does not let them wait."""
+    for number in range(60):
+        settings = DatabaseSettings(url=f"sqlite+aiosqlite:///{tmp_path / f'{number}.db'}")
+        await asyncio.gather(*(migrate(settings, migrations) for _ in range(4)))
+
+
 async def test_a_revision_that_fails_half_way_leaves_nothing(
     database_settings: DatabaseSettings, migrations: Path
 ) -> None:
