@@ -6,12 +6,12 @@
 from __future__ import annotations
 
 import json
-import resource
 import sys
 import time
 import zlib
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 
 from services.verifier.formats.pdf import PdfFormat
 from services.verifier.ports import SubmittedDocument, TrustMaterial
@@ -275,6 +275,12 @@ BOMBS: dict[str, Callable[[], bytes]] = {
 """Makers of files by what they are."""
 
 
+def _peak_mib() -> float:
+    """This process's own: `getrusage` counts what the one that started it had."""
+    status = Path("/proc/self/status").read_text("ascii")
+    return int(status.partition("VmHWM:")[2].split()[0]) / 1024
+
+
 def main() -> None:
     """Judge every bomb in this process; print a JSON object for each: what came out, CPU seconds and peak memory."""
     service = VerificationService((PdfFormat(),), TrustMaterial(), integrity_only=True)
@@ -285,7 +291,7 @@ def main() -> None:
         answer = {
             "name": name,
             "seconds": time.process_time() - started,
-            "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+            "peak_mib": _peak_mib(),
             "verdict": report.verdict.value,
             "codes": [notice.code.value for notice in report.notices],
         }
