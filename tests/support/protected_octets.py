@@ -5,8 +5,8 @@ octet was touched. What is left out of the views is neutral: unsigned attributes
 CRLs, time-stamps and evidence added after the signature, encodings of the same octets (letter case of hexadecimal,
 white space in base64 and between elements), framing that no standard signs (versions, sets of algorithms, Ids of
 unreferenced elements, the order of certificates in KeyInfo and of Objects, headers of mail, times and attributes of ZIP
-members, letter case of signature files' names, the data object's name beside a plain CAdES signature, a second copy of
-the same signature file), and `mimetype`.
+members, letter case of signature files' names, names of manifests, the data object's name beside a plain CAdES
+signature, a second copy of the same signature file), and `mimetype`.
 """
 
 from __future__ import annotations
@@ -175,6 +175,7 @@ def _container(data: bytes) -> View:
         # A plain CAdES signature (ASiC-S) is over octets: nothing signs the name that they have.
         named = not any(re.search(r"/signature\.p7s$", name, re.IGNORECASE) for name in names)
         found: list[Any] = []
+        manifests: list[bytes] = []
         seen = set[bytes]()
         for name in sorted(names):
             member = archive.read(name)
@@ -187,9 +188,16 @@ def _container(data: bytes) -> View:
                 found += [*_xml_within(member)]
             elif re.search(r"/signature\w*\.p7s$", name, re.IGNORECASE):
                 found += [*cms_view(member)]
-            elif re.search(r"/ASiCManifest\w*\.xml$", name, re.IGNORECASE):
-                found.append(member)
-    return tuple(found)
+            elif re.search(r"/ASiC(Archive)?Manifest\w*\.xml$", name, re.IGNORECASE):
+                manifests.append(member)
+    return (*found, *sorted(filter(_is_of_a_signature, manifests)))
+
+
+def _is_of_a_signature(manifest: bytes) -> bool:
+    """True for a manifest that a signature is over, and not a time-stamp; its own name is signed by neither."""
+    reader = etree.XMLParser(resolve_entities=False, remove_comments=True)
+    reference = etree.fromstring(manifest, reader).find("{*}SigReference")
+    return reference is None or not str(reference.get("URI")).lower().endswith(".tst")
 
 
 def _xml_within(data: bytes) -> View:

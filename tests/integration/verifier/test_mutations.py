@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from services.verifier.domain import Indication
+from services.verifier.domain import Indication, SignatureKind
 from services.verifier.ports import SubmittedDocument
 from services.verifier.service import VerificationService
 from services.verifier.workers.worker import FORMATS
@@ -45,8 +45,10 @@ def service() -> VerificationService:
 def _passes(service: VerificationService, document: SubmittedDocument) -> bool:
     """A caller would take it for the good document."""
     report = service.verify(document, NOW)
-    passed = [s.indication is Indication.TOTAL_PASSED for s in report.signatures]
-    assert not report.clean or all(passed), "clean, and a signature did not pass"
+    # A time-stamp file in a container that does not hold proves nothing, and takes nothing from the signatures.
+    signatures = [s for s in report.signatures if s.kind is SignatureKind.SIGNATURE]
+    passed = [s.indication is Indication.TOTAL_PASSED for s in signatures]
+    assert not report.clean or (passed and all(passed)), "clean, and a signature did not pass"
     return report.clean
 
 
