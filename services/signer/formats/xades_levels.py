@@ -12,7 +12,7 @@ import json
 import secrets
 from typing import TYPE_CHECKING
 
-from services.kernel.errors import DocumentDamaged, DomainError
+from services.kernel.errors import DomainError
 from services.signer.formats import cms_evidence, xades_evidence, xml_check, xml_document
 from services.signer.formats.errors import SelfCheckFailed
 from services.signer.formats.format import EvidenceNeeded, Role, TimeStampNeeded
@@ -149,9 +149,7 @@ def feed_archive(
     # 1) to 2) What the references refer to, the signed properties among it.
     for reference in references(signature.element):
         if not read.intact(reference):
-            raise DocumentDamaged(
-                "the document is not what was signed: a digest in its signature is wrong", reason="digest"
-            )
+            raise xml_check.changed()
         read.feed(reference, running, form)
     # 3) SignedInfo, SignatureValue, KeyInfo.
     for name in ("SignedInfo", "SignatureValue", "KeyInfo"):

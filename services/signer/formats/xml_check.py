@@ -125,10 +125,15 @@ def require_valid(read: References, signature: etree._Element) -> None:
         except DomainError:
             continue
         if not intact:
-            raise DocumentDamaged(
-                "the document is not what was signed: a digest in its signature is wrong", reason="digest"
-            )
+            raise changed()
     require_value(signature)
+
+
+def changed() -> DocumentDamaged:
+    """Make the refusal of a document that is not what was signed."""
+    return DocumentDamaged(
+        "the document is not what was signed: a digest in its signature is wrong", reason="digest"
+    )
 
 
 def require_kept(before: dict[str, Integrity], after: dict[str, Integrity]) -> None:

@@ -10,7 +10,6 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, rsa
 from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 from cryptography.hazmat.primitives.serialization import load_der_public_key, load_pem_public_key
-from cryptography.x509 import BasicConstraints, ExtensionNotFound
 from lxml import etree
 
 from services.verifier.formats.xml_algorithms import number_of, octets_of, plain_text
@@ -180,6 +179,6 @@ def end_entities(ders: tuple[bytes, ...]) -> tuple[Certificate, ...]:
 
 def _is_authority(certificate: Certificate) -> bool:
     try:
-        return bool(certificate.extensions().get_extension_for_class(BasicConstraints).value.ca)
-    except (ExtensionNotFound, CertificateError):
+        return certificates.is_authority(certificate)
+    except CertificateError:
         return False

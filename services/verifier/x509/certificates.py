@@ -254,6 +254,14 @@ def der_of_crl(data: bytes) -> bytes:
         raise CertificateError("the revocation list cannot be read") from error
 
 
+def is_authority(certificate: Certificate) -> bool:
+    """True when basicConstraints says that the certificate is a CA's. Raises CertificateError."""
+    try:
+        return certificate.extensions().get_extension_for_class(x509.BasicConstraints).value.ca
+    except x509.ExtensionNotFound:
+        return False
+
+
 def summary(certificate: Certificate) -> CertificateSummary:
     """The readable facts of a certificate. Never raises for one that `load` accepted."""
     subject, issuer = certificate.parsed.subject, certificate.parsed.issuer

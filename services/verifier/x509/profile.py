@@ -7,7 +7,7 @@ import re
 from cryptography import x509
 from cryptography.x509.oid import ExtensionOID
 
-from services.verifier.x509.certificates import Certificate
+from services.verifier.x509.certificates import Certificate, is_authority
 from services.verifier.x509.issuance import signed_by
 
 MAX_SERIAL_OCTETS = 20
@@ -37,7 +37,7 @@ def own_fault(certificate: Certificate, *, leaf: bool) -> str:
     for extension in certificate.extensions():
         if extension.critical and extension.oid not in _PROCESSED:
             return f"has the critical extension {extension.oid.dotted_string}, which is not processed"
-        if leaf and extension.oid == ExtensionOID.NAME_CONSTRAINTS and not _is_authority(certificate):
+        if leaf and extension.oid == ExtensionOID.NAME_CONSTRAINTS and not is_authority(certificate):
             return "has name constraints, which only a CA's may have (RFC 5280 4.2.1.10)"
     return ""
 
@@ -96,7 +96,7 @@ def _authority_fault(
     for oid, what in _ALWAYS_CRITICAL.items():
         if critical.get(oid) is False:
             return f"does not mark as critical its {what}"
-    authority = _is_authority(certificate)
+    authority = is_authority(certificate)
     if not leaf and not (authority and critical.get(ExtensionOID.BASIC_CONSTRAINTS)):
         return "has no critical basic constraints of a CA (RFC 5280 4.2.1.9)"
     try:
@@ -106,13 +106,6 @@ def _authority_fault(
     if signs and not authority:
         return "may sign certificates and is no CA's (RFC 5280 4.2.1.3)"
     return "is a CA's and may not sign certificates (RFC 5280 4.2.1.3)" if authority and not signs else ""
-
-
-def _is_authority(certificate: Certificate) -> bool:
-    try:
-        return certificate.extensions().get_extension_for_class(x509.BasicConstraints).value.ca
-    except x509.ExtensionNotFound:
-        return False
 
 
 def _host_fault(certificate: Certificate) -> str:

@@ -12,10 +12,10 @@ from cryptography import x509
 
 from services.verifier.domain import StatusReport, StatusSource
 from services.verifier.x509 import revocation_lists
-from services.verifier.x509.certificates import Certificate, CertificateError, NameKey, name_key
+from services.verifier.x509.certificates import Certificate, CertificateError, NameKey, is_authority, name_key
 from services.verifier.x509.revocation_lists import UNREADABLE, RevocationList, UnknownCriticalError
 
-__all__ = ["UNREADABLE", "Answer", "Signers", "Status", "is_authority", "load", "speaks_of", "status_of"]
+__all__ = ["UNREADABLE", "Answer", "Signers", "Status", "load", "speaks_of", "status_of"]
 
 load = revocation_lists.parse
 _ALL_REASONS = frozenset(x509.ReasonFlags) - {
@@ -296,14 +296,6 @@ def _may_sign_crls(issuer: Certificate) -> bool:
     except x509.ExtensionNotFound:
         return True
     return usage.crl_sign
-
-
-def is_authority(certificate: Certificate) -> bool:
-    """True when basicConstraints says that the certificate is a CA's. Raises CertificateError."""
-    try:
-        return certificate.extensions().get_extension_for_class(x509.BasicConstraints).value.ca
-    except x509.ExtensionNotFound:
-        return False
 
 
 def _entry(certificate: Certificate, lists: tuple[RevocationList, ...]) -> Answer:

@@ -49,6 +49,8 @@ def _passes(service: VerificationService, document: SubmittedDocument) -> bool:
     signatures = [s for s in report.signatures if s.kind is SignatureKind.SIGNATURE]
     passed = [s.indication is Indication.TOTAL_PASSED for s in signatures]
     assert not report.clean or (passed and all(passed)), "clean, and a signature did not pass"
+    failed = [s for s in report.signatures if s.indication is Indication.TOTAL_FAILED]
+    assert not report.clean or all(s.notices for s in failed), "what failed is not told"
     return report.clean
 
 
